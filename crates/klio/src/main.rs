@@ -1,0 +1,2 @@
+//! The `klio` program.
+fn main() {}
