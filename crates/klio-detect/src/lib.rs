@@ -1,1 +1,19 @@
-//! placeholder
+//! Is this suspicious, and which fields prove it?
+//!
+//! Rules of two dialects compile to [`klio_model::Filter`]: [`sigma`] and [`falco`]. The [`engine`] asks
+//! each event only those rules that could match it; [`correlate`] watches matches over event time. The
+//! crate is pure and synchronous: it reads no files and knows no clock.
+
+pub mod rule;
+
+pub mod sigma;
+
+pub mod falco;
+
+pub mod correlate;
+
+pub mod engine;
+
+pub use correlate::{Correlation, Correlator};
+pub use engine::Engine;
+pub use rule::{Dialect, Match, Problem, Rule, RuleFile, RuleSet};

@@ -1,0 +1,1 @@
+//! Sigma 2.1 rules (written by the sigma slice).

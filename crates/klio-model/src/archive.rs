@@ -1,0 +1,49 @@
+//! Events held in memory: the oracle that every other archive must agree with.
+
+use crate::event::{Event, ParseError};
+use crate::filter::Filter;
+use crate::time::TimeRange;
+
+/// A list of events that answers filters by asking each event.
+#[derive(Default, Debug)]
+pub struct MemoryArchive {
+    events: Vec<String>,
+}
+
+impl MemoryArchive {
+    /// An empty archive.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps an event exactly as it was received.
+    ///
+    /// # Errors
+    /// When the text is not an audit event; nothing is kept then.
+    pub fn keep(&mut self, json: &str) -> Result<(), ParseError> {
+        Event::parse(json)?;
+        self.events.push(json.to_owned());
+        Ok(())
+    }
+
+    /// How many events are kept.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The kept texts of the events of which the filter is certainly true and which lie in the range, in the
+    /// order in which they were kept. An event without a time lies only in the range of all times.
+    pub fn find<'m>(&'m self, filter: &'m Filter, range: TimeRange) -> impl Iterator<Item = &'m str> {
+        self.events.iter().map(String::as_str).filter(move |json| {
+            Event::parse(json).is_ok_and(|event| {
+                let in_range = range.is_all() || event.time().is_some_and(|t| range.contains(t));
+                in_range && filter.matches(&event)
+            })
+        })
+    }
+}

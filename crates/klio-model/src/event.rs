@@ -1,0 +1,229 @@
+//! One audit event as a borrowed view over its bytes.
+//!
+//! [`Event::parse`] makes one typed pass over the text. Names, verbs and codes become slices; bodies,
+//! annotations, groups and `extra` stay raw text and turn into a [`Json`] tree when a rule first asks.
+//! Every part may be missing: managed clouds, salvaged lines and denied requests leave holes.
+//! Source of the shape: `staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go`.
+
+mod patch;
+mod workload;
+mod recorded;
+mod identity;
+mod uri;
+mod wire;
+
+use std::cell::OnceCell;
+
+use thiserror::Error;
+
+use crate::json::{Json, Str};
+use crate::time::Timestamp;
+
+pub use identity::{Outcome, SourceScope, UserKind};
+pub use recorded::Recorded;
+pub use uri::{decode_component, query_pairs};
+
+/// How much of a request the audit policy recorded (`audit.Level`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Level {
+    /// The event does not say, or says something unknown.
+    Unstated,
+    /// No bodies.
+    Metadata,
+    /// With the request body.
+    Request,
+    /// With both bodies.
+    RequestResponse,
+}
+
+/// The moment in a request's life at which the event was written (`audit.Stage`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Stage {
+    /// The event does not say; treated like a finished request.
+    Unstated,
+    /// Before the request was handled: no outcome yet.
+    RequestReceived,
+    /// Headers were sent; written for long-running requests and for 401.
+    ResponseStarted,
+    /// The response was sent.
+    ResponseComplete,
+    /// The handler panicked.
+    Panic,
+}
+
+impl Stage {
+    /// The name in audit.k8s.io/v1; empty when unstated.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unstated => "",
+            Self::RequestReceived => "RequestReceived",
+            Self::ResponseStarted => "ResponseStarted",
+            Self::ResponseComplete => "ResponseComplete",
+            Self::Panic => "Panic",
+        }
+    }
+}
+
+/// Why a text is not an audit event.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum ParseError {
+    /// The text is not well-formed JSON, or a field has the wrong type.
+    #[error("not an audit event: {0}")]
+    Malformed(String),
+}
+
+/// Raw text of a member and, once asked for, its tree.
+#[derive(Default)]
+pub struct Part<'a> {
+    text: Option<&'a str>,
+    tree: OnceCell<Option<Json<'a>>>,
+}
+
+impl<'a> Part<'a> {
+    fn new(text: Option<&'a str>) -> Self {
+        Self { text, tree: OnceCell::new() }
+    }
+
+    /// The JSON text as received.
+    pub fn text(&self) -> Option<&'a str> {
+        self.text
+    }
+
+    /// The parsed tree; `None` when absent, or nested too deeply to be walked.
+    pub fn tree(&self) -> Option<&Json<'a>> {
+        self.tree.get_or_init(|| self.text.and_then(Json::parse)).as_ref()
+    }
+}
+
+/// `user` or `impersonatedUser` of the event (`authentication.k8s.io/v1 UserInfo`).
+#[derive(Default)]
+pub struct Identity<'a> {
+    /// `username`
+    pub name: Option<Str<'a>>,
+    /// `uid`
+    pub uid: Option<Str<'a>>,
+    /// `groups`, an array of strings.
+    pub groups: Part<'a>,
+    /// `extra`, an object of string arrays.
+    pub extra: Part<'a>,
+}
+
+/// `objectRef` of the event.
+#[derive(Default)]
+#[allow(missing_docs)]
+pub struct ObjectRef<'a> {
+    pub resource: Option<Str<'a>>,
+    pub namespace: Option<Str<'a>>,
+    pub name: Option<Str<'a>>,
+    pub uid: Option<Str<'a>>,
+    pub api_group: Option<Str<'a>>,
+    pub api_version: Option<Str<'a>>,
+    pub resource_version: Option<Str<'a>>,
+    pub subresource: Option<Str<'a>>,
+}
+
+/// One audit event.
+pub struct Event<'a> {
+    json: &'a str,
+    /// Recorded level.
+    pub level: Level,
+    /// Recorded stage.
+    pub stage: Stage,
+    /// Chosen by the client (header `Audit-ID`): never a sole key, escape it before showing it.
+    pub audit_id: Option<Str<'a>>,
+    /// Path and query as the client sent them.
+    pub request_uri: Option<Str<'a>>,
+    /// Kubernetes verb; the lower-cased HTTP method for non-resource requests.
+    pub verb: Option<Str<'a>>,
+    /// Who authenticated.
+    pub user: Identity<'a>,
+    /// As whom the request was made, when impersonation was allowed.
+    pub impersonated: Option<Identity<'a>>,
+    /// `sourceIPs`: only the last entry is the TCP peer.
+    pub source_ips: Part<'a>,
+    /// As the client sent it, cut at 1,024 characters.
+    pub user_agent: Option<Str<'a>>,
+    /// Which object.
+    pub object: ObjectRef<'a>,
+    /// HTTP status code.
+    pub code: Option<i64>,
+    /// `responseStatus.status`
+    pub status: Option<Str<'a>>,
+    /// `responseStatus.message`
+    pub message: Option<Str<'a>>,
+    /// `responseStatus.reason`
+    pub reason: Option<Str<'a>>,
+    /// Request body.
+    pub request_object: Part<'a>,
+    /// Response body.
+    pub response_object: Part<'a>,
+    /// When the request reached the API server, as text.
+    pub received: Option<Str<'a>>,
+    /// When this stage was reached, as text.
+    pub staged: Option<Str<'a>>,
+    /// What admission, authorization and latency tracking noted.
+    pub annotations: Part<'a>,
+    /// `authenticationMetadata` (constrained impersonation, Kubernetes 1.35 and later).
+    pub authentication: Part<'a>,
+    /// Recovered from a cut line: an absent member may have been cut off.
+    pub salvaged: bool,
+    document: OnceCell<Option<Json<'a>>>,
+    patched: OnceCell<Option<Json<'a>>>,
+}
+
+impl<'a> Event<'a> {
+    /// Reads one audit event.
+    ///
+    /// # Errors
+    /// [`ParseError::Malformed`] when the bytes are not one JSON object of the right shape.
+    pub fn parse(json: &'a str) -> Result<Self, ParseError> {
+        wire::read(json)
+    }
+
+    /// The event's text as it was handed in.
+    pub fn json(&self) -> &'a str {
+        self.json
+    }
+
+    /// When the request was received, else when the stage was reached.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.received_at().or_else(|| self.staged_at())
+    }
+
+    /// When the request was received.
+    pub fn received_at(&self) -> Option<Timestamp> {
+        Timestamp::parse(&self.received.as_ref()?.0)
+    }
+
+    /// When this stage was reached.
+    pub fn staged_at(&self) -> Option<Timestamp> {
+        Timestamp::parse(&self.staged.as_ref()?.0)
+    }
+
+    /// The whole event as a tree, for pointers into it.
+    pub fn document(&self) -> Option<&Json<'a>> {
+        self.document.get_or_init(|| Json::parse(self.json)).as_ref()
+    }
+
+    /// An annotation's text by its exact key.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.tree()?.get(key)?.as_str()
+    }
+
+    /// The request body with JSON patches folded into the object they would make of an empty one; other
+    /// bodies as they are.
+    pub fn patched(&self) -> Option<&Json<'a>> {
+        let body = self.request_object.tree()?;
+        match body {
+            Json::Array(operations) => {
+                self.patched.get_or_init(|| Some(patch::fold(operations))).as_ref()
+            }
+            other => Some(other),
+        }
+    }
+}
+
+/// The text of an optional string.
+pub(crate) fn text<'e>(s: &'e Option<Str<'_>>) -> Option<&'e str> {
+    s.as_ref().map(|s| s.0.as_ref())
+}

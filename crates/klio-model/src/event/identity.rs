@@ -1,0 +1,215 @@
+//! Who asked, from where, and with what result: what the event's parts say together.
+
+use std::net::IpAddr;
+
+use super::{Event, text};
+use crate::json::Json;
+
+/// What kind of identity made a request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UserKind {
+    /// A person or an outside program: any name without the `system:` prefix.
+    Human,
+    /// `system:serviceaccount:<namespace>:<name>` of a workload.
+    ServiceAccount,
+    /// `system:node:<name>`
+    Node,
+    /// The control plane itself, its controllers included.
+    System,
+    /// `system:anonymous`
+    Anonymous,
+    /// No user at all, as in a 401.
+    Unauthenticated,
+}
+
+impl UserKind {
+    /// The word that filters use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::ServiceAccount => "serviceaccount",
+            Self::Node => "node",
+            Self::System => "system",
+            Self::Anonymous => "anonymous",
+            Self::Unauthenticated => "unauthenticated",
+        }
+    }
+
+    /// Classifies a user name. The controllers of kube-controller-manager run as service accounts of
+    /// kube-system (`cmd/kube-controller-manager/names/controller_names.go`, all end in `-controller`
+    /// except those listed).
+    pub fn of(name: Option<&str>) -> Self {
+        const OTHER_CONTROLLERS: [&str; 8] = [
+            "generic-garbage-collector",
+            "pod-garbage-collector",
+            "horizontal-pod-autoscaler",
+            "root-ca-cert-publisher",
+            "token-cleaner",
+            "bootstrap-signer",
+            "attachdetach-controller",
+            "legacy-service-account-token-cleaner",
+        ];
+        match name {
+            None | Some("") => Self::Unauthenticated,
+            Some("system:anonymous") => Self::Anonymous,
+            Some(name) => match name.strip_prefix("system:") {
+                None => Self::Human,
+                Some(rest) if rest.starts_with("node:") => Self::Node,
+                Some(rest) => match rest.strip_prefix("serviceaccount:") {
+                    Some(account) => match account.strip_prefix("kube-system:") {
+                        Some(c) if c.ends_with("-controller") || OTHER_CONTROLLERS.contains(&c) => Self::System,
+                        _ => Self::ServiceAccount,
+                    },
+                    None => Self::System,
+                },
+            },
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Outcome {
+    /// Answered with a code below 400.
+    Allowed,
+    /// 401, 403, or the authorizer said `forbid`.
+    Denied,
+    /// Any other code from 400.
+    Failed,
+    /// Not known yet or not recorded.
+    Unknown,
+}
+
+impl Outcome {
+    /// The word that filters use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Where an address lies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SourceScope {
+    /// The machine itself.
+    Loopback,
+    /// RFC 1918, RFC 6598, link-local or unique-local.
+    Private,
+    /// Everything else.
+    Public,
+}
+
+impl SourceScope {
+    /// The word that filters use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Private => "private",
+            Self::Public => "public",
+        }
+    }
+
+    /// Classifies an address; `None` if the text is not one.
+    pub fn of(address: &str) -> Option<Self> {
+        let ip: IpAddr = address.parse().ok()?;
+        let ip = match ip {
+            IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4),
+            IpAddr::V4(_) => ip,
+        };
+        Some(match ip {
+            _ if ip.is_loopback() => Self::Loopback,
+            IpAddr::V4(v4) => {
+                let [a, b, ..] = v4.octets();
+                let shared = a == 100 && (64..128).contains(&b);
+                if v4.is_private() || v4.is_link_local() || shared { Self::Private } else { Self::Public }
+            }
+            IpAddr::V6(v6) => {
+                let first = v6.segments()[0];
+                let local = (first & 0xfe00) == 0xfc00 || (first & 0xffc0) == 0xfe80;
+                if local { Self::Private } else { Self::Public }
+            }
+        })
+    }
+}
+
+impl Event<'_> {
+    /// What kind of identity authenticated.
+    pub fn user_kind(&self) -> UserKind {
+        UserKind::of(text(&self.user.name))
+    }
+
+    /// The namespace of a service account.
+    pub fn user_namespace(&self) -> Option<&str> {
+        let account = text(&self.user.name)?.strip_prefix("system:serviceaccount:")?;
+        account.split_once(':').map(|(namespace, _)| namespace)
+    }
+
+    /// The TCP peer: the last of `sourceIPs`; the earlier ones are headers that the client sets
+    /// (`apimachinery/pkg/util/net/http.go`, `SourceIPs`).
+    pub fn source_ip(&self) -> Option<&str> {
+        let list = self.source_ips.text()?;
+        // The usual list has one plain string: no tree is needed for it.
+        if let Some(inner) = list.strip_prefix("[\"").and_then(|l| l.strip_suffix("\"]")) {
+            if !inner.contains(['"', '\\']) {
+                return Some(inner);
+            }
+        }
+        self.source_ips.tree()?.items().last()?.as_str()
+    }
+
+    /// The credential's id, as in `JTI=…` or `X509SHA256=…`.
+    pub fn credential(&self) -> Option<&str> {
+        let values = self.user.extra.tree()?.get("authentication.kubernetes.io/credential-id")?;
+        values.items().first().and_then(Json::as_str)
+    }
+
+    /// What became of the request.
+    pub fn outcome(&self) -> Outcome {
+        match self.code {
+            Some(401 | 403) => Outcome::Denied,
+            Some(code) if code >= 400 => Outcome::Failed,
+            Some(_) => Outcome::Allowed,
+            None => match self.annotation("authorization.k8s.io/decision") {
+                Some("forbid") => Outcome::Denied,
+                _ => Outcome::Unknown,
+            },
+        }
+    }
+
+    /// Whether the request changes stored objects and is no dry run.
+    pub fn is_write(&self) -> bool {
+        matches!(text(&self.verb), Some("create" | "update" | "patch" | "delete" | "deletecollection"))
+            && !self.dry_run()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_identities_apart() {
+        let check = |name: Option<&str>, want: UserKind| assert_eq!(UserKind::of(name), want, "{name:?}");
+        check(Some("alice@example.com"), UserKind::Human);
+        check(Some("system:serviceaccount:kube-system:job-controller"), UserKind::System);
+        check(Some("system:serviceaccount:kube-system:fluent-bit"), UserKind::ServiceAccount);
+        check(Some("system:serviceaccount:shop:cart-controller"), UserKind::ServiceAccount);
+        check(Some("system:kube-scheduler"), UserKind::System);
+        check(Some("system:node:n1"), UserKind::Node);
+        check(Some("system:anonymous"), UserKind::Anonymous);
+        check(None, UserKind::Unauthenticated);
+    }
+
+    #[test]
+    fn trusts_only_the_last_hop() {
+        let event = Event::parse(r#"{"sourceIPs":["10.0.0.1","203.0.113.9"]}"#).unwrap();
+        assert_eq!(event.source_ip(), Some("203.0.113.9"));
+        assert_eq!(SourceScope::of("203.0.113.9"), Some(SourceScope::Public));
+        assert_eq!(SourceScope::of("::ffff:10.1.2.3"), Some(SourceScope::Private));
+        assert_eq!(SourceScope::of("100.64.1.1"), Some(SourceScope::Private));
+    }
+}

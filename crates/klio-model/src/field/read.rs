@@ -1,0 +1,242 @@
+//! Reading the values of a field out of an event.
+
+use super::walk::walk;
+use super::{Field, FieldRef};
+use crate::event::{Event, Level, Recorded, query_pairs, text};
+use crate::json::Json;
+
+/// One value of a field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'v> {
+    /// Text.
+    Text(&'v str),
+    /// A whole number.
+    Int(i64),
+    /// Another number.
+    Float(f64),
+    /// true or false.
+    Bool(bool),
+    /// An object: it is present, but no text equals it.
+    Tree(&'v Json<'v>),
+}
+
+/// Whether a field had a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// At least one.
+    Present,
+    /// None, and the event would show it.
+    Absent,
+    /// None, but the audit level, the stage or a cut may have kept it out.
+    Unknown,
+}
+
+impl<'v> Value<'v> {
+    fn of(json: &'v Json<'v>) -> Self {
+        match json {
+            Json::String(s) => Self::Text(s),
+            Json::Int(n) => Self::Int(*n),
+            Json::Float(n) => Self::Float(*n),
+            Json::Bool(b) => Self::Bool(*b),
+            tree => Self::Tree(tree),
+        }
+    }
+
+    /// The value as text: numbers and booleans as JSON writes them, objects as JSON.
+    pub fn to_text(self) -> std::borrow::Cow<'v, str> {
+        match self {
+            Self::Text(s) => s.into(),
+            Self::Int(n) => n.to_string().into(),
+            Self::Float(n) => n.to_string().into(),
+            Self::Bool(b) => if b { "true" } else { "false" }.into(),
+            Self::Tree(tree) => tree.to_text().into(),
+        }
+    }
+}
+
+impl Event<'_> {
+    /// The text of a plain text field that every event has as a whole; `None` for fields of other kinds.
+    /// The inner option is whether it is there.
+    pub(crate) fn plain(&self, field: Field) -> Option<Option<&str>> {
+        Some(match field {
+            Field::AuditId => text(&self.audit_id),
+            Field::Verb => text(&self.verb),
+            Field::Uri => text(&self.request_uri),
+            Field::UriPath => self.path(),
+            Field::User => text(&self.user.name),
+            Field::UserUid => text(&self.user.uid),
+            Field::UserNamespace => self.user_namespace(),
+            Field::UserKind => Some(self.user_kind().name()),
+            Field::Impersonated => self.impersonated.as_ref().and_then(|i| text(&i.name)),
+            Field::ImpersonatedUid => self.impersonated.as_ref().and_then(|i| text(&i.uid)),
+            Field::SourceIp => self.source_ip(),
+            Field::SourceScope => self.source_ip().and_then(crate::event::SourceScope::of).map(|s| s.name()),
+            Field::UserAgent => text(&self.user_agent),
+            Field::Resource => text(&self.object.resource),
+            Field::Subresource => text(&self.object.subresource),
+            Field::Namespace => text(&self.object.namespace),
+            Field::Name => text(&self.object.name),
+            Field::ObjectUid => text(&self.object.uid),
+            Field::ApiGroup => text(&self.object.api_group),
+            Field::ApiVersion => text(&self.object.api_version),
+            Field::ResourceVersion => text(&self.object.resource_version),
+            Field::Status => text(&self.status),
+            Field::Message => text(&self.message),
+            Field::Reason => text(&self.reason),
+            Field::Outcome => Some(self.outcome().name()),
+            Field::Time => text(&self.received).or_else(|| text(&self.staged)),
+            Field::StageTime => text(&self.staged),
+            Field::Stage => Some(self.stage.name()).filter(|s| !s.is_empty()),
+            Field::Level => match self.level {
+                Level::Unstated => None,
+                Level::Metadata => Some("Metadata"),
+                Level::Request => Some("Request"),
+                Level::RequestResponse => Some("RequestResponse"),
+            },
+            _ => return None,
+        })
+    }
+
+    /// Whether a field without a value is known to have none.
+    fn missing(&self, field: Field) -> Seen {
+        let recorded = match field {
+            Field::RequestObject | Field::Patch | Field::RoleRef => self.request_recorded(),
+            Field::ResponseObject => self.response_recorded(),
+            Field::Code | Field::Status | Field::Message | Field::Reason | Field::Annotations | Field::Decision
+            | Field::DecisionReason | Field::PodSecurity => self.outcome_recorded(),
+            _ if self.salvaged => Recorded::No,
+            _ => Recorded::Yes,
+        };
+        if recorded == Recorded::Yes { Seen::Absent } else { Seen::Unknown }
+    }
+
+    /// Calls `f` for each value of a field; `f` returns true to stop.
+    pub fn visit(&self, at: &FieldRef, f: &mut dyn FnMut(Value<'_>) -> bool) -> Seen {
+        let field = at.field();
+        if let Some(found) = self.plain(field) {
+            return match found {
+                Some(value) => {
+                    f(Value::Text(value));
+                    Seen::Present
+                }
+                None => self.missing(field),
+            };
+        }
+        let mut any = false;
+        let mut each = |value: Value<'_>| {
+            any = true;
+            f(value)
+        };
+        let tree = |json: Option<&Json<'_>>, path: &str, each: &mut dyn FnMut(Value<'_>) -> bool| {
+            if let Some(json) = json {
+                walk(json, path, &mut |j| each(Value::of(j)));
+            }
+        };
+        let path = at.path();
+        let mut computed = Recorded::Yes;
+        match field {
+            Field::Code => {
+                if let Some(code) = self.code {
+                    each(Value::Int(code));
+                }
+            }
+            Field::DryRun => {
+                each(Value::Bool(self.dry_run()));
+            }
+            Field::RequestWrite => {
+                each(Value::Bool(self.is_write()));
+            }
+            Field::ExecCommand => {
+                if let Some(command) = self.exec_command() {
+                    each(Value::Text(&command));
+                }
+            }
+            Field::UriParam => {
+                for (key, value) in query_pairs(text(&self.request_uri).unwrap_or_default()) {
+                    if (path.is_empty() || key == path) && each(Value::Text(&value)) {
+                        break;
+                    }
+                }
+            }
+            Field::Credential => {
+                if let Some(credential) = self.credential() {
+                    each(Value::Text(credential));
+                }
+            }
+            Field::Decision => {
+                if let Some(t) = self.annotation("authorization.k8s.io/decision") {
+                    each(Value::Text(t));
+                }
+            }
+            Field::DecisionReason => {
+                if let Some(t) = self.annotation("authorization.k8s.io/reason") {
+                    each(Value::Text(t));
+                }
+            }
+            Field::PodSecurity => {
+                if let Some(t) = self.annotation("pod-security.kubernetes.io/audit-violations") {
+                    each(Value::Text(t));
+                }
+            }
+            Field::Groups => tree(self.user.groups.tree(), path, &mut each),
+            Field::Extra => tree(self.user.extra.tree(), path, &mut each),
+            Field::ImpersonatedGroups => {
+                tree(self.impersonated.as_ref().and_then(|i| i.groups.tree()), path, &mut each);
+            }
+            Field::ImpersonatedExtra => {
+                tree(self.impersonated.as_ref().and_then(|i| i.extra.tree()), path, &mut each);
+            }
+            Field::Authentication => tree(self.authentication.tree(), path, &mut each),
+            Field::SourceIps => tree(self.source_ips.tree(), path, &mut each),
+            Field::Annotations => tree(self.annotations.tree(), path, &mut each),
+            Field::RequestObject => tree(self.request_object.tree(), path, &mut each),
+            Field::ResponseObject => tree(self.response_object.tree(), path, &mut each),
+            Field::Patch => tree(self.patched(), path, &mut each),
+            Field::Object => tree(self.document().and_then(|d| d.get("objectRef")), path, &mut each),
+            Field::Document => tree(self.document(), path, &mut each),
+            Field::Pod => {
+                let (root, below) = match path.strip_prefix("metadata") {
+                    Some(rest) if rest.is_empty() || rest.starts_with('.') => {
+                        ("metadata", rest.trim_start_matches('.'))
+                    }
+                    _ => ("spec", path),
+                };
+                computed = self.pods(&mut |pod| {
+                    pod.get(root).is_some_and(|part| walk(part, below, &mut |j| each(Value::of(j))))
+                });
+            }
+            Field::Container => computed = self.containers(&mut |c| walk(c, path, &mut |j| each(Value::of(j)))),
+            Field::Grant => computed = self.grants(&mut |grant| each(Value::Text(grant))),
+            Field::Subject => computed = self.subjects(&mut |subject| each(Value::Text(subject))),
+            Field::RoleRef => tree(self.patched().filter(|_| is_binding(self)), "roleRef.name", &mut each),
+            _ => {}
+        }
+        if any {
+            Seen::Present
+        } else if computed == Recorded::No || (field == Field::RoleRef && is_binding(self) && self.patched().is_none()) {
+            Seen::Unknown
+        } else if field == Field::RoleRef {
+            Seen::Absent
+        } else if self.has_part(field) {
+            // The part is there and the path below it is not.
+            Seen::Absent
+        } else {
+            self.missing(field)
+        }
+    }
+
+    fn has_part(&self, field: Field) -> bool {
+        match field {
+            Field::RequestObject | Field::Patch => self.request_object.text().is_some(),
+            Field::ResponseObject => self.response_object.text().is_some(),
+            Field::Annotations | Field::Decision | Field::DecisionReason | Field::PodSecurity => {
+                self.annotations.text().is_some()
+            }
+            _ => false,
+        }
+    }
+}
+
+fn is_binding(event: &Event<'_>) -> bool {
+    matches!(text(&event.object.resource), Some("rolebindings" | "clusterrolebindings"))
+}

@@ -1,0 +1,125 @@
+//! The table of fields.
+
+/// What a field holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holds {
+    /// Text.
+    Text,
+    /// A whole number.
+    Number,
+    /// true or false.
+    Bool,
+    /// A list of texts.
+    Strings,
+    /// An object or a list of objects; paths go on below it.
+    Object,
+    /// A point in time, RFC 3339.
+    Time,
+}
+
+/// One entry of the registry.
+#[derive(Debug)]
+pub struct FieldInfo {
+    /// Which field.
+    pub field: Field,
+    /// The short name that filters use.
+    pub name: &'static str,
+    /// The path in audit.k8s.io/v1; empty for a value that Klio computes.
+    pub path: &'static str,
+    /// What it holds.
+    pub holds: Holds,
+    /// Whether it comes from a request or response body.
+    pub needs_body: bool,
+    /// The least audit level at which it exists.
+    pub level: &'static str,
+    /// One sentence for the field guide.
+    pub doc: &'static str,
+    /// A typical value.
+    pub example: &'static str,
+}
+
+macro_rules! fields {
+    ($($variant:ident $name:literal $path:literal $holds:ident $level:ident $doc:literal $example:literal;)*) => {
+        /// A registry field.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[allow(missing_docs)]
+        pub enum Field { $($variant),* }
+
+        /// All fields, in the order of the field guide.
+        pub const FIELDS: &[FieldInfo] = &[$(FieldInfo {
+            field: Field::$variant,
+            name: $name,
+            path: $path,
+            holds: Holds::$holds,
+            needs_body: !matches!(stringify!($level).as_bytes(), b"Metadata"),
+            level: stringify!($level),
+            doc: $doc,
+            example: $example,
+        }),*];
+    };
+}
+
+fields! {
+    Time "time" "requestReceivedTimestamp" Time Metadata "When the request reached the API server (microseconds, UTC)." "2026-11-21T01:01:58.390059Z";
+    StageTime "stage.time" "stageTimestamp" Time Metadata "When this stage of the request was reached." "2026-11-21T01:01:58.392336Z";
+    Level "level" "level" Text Metadata "How much of the request the audit policy recorded." "Metadata";
+    Stage "stage" "stage" Text Metadata "The moment in the request's life at which the event was written." "ResponseComplete";
+    AuditId "audit.id" "auditID" Text Metadata "Groups the stages of one request. The client may choose it (header Audit-ID): never a proof of identity." "5e8b5a5e-6d0e-4d0e-9a3c-0c2b7a9d7c11";
+    Verb "verb" "verb" Text Metadata "Kubernetes verb, or the lower-cased HTTP method of a non-resource request." "create";
+    Uri "uri" "requestURI" Text Metadata "Path and query exactly as the client sent them." "/api/v1/namespaces/shop/pods/cart/exec?command=sh";
+    UriPath "uri.path" "" Text Metadata "The request URI without its query." "/api/v1/namespaces/shop/pods/cart/exec";
+    UriParam "uri.param" "" Object Metadata "Query parameters, decoded; `uri.param.NAME` holds each value of NAME." "uri.param.limit:500";
+    ExecCommand "exec.command" "" Text Metadata "The command of an exec: all `command=` parameters, decoded and joined by a space." "sh -c id";
+    DryRun "dryRun" "" Bool Metadata "Whether the request was a server-side dry run, which stores nothing." "true";
+    RequestWrite "request.write" "" Bool Metadata "Whether the request changes stored objects (create, update, patch, delete, deletecollection) and is no dry run." "true";
+    User "user" "user.username" Text Metadata "Who authenticated; absent in a 401." "alice@example.com";
+    UserUid "user.uid" "user.uid" Text Metadata "The identity's uid, if its provider gives one." "b5d1db84-8119-4890-ad7b-e2fcc3c12b1b";
+    Groups "groups" "user.groups" Strings Metadata "The groups of the identity." "system:masters";
+    Extra "user.extra" "user.extra" Object Metadata "What else the authenticator knows: credential id, pod, node, cloud identity." "user.extra.authentication.kubernetes.io/pod-name:cart-7c9";
+    UserKind "user.kind" "" Text Metadata "human, serviceaccount, node, system (control plane), anonymous or unauthenticated." "human";
+    UserNamespace "user.namespace" "" Text Metadata "The namespace of a service account." "kube-system";
+    Credential "credential" "" Text Metadata "Which credential was used: JTI=… of a token or X509SHA256=… of a certificate." "JTI=90f3b7c9-7945-4e0b-8ecc-00126100fce8";
+    Impersonated "impersonated" "impersonatedUser.username" Text Metadata "As whom the request was made, when impersonation was allowed." "system:admin";
+    ImpersonatedUid "impersonated.uid" "impersonatedUser.uid" Text Metadata "The impersonated uid." "1234";
+    ImpersonatedGroups "impersonated.groups" "impersonatedUser.groups" Strings Metadata "The impersonated groups." "system:masters";
+    ImpersonatedExtra "impersonated.extra" "impersonatedUser.extra" Object Metadata "The impersonated extra values." "impersonated.extra.scopes:view";
+    Authentication "authentication" "authenticationMetadata" Object Metadata "How the identity was established (constrained impersonation, Kubernetes 1.35 and later)." "authentication.impersonationConstraint:impersonate\\:user-info";
+    SourceIps "source.ips" "sourceIPs" Strings Metadata "X-Forwarded-For, X-Real-Ip and the TCP peer; all but the last are chosen by the client." "203.0.113.7";
+    SourceIp "source.ip" "" Text Metadata "The TCP peer: the last of sourceIPs." "203.0.113.7";
+    SourceScope "source.scope" "" Text Metadata "Where source.ip lies: loopback, private or public." "public";
+    UserAgent "agent" "userAgent" Text Metadata "What the client calls itself; forgeable, cut at 1,024 characters." "kubectl/v1.36.1 (linux/amd64) kubernetes/8f94681";
+    Object "object" "objectRef" Text Metadata "The object the request names, as a whole; its parts have names of their own." "object:*";
+    Resource "resource" "objectRef.resource" Text Metadata "Resource in the plural; absent for non-resource requests." "secrets";
+    Subresource "subresource" "objectRef.subresource" Text Metadata "Part of the object that is addressed." "exec";
+    Namespace "namespace" "objectRef.namespace" Text Metadata "Namespace; absent for cluster-scoped and all-namespace requests." "kube-system";
+    Name "name" "objectRef.name" Text Metadata "Object name; absent for lists and for creates with generateName." "cart-7c9";
+    ObjectUid "object.uid" "objectRef.uid" Text Metadata "Object uid, where the client gave it." "1b436606-5268-4733-902d-95079eb54278";
+    ApiGroup "group" "objectRef.apiGroup" Text Metadata "API group; absent for the core group." "rbac.authorization.k8s.io";
+    ApiVersion "version" "objectRef.apiVersion" Text Metadata "API version." "v1";
+    ResourceVersion "object.version" "objectRef.resourceVersion" Text Metadata "Resource version the client named." "81672";
+    Code "code" "responseStatus.code" Number Metadata "HTTP status code; 101 for an upgraded connection such as exec." "403";
+    Status "status" "responseStatus.status" Text Metadata "Success or Failure, where the server said so." "Failure";
+    Message "message" "responseStatus.message" Text Metadata "What the server answered; present on failures." "secrets is forbidden: …";
+    Reason "reason" "responseStatus.reason" Text Metadata "Machine-readable reason of a failure." "Forbidden";
+    Outcome "outcome" "" Text Metadata "allowed, denied (401, 403), failed (other errors) or unknown." "denied";
+    Annotations "annotations" "annotations" Object Metadata "Notes of authorization, admission and latency tracking." "annotations.authorization.k8s.io/decision:forbid";
+    Decision "decision" "annotations.authorization.k8s.io/decision" Text Metadata "What the authorizer decided: allow or forbid." "allow";
+    DecisionReason "decision.reason" "annotations.authorization.k8s.io/reason" Text Metadata "Which binding and role allowed the request; empty for system:masters." "RBAC: allowed by ClusterRoleBinding \"view\" …";
+    PodSecurity "psa.violations" "annotations.pod-security.kubernetes.io/audit-violations" Text Metadata "What the Pod Security Standard of the namespace objects to." "would violate PodSecurity \"baseline:latest\": privileged …";
+    RequestObject "request" "requestObject" Object Request "The body that was sent; a JSON patch is a list." "request.spec.replicas:3";
+    Patch "patch" "" Object Request "The body that was sent, with JSON patches folded into the object they write." "patch.spec.type:LoadBalancer";
+    ResponseObject "response" "responseObject" Object RequestResponse "The body that was answered." "response.metadata.uid:*";
+    Pod "pod" "" Object Request "The spec of each pod or pod template that the request writes; `pod.metadata` is its metadata." "pod.hostPID:true";
+    Container "container" "" Object Request "Each container, init container and ephemeral container of those pods." "container.securityContext.privileged:true";
+    Grant "rbac.grant" "" Strings Request "What a written role grants: `<verb> <resource>`, pairs of one rule only." "get secrets";
+    Subject "rbac.subject" "" Strings Request "Whom a written binding binds: `User:…`, `Group:…`, `ServiceAccount:<namespace>:<name>`." "Group:system:masters";
+    RoleRef "rbac.role" "" Text Request "Which role a written binding binds." "cluster-admin";
+    Document "event" "" Object Metadata "The whole event, for paths that no other entry names." "event.kind:Event";
+}
+
+impl Field {
+    /// Its entry.
+    pub fn info(self) -> &'static FieldInfo {
+        &FIELDS[self as usize]
+    }
+}

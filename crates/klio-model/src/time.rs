@@ -1,0 +1,129 @@
+//! Points in time with microsecond precision, as Kubernetes writes them.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+///
+/// The API server writes `metav1.MicroTime`: RFC 3339 with exactly six fractional digits
+/// (`staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/micro_time.go`). Other precisions and offsets are
+/// read too, since forwarders rewrite times.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// Reads an RFC 3339 time; `None` if it is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse_utc_micros(text.as_bytes()).or_else(|| {
+            let parsed: jiff::Timestamp = text.parse().ok()?;
+            Some(Self(parsed.as_microsecond()))
+        })
+    }
+
+    /// Microseconds since the epoch.
+    pub fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// The same instant as a calendar time in UTC; `None` outside the years -9999 to 9999.
+    pub fn calendar(self) -> Option<jiff::civil::DateTime> {
+        let instant = jiff::Timestamp::from_microsecond(self.0).ok()?;
+        Some(instant.to_zoned(jiff::tz::TimeZone::UTC).datetime())
+    }
+}
+
+/// `2026-11-21T01:01:58.390059Z` without a general parser: it is read twice per event.
+fn parse_utc_micros(b: &[u8]) -> Option<Timestamp> {
+    let (last, rest) = b.split_last()?;
+    if *last != b'Z' || rest.len() < 19 {
+        return None;
+    }
+    let digits = |range: std::ops::Range<usize>| -> Option<i64> {
+        rest[range].iter().try_fold(0i64, |n, c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
+    };
+    if [rest[4], rest[7], rest[10], rest[13], rest[16]] != *b"--T::" {
+        return None;
+    }
+    let (y, mo, d) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
+    let (h, mi, s) = (digits(11..13)?, digits(14..16)?, digits(17..19)?);
+    let days_in = [31, if is_leap(y) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    if !(1..=12).contains(&mo) || d < 1 || d > days_in[mo as usize - 1] || h > 23 || mi > 59 || s > 59 {
+        return None;
+    }
+    let fraction = match rest.get(19) {
+        None => 0,
+        Some(b'.') if (21..=26).contains(&rest.len()) => {
+            digits(20..rest.len())? * 10i64.pow(26 - rest.len() as u32)
+        }
+        Some(_) => return None,
+    };
+    Some(Timestamp((days_from_civil(y, mo, d) * 86_400 + h * 3_600 + mi * 60 + s) * 1_000_000 + fraction))
+}
+
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar: years are counted from March so that the
+/// leap day is the last day of the year (Richards, "Explanatory Supplement to the Astronomical Almanac").
+fn days_from_civil(y: i64, m: i64, d: i64) -> i64 {
+    let (y, m) = if m <= 2 { (y - 1, m + 9) } else { (y, m - 3) };
+    let day_of_year = (153 * m + 2) / 5 + d - 1;
+    y * 365 + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + day_of_year - 719_468
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(t) => write!(f, "{t:.6}"),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A half-open span of time: `start <= t < end`; an open side is `None`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TimeRange {
+    /// First instant that belongs to the range.
+    pub start: Option<Timestamp>,
+    /// First instant after the range.
+    pub end: Option<Timestamp>,
+}
+
+impl TimeRange {
+    /// Whether an instant lies in the range.
+    pub fn contains(&self, t: Timestamp) -> bool {
+        self.start.is_none_or(|s| s <= t) && self.end.is_none_or(|e| t < e)
+    }
+
+    /// Whether both sides are open, so that every instant belongs to it.
+    pub fn is_all(&self) -> bool {
+        self.start.is_none() && self.end.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_api_server_writes() {
+        let check = |text: &str, want: Option<&str>| {
+            assert_eq!(Timestamp::parse(text).map(|t| t.to_string()).as_deref(), want, "{text}");
+        };
+        check("2026-11-21T01:01:58.390059Z", Some("2026-11-21T01:01:58.390059Z"));
+        check("2024-02-29T23:59:59Z", Some("2024-02-29T23:59:59.000000Z"));
+        check("2026-11-21T02:01:58.390+01:00", Some("2026-11-21T01:01:58.390000Z"));
+        check("1969-12-31T23:59:59.5Z", Some("1969-12-31T23:59:59.500000Z"));
+        check("2023-02-29T00:00:00Z", None);
+        check("yesterday", None);
+        check("", None);
+    }
+}
