@@ -247,3 +247,15 @@ impl Event<'_> {
         self.plain(field).flatten()
     }
 }
+
+impl FieldRef {
+    /// All values of the field in an event, as text.
+    pub fn values(&self, event: &Event<'_>) -> Vec<String> {
+        let mut out = Vec::new();
+        event.visit(self, &mut |value| {
+            out.push(value.to_text().into_owned());
+            false
+        });
+        out
+    }
+}
