@@ -243,3 +243,10 @@ impl Event<'_> {
 fn is_binding(event: &Event<'_>) -> bool {
     matches!(text(&event.object.resource), Some("rolebindings" | "clusterrolebindings"))
 }
+
+impl Event<'_> {
+    /// The text of a plain text field; `None` if it is missing or the field holds something else.
+    pub fn text_of(&self, field: Field) -> Option<&str> {
+        self.plain(field).flatten()
+    }
+}
