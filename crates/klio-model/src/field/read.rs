@@ -113,6 +113,9 @@ impl Event<'_> {
     /// Calls `f` for each value of a field; `f` returns true to stop.
     pub fn visit(&self, at: &FieldRef, f: &mut dyn FnMut(Value<'_>) -> bool) -> Seen {
         let field = at.field();
+        if field == Field::Falco {
+            return super::falco::visit(self, at.path(), f);
+        }
         if let Some(found) = self.plain(field) {
             return match found {
                 Some(value) => {
