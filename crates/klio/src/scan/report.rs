@@ -154,12 +154,10 @@ impl Summary {
         for s in skipped {
             self.skipped += s.count;
             let reason = s.reason.to_string();
-            match self.skipped_reasons.iter_mut().find(|t| *t.file == *s.file && t.reason == reason) {
-                Some(known) => known.count += s.count,
-                None if self.skipped_reasons.len() < cap => {
-                    self.skipped_reasons.push(Trouble { file: s.file.to_string(), line: s.line, count: s.count, reason });
-                }
-                None => {}
+            if let Some(known) = self.skipped_reasons.iter_mut().find(|t| *t.file == *s.file && t.reason == reason) {
+                known.count += s.count;
+            } else if self.skipped_reasons.len() < cap {
+                self.skipped_reasons.push(Trouble { file: s.file.to_string(), line: s.line, count: s.count, reason });
             }
         }
     }

@@ -7,7 +7,7 @@ use klio_detect::{Dialect, Engine, Match, RuleSet};
 use klio_model::{
     Actor, Event, Evidence, Filter, Finding, Object, Proof, Severity, Stage, TimeRange, event::UserKind, explain,
 };
-use klio_source::{Chunk, Item, Record, Rejected, Skipped, content_hash, decode};
+use klio_source::{Chunk, Item, Reason, Record, Rejected, Skipped, content_hash, decode};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Options;
@@ -126,7 +126,7 @@ impl<'e> Worker<'e> {
         let mut event = match parsed {
             Ok(event) => event,
             Err(why) => {
-                out.rejected.push(Rejected::malformed(out.file.clone(), record.line, why));
+                out.rejected.push(Rejected { file: out.file.clone(), line: record.line, count: 1, reason: Reason::NotAnEvent(why) });
                 return;
             }
         };
