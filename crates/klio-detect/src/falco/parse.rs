@@ -364,8 +364,14 @@ impl<'t> Parser<'t> {
                 Some((_, 'n')) => out.push('\n'),
                 Some((_, 'r')) => out.push('\r'),
                 Some((_, 't')) => out.push('\t'),
-                Some((_, ' ')) => out.push_str("\\ "),
+                // As Falco has it: an escaped blank is a backslash.
+                Some((_, ' ')) => out.push('\\'),
                 Some((_, c @ ('\\' | '"' | '\'' | '/'))) => out.push(c),
+                Some((at, 'x')) if hex(&rest[at + 1..]).is_some() => {
+                    out.push(char::from(hex(&rest[at + 1..]).unwrap_or_default()));
+                    chars.next();
+                    chars.next();
+                }
                 Some((at, c)) => {
                     let at = self.at + at;
                     return Err(Wrong {
@@ -507,6 +513,12 @@ impl<'t> Parser<'t> {
         );
         Err(self.wrong("expected an operator after the field", Some(&advice)))
     }
+}
+
+/// The two hexadecimal digits of an escaped ASCII character.
+fn hex(text: &str) -> Option<u8> {
+    let digits = text.get(..2).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u8::from_str_radix(digits, 16).ok().filter(u8::is_ascii)
 }
 
 fn identifier(text: &str) -> &str {
