@@ -15,8 +15,3 @@ pub struct FilterError {
     /// What to write instead.
     pub help: Option<String>,
 }
-impl FilterError { /// stub
- pub fn render(&self, _: &str) -> String { self.to_string() } }
-impl super::Filter { /// stub
- pub fn parse(_: &str) -> Result<Self, FilterError> { Ok(Self::All) } }
-impl std::fmt::Display for super::Filter { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("stub") } }
