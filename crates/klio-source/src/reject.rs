@@ -130,6 +130,9 @@ pub enum Reason {
         /// What should stand there.
         expected: &'static str,
     },
+    /// Well-formed so far as it was looked at, and yet no audit event.
+    #[error("{0}")]
+    NotAnEvent(String),
     /// Bytes that are not UTF-8. When `repaired`, they were replaced and the event was kept.
     #[error("invalid UTF-8 at byte {at} of the record{}", if *.repaired { "; the bad bytes were replaced and the event was kept" } else { "" })]
     InvalidUtf8 {
@@ -187,7 +190,7 @@ impl Reason {
                 "the apiserver records patch bodies byte for byte: look at who sent it"
             }
             Self::NotAudit { .. } => "an audit event has kind Event and apiVersion audit.k8s.io/v1",
-            Self::Malformed { .. }
+            Self::Malformed { .. } | Self::NotAnEvent(_)
             | Self::InvalidUtf8 { .. }
             | Self::NotJson { .. }
             | Self::Payload { .. }
