@@ -103,7 +103,8 @@ fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     if output == ListFormat::Table {
         let mut table = comfy_table::Table::new();
-        table.load_preset(comfy_table::presets::NOTHING).set_header(["SEVERITY", "TITLE", "TECHNIQUES", "RULE"]);
+        *table.style_mut() = comfy_table::presets::NOTHING;
+        table.set_header(["SEVERITY", "TITLE", "TECHNIQUES", "RULE"]);
         for r in &rows {
             let short = r.file.strip_prefix("rules/").and_then(|f| f.strip_suffix(".yml")).unwrap_or(r.dialect.name());
             table.add_row([r.severity.name(), r.title, &r.techniques, short]);
