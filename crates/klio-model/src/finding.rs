@@ -143,6 +143,7 @@ pub struct Finding {
     /// On what.
     pub object: Object,
     /// The id of the story that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub story: Option<String>,
     /// One sentence for a reader.
     pub message: String,

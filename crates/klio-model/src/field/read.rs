@@ -113,6 +113,9 @@ impl Event<'_> {
     /// Calls `f` for each value of a field; `f` returns true to stop.
     pub fn visit(&self, at: &FieldRef, f: &mut dyn FnMut(Value<'_>) -> bool) -> Seen {
         let field = at.field();
+        if field == Field::Falco {
+            return super::falco::visit(self, at.path(), f);
+        }
         if let Some(found) = self.plain(field) {
             return match found {
                 Some(value) => {
@@ -239,4 +242,23 @@ impl Event<'_> {
 
 fn is_binding(event: &Event<'_>) -> bool {
     matches!(text(&event.object.resource), Some("rolebindings" | "clusterrolebindings"))
+}
+
+impl Event<'_> {
+    /// The text of a plain text field; `None` if it is missing or the field holds something else.
+    pub fn text_of(&self, field: Field) -> Option<&str> {
+        self.plain(field).flatten()
+    }
+}
+
+impl FieldRef {
+    /// All values of the field in an event, as text.
+    pub fn values(&self, event: &Event<'_>) -> Vec<String> {
+        let mut out = Vec::new();
+        event.visit(self, &mut |value| {
+            out.push(value.to_text().into_owned());
+            false
+        });
+        out
+    }
 }

@@ -114,6 +114,7 @@ fields! {
     Grant "rbac.grant" "" Strings Request "What a written role grants: `<verb> <resource>`, pairs of one rule only." "get secrets";
     Subject "rbac.subject" "" Strings Request "Whom a written binding binds: `User:…`, `Group:…`, `ServiceAccount:<namespace>:<name>`." "Group:system:masters";
     RoleRef "rbac.role" "" Text Request "Which role a written binding binds." "cluster-admin";
+    Falco "falco" "" Object Request "A value as a Falco rule names it, with its argument after a slash." "falco.ka.req.pod.volumes.hostpath:/etc";
     Document "event" "" Object Metadata "The whole event, for paths that no other entry names." "event.kind:Event";
 }
 
