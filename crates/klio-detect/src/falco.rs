@@ -90,13 +90,28 @@ fn other_sources(collected: &Collected, problems: &mut Problems) {
         }
         seen.push(source);
         let count = collected.rules.iter().filter(|r| r.value.source == source).count();
-        let what = if count == 1 { format!("rule `{}`", rule.name) } else { format!("{count} rules (first `{}`)", rule.name) };
-        let advice = "Klio runs rules with `source: k8s_audit`; a rule without a source is about system calls";
-        problems.warning(&rule.place, format!("{what} of source `{source}` left out"), Some(advice.to_owned()));
+        let what = if count == 1 {
+            format!("rule `{}`", rule.name)
+        } else {
+            format!("{count} rules (first `{}`)", rule.name)
+        };
+        let advice =
+            "Klio runs rules with `source: k8s_audit`; a rule without a source is about system calls";
+        problems.warning(
+            &rule.place,
+            format!("{what} of source `{source}` left out"),
+            Some(advice.to_owned()),
+        );
     }
 }
 
-fn rule(named: &Named<Draft>, files: &[RuleFile], options: &Options, sources: &[&str], problems: &mut Problems) -> Rule {
+fn rule(
+    named: &Named<Draft>,
+    files: &[RuleFile],
+    options: &Options,
+    sources: &[&str],
+    problems: &mut Problems,
+) -> Rule {
     let draft = &named.value;
     let template = Text::of(&draft.output);
     let (output, faults) = Output::compile(template.text.trim(), options);

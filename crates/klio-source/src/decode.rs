@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use memchr::memmem;
-
 use crate::chunk::Kind;
 use crate::scan::{Flaw, skip_value, skip_ws, trim};
 use crate::top::Top;
@@ -24,13 +22,14 @@ pub fn decode(chunk: &Chunk, sink: &mut dyn FnMut(Item<'_>)) {
     let bytes = chunk.bytes();
     let clean = simdutf8::basic::from_utf8(bytes).is_ok();
     // Two values on one line without a line feed between them.
-    let joined = memmem::find(bytes, b"}{\"").is_some();
+    let joined = joined(bytes);
     for piece in &chunk.buffers.pieces {
         let b = bytes.get(piece.start as usize..piece.end as usize).unwrap_or_default();
+        let b = b.strip_suffix(b"\r").unwrap_or(b);
         let line = chunk.first_line + u64::from(piece.line);
         if piece.kind == Kind::Line && clean && !joined && b.starts_with(native::HEAD) {
             (cx.sink)(Item::Record(Record {
-                json: b.strip_suffix(b"\r").unwrap_or(b),
+                json: b,
                 raw: b,
                 line,
                 flags: RecordFlags::NONE,
@@ -58,6 +57,13 @@ pub fn decode(chunk: &Chunk, sink: &mut dyn FnMut(Item<'_>)) {
         }
     }
     cx.finish();
+}
+
+/// Whether `}{` occurs. A pass the compiler turns into vector code, several times as fast as a substring search here,
+/// where braces are everywhere.
+fn joined(b: &[u8]) -> bool {
+    let next = b.get(1..).unwrap_or_default();
+    b.iter().zip(next).fold(0, |seen, (&c, &n)| seen | (u8::from(c == b'}') & u8::from(n == b'{'))) != 0
 }
 
 /// Decodes bytes that are already complete in memory, such as a webhook body.

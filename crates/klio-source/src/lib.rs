@@ -41,6 +41,7 @@ pub use discover::{Discovery, discover};
 pub use identity::content_hash;
 pub use input::{Input, InputId, Options, Source};
 pub use reader::Chunks;
+pub use native::{diagnose, recover};
 pub use record::{Format, Item, Record, RecordFlags};
 pub use reject::{Reason, Rejected, SkipReason, Skipped};
 pub use salvage::salvage;

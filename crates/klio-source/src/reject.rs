@@ -190,7 +190,8 @@ impl Reason {
                 "the apiserver records patch bodies byte for byte: look at who sent it"
             }
             Self::NotAudit { .. } => "an audit event has kind Event and apiVersion audit.k8s.io/v1",
-            Self::Malformed { .. } | Self::NotAnEvent(_)
+            Self::Malformed { .. }
+            | Self::NotAnEvent(_)
             | Self::InvalidUtf8 { .. }
             | Self::NotJson { .. }
             | Self::Payload { .. }

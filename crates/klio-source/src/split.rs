@@ -9,6 +9,9 @@ use crate::chunk::{Kind, Piece};
 use crate::docscan::{DocScan, Flow};
 use crate::{Reason, Rejected};
 
+/// White space accepted between `[` and the first record, so that a list can be told from a text line.
+const LOOKAHEAD: usize = 64 << 10;
+
 /// The sizes the splitter heeds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -132,11 +135,11 @@ impl Splitter {
                 return Careful::Next(p);
             }
             Some(b'[') => match buf.get(crate::scan::skip_ws(buf, p + 1)) {
-                Some(b'{' | b'[' | b']') => {
+                None if !eof && held < LOOKAHEAD => return Careful::Hold(p),
+                Some(b'{' | b'[' | b']') | None => {
                     self.doc = Some(DocScan::new(p, self.line, p - pos));
                     return Careful::Next(p);
                 }
-                None if !eof && held < self.limits.chunk => return Careful::Hold(p),
                 _ => {}
             },
             _ => {}

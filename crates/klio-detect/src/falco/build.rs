@@ -76,11 +76,19 @@ impl<'c> Builder<'c> {
     }
 
     /// The filter of a rule's condition.
-    pub fn rule(&mut self, pieces: &[Piece], exceptions: &[super::exceptions::Exception]) -> Result<Filter, Fault> {
+    pub fn rule(
+        &mut self,
+        pieces: &[Piece],
+        exceptions: &[super::exceptions::Exception],
+    ) -> Result<Filter, Fault> {
         let mut text = Text::of(pieces);
         if !exceptions.is_empty() {
-            text = super::exceptions::apply(text, exceptions)
-                .map_err(|(place, message)| Fault { place, message, advice: None, unknown: false })?;
+            text = super::exceptions::apply(text, exceptions).map_err(|(place, message)| Fault {
+                place,
+                message,
+                advice: None,
+                unknown: false,
+            })?;
         }
         let parsed = self.parse(text)?;
         let audited = self.build(&parsed, &parsed.condition, true, usize::MAX)?;
@@ -120,7 +128,13 @@ impl<'c> Builder<'c> {
     }
 
     /// `visibility`: only macros defined before this are seen.
-    fn build(&mut self, parsed: &Parsed, condition: &Condition, audited: bool, visibility: usize) -> Result<Filter, Fault> {
+    fn build(
+        &mut self,
+        parsed: &Parsed,
+        condition: &Condition,
+        audited: bool,
+        visibility: usize,
+    ) -> Result<Filter, Fault> {
         let mut each = |parts: &[Condition]| -> Result<Vec<Filter>, Fault> {
             parts.iter().map(|part| self.build(parsed, part, audited, visibility)).collect()
         };
@@ -137,7 +151,8 @@ impl<'c> Builder<'c> {
                     unknown: false,
                 };
                 let visible = |m: &Named<_>| m.index < visibility;
-                let Some(index) = self.collected.macros.iter().position(|m| m.name == *name && visible(m)) else {
+                let Some(index) = self.collected.macros.iter().position(|m| m.name == *name && visible(m))
+                else {
                     let later = self.collected.macros.iter().any(|m| m.name == *name);
                     let names = self.collected.macros.iter().filter(|m| visible(m)).map(|m| m.name.clone());
                     let advice = if later {
@@ -163,7 +178,12 @@ impl<'c> Builder<'c> {
 
     fn macro_(&mut self, index: usize, audited: bool) -> Result<Filter, Fault> {
         // Taken out while it is worked on; put back below.
-        let placeholder = Err(Fault { place: Place { file: 0, span: 0..0 }, message: String::new(), advice: None, unknown: false });
+        let placeholder = Err(Fault {
+            place: Place { file: 0, span: 0..0 },
+            message: String::new(),
+            advice: None,
+            unknown: false,
+        });
         let parsed = std::mem::replace(&mut self.parsed[index], placeholder);
         self.built[index][usize::from(audited)] = State::Busy;
         self.depth += 1;

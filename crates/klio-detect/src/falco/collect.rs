@@ -44,15 +44,37 @@ pub(super) struct Collected {
 const LIST_KEYS: [&str; 4] = ["list", "items", "append", "override"];
 const MACRO_KEYS: [&str; 4] = ["macro", "condition", "append", "override"];
 const RULE_KEYS: [&str; 15] = [
-    "rule", "condition", "output", "desc", "priority", "source", "enabled", "capture", "capture_duration",
-    "warn_evttypes", "skip-if-unknown-filter", "tags", "exceptions", "override", "append",
+    "rule",
+    "condition",
+    "output",
+    "desc",
+    "priority",
+    "source",
+    "enabled",
+    "capture",
+    "capture_duration",
+    "warn_evttypes",
+    "skip-if-unknown-filter",
+    "tags",
+    "exceptions",
+    "override",
+    "append",
 ];
 /// Keys of a rule that an override may append to.
 const APPENDABLE: [&str; 5] = ["condition", "output", "desc", "tags", "exceptions"];
 /// Keys of a rule that an override may replace.
 const REPLACEABLE: [&str; 11] = [
-    "condition", "output", "desc", "priority", "capture", "capture_duration", "tags", "exceptions", "enabled",
-    "warn_evttypes", "skip-if-unknown-filter",
+    "condition",
+    "output",
+    "desc",
+    "priority",
+    "capture",
+    "capture_duration",
+    "tags",
+    "exceptions",
+    "enabled",
+    "warn_evttypes",
+    "skip-if-unknown-filter",
 ];
 
 /// How an item that exists already is changed.
@@ -89,7 +111,11 @@ impl Collected {
             let Some(items) = document.list() else {
                 let place = Place { file, span: document.span.start..document.span.start };
                 let advice = "a Falco rules file is a list of items that begin with `- rule:`, `- macro:` or `- list:`";
-                problems.error(&place, "not a list of rules, macros and lists".to_owned(), Some(advice.to_owned()));
+                problems.error(
+                    &place,
+                    "not a list of rules, macros and lists".to_owned(),
+                    Some(advice.to_owned()),
+                );
                 continue;
             };
             for node in items.iter().filter(|n| !n.is_null()) {
@@ -113,9 +139,11 @@ impl Collected {
         } else if has("rule") {
             self.rule(item)
         } else {
-            let first = item.node.map().and_then(|m| m.first()).and_then(|(k, _)| k.text()).unwrap_or_default();
+            let first =
+                item.node.map().and_then(|m| m.first()).and_then(|(k, _)| k.text()).unwrap_or_default();
             let known = ["rule", "macro", "list", "required_engine_version", "required_plugin_versions"];
-            let advice = nearest(first, known.into_iter().map(str::to_owned)).map(|n| format!("did you mean `{n}`?"));
+            let advice =
+                nearest(first, known.into_iter().map(str::to_owned)).map(|n| format!("did you mean `{n}`?"));
             Err(item.wrong(item.node, "this item is no rule, macro or list", advice.as_deref()))
         }
     }
@@ -143,12 +171,20 @@ impl Collected {
         let place = item.place(item.node);
         match self.lists.iter_mut().find(|l| l.name == name) {
             Some(list) if append => list.value.extend(values),
-            None if append => return Err(item.wrong(item.node, &format!("there is no list `{name}` to append to"), None)),
+            None if append => {
+                return Err(item.wrong(item.node, &format!("there is no list `{name}` to append to"), None));
+            }
             Some(list) => {
                 list.value = values;
                 list.place = place;
             }
-            None => self.lists.push(Named { name: name.clone(), index: now, visibility: now, place, value: values }),
+            None => self.lists.push(Named {
+                name: name.clone(),
+                index: now,
+                visibility: now,
+                place,
+                value: values,
+            }),
         }
         if let Some(list) = self.lists.iter_mut().find(|l| l.name == name) {
             list.visibility = now;
@@ -168,13 +204,17 @@ impl Collected {
                 old.value.push(condition);
                 old.visibility = now;
             }
-            None if append => return Err(item.wrong(item.node, &format!("there is no macro `{name}` to append to"), None)),
+            None if append => {
+                return Err(item.wrong(item.node, &format!("there is no macro `{name}` to append to"), None));
+            }
             Some(old) => {
                 old.value = vec![condition];
                 old.visibility = now;
                 old.place = place;
             }
-            None => self.macros.push(Named { name, index: now, visibility: now, place, value: vec![condition] }),
+            None => {
+                self.macros.push(Named { name, index: now, visibility: now, place, value: vec![condition] })
+            }
         }
         Ok(())
     }
@@ -187,13 +227,22 @@ impl Collected {
         let now = self.tick();
         let place = item.place(item.node);
         let old = self.rules.iter_mut().find(|r| r.name == name);
-        let only_enables = !["condition", "output", "desc", "priority"].iter().any(|k| item.node.get(k).is_some());
+        let only_enables =
+            !["condition", "output", "desc", "priority"].iter().any(|k| item.node.get(k).is_some());
         if !changes.is_empty() || only_enables {
             let Some(old) = old else {
-                return Err(item.wrong(item.node, &format!("there is no earlier rule `{name}` to change"), None));
+                return Err(item.wrong(
+                    item.node,
+                    &format!("there is no earlier rule `{name}` to change"),
+                    None,
+                ));
             };
             if source.as_ref().is_some_and(|s| *s != old.value.source) {
-                return Err(item.wrong(item.node, &format!("rule `{name}` has another source already"), None));
+                return Err(item.wrong(
+                    item.node,
+                    &format!("rule `{name}` has another source already"),
+                    None,
+                ));
             }
             if changes.is_empty() {
                 old.value.enabled = item.flag("enabled", None)?;
@@ -216,7 +265,11 @@ impl Collected {
         };
         match old {
             Some(old) if old.value.source != draft.source => {
-                return Err(item.wrong(item.node, &format!("rule `{name}` is defined again with another source"), None));
+                return Err(item.wrong(
+                    item.node,
+                    &format!("rule `{name}` is defined again with another source"),
+                    None,
+                ));
             }
             Some(old) => {
                 old.value = draft;
@@ -265,7 +318,9 @@ impl Draft {
                 "exceptions" => self.exceptions = item.exceptions(false)?,
                 "priority" => self.priority = item.priority()?,
                 "enabled" => self.enabled = item.flag("enabled", None)?,
-                "skip-if-unknown-filter" => self.skip_if_unknown = item.flag("skip-if-unknown-filter", None)?,
+                "skip-if-unknown-filter" => {
+                    self.skip_if_unknown = item.flag("skip-if-unknown-filter", None)?
+                }
                 // capture, capture_duration, warn_evttypes: about system calls, no part of a verdict.
                 _ => {}
             }
@@ -293,7 +348,8 @@ impl<'n> Item<'n, '_> {
         for (key, _) in self.node.map().unwrap_or_default() {
             let name = key.text().unwrap_or_default();
             if !known.contains(&name) {
-                let advice = nearest(name, known.iter().map(|k| (*k).to_owned())).map(|n| format!("did you mean `{n}`?"));
+                let advice = nearest(name, known.iter().map(|k| (*k).to_owned()))
+                    .map(|n| format!("did you mean `{n}`?"));
                 let place = Place { file: self.file, span: key.span.clone() };
                 self.problems.warning(&place, format!("the key `{name}` has no meaning here"), advice);
             }
@@ -340,7 +396,8 @@ impl<'n> Item<'n, '_> {
         if priority(&name).is_some() {
             return Ok(name);
         }
-        let advice = "the priorities are emergency, alert, critical, error, warning, notice, informational, debug";
+        let advice =
+            "the priorities are emergency, alert, critical, error, warning, notice, informational, debug";
         let node = self.node_of("priority")?;
         self.problems.error(
             &Place { file: self.file, span: node.span.clone() },
@@ -365,7 +422,11 @@ impl<'n> Item<'n, '_> {
     }
 
     /// What the item changes of an earlier one: `override`, or the older `append: true`.
-    fn changes(&mut self, appendable: &[&'static str], replaceable: &[&'static str]) -> Read<Vec<(&'static str, Change)>> {
+    fn changes(
+        &mut self,
+        appendable: &[&'static str],
+        replaceable: &[&'static str],
+    ) -> Read<Vec<(&'static str, Change)>> {
         let appends = self.flag("append", Some(false))?;
         let Some(node) = self.node.get("override") else {
             if !appends {
@@ -376,7 +437,11 @@ impl<'n> Item<'n, '_> {
             return Ok(keys.filter(|k| self.node.get(k).is_some()).map(|k| (k, Change::Append)).collect());
         };
         if appends {
-            return Err(self.wrong(node, "`append` and `override` exclude each other", Some("drop `append: true`")));
+            return Err(self.wrong(
+                node,
+                "`append` and `override` exclude each other",
+                Some("drop `append: true`"),
+            ));
         }
         let Some(members) = node.map() else {
             return Err(self.wrong(node, "`override` holds keys with `append` or `replace`", None));
@@ -401,11 +466,16 @@ impl<'n> Item<'n, '_> {
         let members = self.node.map().unwrap_or_default();
         let stray = members.iter().map(|(k, _)| k).find(|k| {
             let name = k.text().unwrap_or_default();
-            (appendable.contains(&name) || replaceable.contains(&name)) && !changes.iter().any(|(c, _)| *c == name)
+            (appendable.contains(&name) || replaceable.contains(&name))
+                && !changes.iter().any(|(c, _)| *c == name)
         });
         if let Some(stray) = stray {
             let name = stray.text().unwrap_or_default().to_owned();
-            return Err(self.wrong(stray, &format!("`{name}` is given but not named under `override`"), None));
+            return Err(self.wrong(
+                stray,
+                &format!("`{name}` is given but not named under `override`"),
+                None,
+            ));
         }
         Ok(changes)
     }
