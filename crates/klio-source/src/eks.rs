@@ -125,7 +125,7 @@ fn payload(cx: &mut Cx<'_>, data: &[u8], envelope: &'static str, place: Place<'_
     text.clear();
     let mut flaw = None;
     if packed.starts_with(&[0x1f, 0x8b]) {
-        let cap = PAYLOAD_CAP.min(1 << 20 | packed.len() as u64 * 1000);
+        let cap = PAYLOAD_CAP.min((packed.len() as u64 * 1000).max(1 << 20));
         let inflated = flate2::bufread::MultiGzDecoder::new(&packed[..]).take(cap).read_to_end(&mut text);
         flaw = match inflated {
             Err(e) => Some(e.to_string()),
