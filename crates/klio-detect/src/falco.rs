@@ -14,6 +14,7 @@ mod check;
 mod collect;
 mod exceptions;
 mod fields;
+mod item;
 mod output;
 mod parse;
 mod pattern;
@@ -44,7 +45,7 @@ pub struct Options {
 }
 
 /// Compiles rule files in their order. What cannot be compiled is a problem; the other rules go on.
-pub fn compile(files: &[RuleFile], options: &Options) -> (RuleSet, Vec<Problem>) {
+pub fn compile(files: &[RuleFile], options: Options) -> (RuleSet, Vec<Problem>) {
     let mut problems = Problems::new(files);
     let mut collected = Collected::default();
     for (index, file) in files.iter().enumerate() {
@@ -90,16 +91,31 @@ fn other_sources(collected: &Collected, problems: &mut Problems) {
         }
         seen.push(source);
         let count = collected.rules.iter().filter(|r| r.value.source == source).count();
-        let what = if count == 1 { format!("rule `{}`", rule.name) } else { format!("{count} rules (first `{}`)", rule.name) };
-        let advice = "Klio runs rules with `source: k8s_audit`; a rule without a source is about system calls";
-        problems.warning(&rule.place, format!("{what} of source `{source}` left out"), Some(advice.to_owned()));
+        let what = if count == 1 {
+            format!("rule `{}`", rule.name)
+        } else {
+            format!("{count} rules (first `{}`)", rule.name)
+        };
+        let advice =
+            "Klio runs rules with `source: k8s_audit`; a rule without a source is about system calls";
+        problems.warning(
+            &rule.place,
+            format!("{what} of source `{source}` left out"),
+            Some(advice.to_owned()),
+        );
     }
 }
 
-fn rule(named: &Named<Draft>, files: &[RuleFile], options: &Options, sources: &[&str], problems: &mut Problems) -> Rule {
+fn rule(
+    named: &Named<Draft>,
+    files: &[RuleFile],
+    options: Options,
+    sources: &[&str],
+    problems: &mut Problems,
+) -> Rule {
     let draft = &named.value;
     let template = Text::of(&draft.output);
-    let (output, faults) = Output::compile(template.text.trim(), options);
+    let (output, faults) = Output::compile(template.body.trim(), options);
     for (at, misuse) in faults {
         let place = template.locate(at..at, sources);
         let message = format!("rule `{}`, output: {}; it prints <NA>", named.name, misuse.message);

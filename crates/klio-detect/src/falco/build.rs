@@ -42,7 +42,7 @@ enum State {
 pub(super) struct Builder<'c> {
     collected: &'c Collected,
     sources: Vec<&'c str>,
-    options: &'c Options,
+    options: Options,
     lists: Vec<(&'c str, Vec<String>)>,
     parsed: Vec<Result<Parsed, Fault>>,
     /// Per macro, for events with and without an `auditID`.
@@ -51,7 +51,7 @@ pub(super) struct Builder<'c> {
 }
 
 impl<'c> Builder<'c> {
-    pub fn new(collected: &'c Collected, sources: Vec<&'c str>, options: &'c Options) -> Self {
+    pub fn new(collected: &'c Collected, sources: Vec<&'c str>, options: Options) -> Self {
         let mut builder = Self {
             collected,
             sources,
@@ -76,11 +76,19 @@ impl<'c> Builder<'c> {
     }
 
     /// The filter of a rule's condition.
-    pub fn rule(&mut self, pieces: &[Piece], exceptions: &[super::exceptions::Exception]) -> Result<Filter, Fault> {
+    pub fn rule(
+        &mut self,
+        pieces: &[Piece],
+        exceptions: &[super::exceptions::Exception],
+    ) -> Result<Filter, Fault> {
         let mut text = Text::of(pieces);
         if !exceptions.is_empty() {
-            text = super::exceptions::apply(text, exceptions)
-                .map_err(|(place, message)| Fault { place, message, advice: None, unknown: false })?;
+            text = super::exceptions::apply(text, exceptions).map_err(|(place, message)| Fault {
+                place,
+                message,
+                advice: None,
+                unknown: false,
+            })?;
         }
         let parsed = self.parse(text)?;
         let audited = self.build(&parsed, &parsed.condition, true, usize::MAX)?;
@@ -110,7 +118,7 @@ impl<'c> Builder<'c> {
                 return Err(Fault { place, message: message.to_owned(), advice: None, unknown: false });
             }
         }
-        match parse::condition(&text.text) {
+        match parse::condition(&text.body) {
             Ok(condition) => Ok(Parsed { text, condition }),
             Err(wrong) => {
                 let place = text.locate(wrong.at, &self.sources);
@@ -120,7 +128,13 @@ impl<'c> Builder<'c> {
     }
 
     /// `visibility`: only macros defined before this are seen.
-    fn build(&mut self, parsed: &Parsed, condition: &Condition, audited: bool, visibility: usize) -> Result<Filter, Fault> {
+    fn build(
+        &mut self,
+        parsed: &Parsed,
+        condition: &Condition,
+        audited: bool,
+        visibility: usize,
+    ) -> Result<Filter, Fault> {
         let mut each = |parts: &[Condition]| -> Result<Vec<Filter>, Fault> {
             parts.iter().map(|part| self.build(parsed, part, audited, visibility)).collect()
         };
@@ -137,7 +151,8 @@ impl<'c> Builder<'c> {
                     unknown: false,
                 };
                 let visible = |m: &Named<_>| m.index < visibility;
-                let Some(index) = self.collected.macros.iter().position(|m| m.name == *name && visible(m)) else {
+                let Some(index) = self.collected.macros.iter().position(|m| m.name == *name && visible(m))
+                else {
                     let later = self.collected.macros.iter().any(|m| m.name == *name);
                     let names = self.collected.macros.iter().filter(|m| visible(m)).map(|m| m.name.clone());
                     let advice = if later {
@@ -163,7 +178,12 @@ impl<'c> Builder<'c> {
 
     fn macro_(&mut self, index: usize, audited: bool) -> Result<Filter, Fault> {
         // Taken out while it is worked on; put back below.
-        let placeholder = Err(Fault { place: Place { file: 0, span: 0..0 }, message: String::new(), advice: None, unknown: false });
+        let placeholder = Err(Fault {
+            place: Place { file: 0, span: 0..0 },
+            message: String::new(),
+            advice: None,
+            unknown: false,
+        });
         let parsed = std::mem::replace(&mut self.parsed[index], placeholder);
         self.built[index][usize::from(audited)] = State::Busy;
         self.depth += 1;
@@ -173,15 +193,15 @@ impl<'c> Builder<'c> {
             Err(fault) => Err(fault.clone()),
         };
         self.depth -= 1;
-        if let (Ok(filter), Ok(parsed)) = (&done, &parsed) {
-            if size(filter) > MAX_SIZE {
-                done = Err(Fault {
-                    place: parsed.text.locate(0..0, &self.sources),
-                    message: "the macro is too large once its macros are in it".to_owned(),
-                    advice: None,
-                    unknown: false,
-                });
-            }
+        if let (Ok(filter), Ok(parsed)) = (&done, &parsed)
+            && size(filter) > MAX_SIZE
+        {
+            done = Err(Fault {
+                place: parsed.text.locate(0..0, &self.sources),
+                message: "the macro is too large once its macros are in it".to_owned(),
+                advice: None,
+                unknown: false,
+            });
         }
         self.parsed[index] = parsed;
         self.built[index][usize::from(audited)] = State::Done(done.clone());
@@ -222,19 +242,13 @@ fn items(collected: &Collected, list: &Named<Vec<String>>) -> Vec<String> {
 fn merged(parts: Vec<Filter>) -> Vec<Filter> {
     let mut out: Vec<Filter> = Vec::with_capacity(parts.len());
     for part in parts {
-        if let (Some((field, new)), Some(Filter::Test(last))) = (alternatives(&part), out.last_mut()) {
-            if last.quantifier == klio_model::Quantifier::Any && last.field == *field {
-                let old = match &last.matcher {
-                    Matcher::Text(one) => Some(vec![one.clone()]),
-                    Matcher::OneOf(many) => Some(many.clone()),
-                    _ => None,
-                };
-                if let Some(mut all) = old {
-                    all.extend(new);
-                    last.matcher = Matcher::OneOf(all);
-                    continue;
-                }
-            }
+        if let (Some((field, new)), Some(last)) = (alternatives(&part), out.last_mut())
+            && let Some((same, mut all)) = alternatives(last)
+            && same == field
+        {
+            all.extend(new);
+            *last = Filter::test(field.clone(), Matcher::OneOf(all));
+            continue;
         }
         out.push(part);
     }

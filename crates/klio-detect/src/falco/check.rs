@@ -21,16 +21,23 @@ pub(super) struct Bad {
 }
 
 fn bad<T>(message: impl Into<String>, advice: Option<&str>, right: bool) -> Result<T, Bad> {
-    Err(Bad { misuse: Misuse { message: message.into(), advice: advice.map(str::to_owned), unknown: false }, right })
+    Err(Bad {
+        misuse: Misuse { message: message.into(), advice: advice.map(str::to_owned), unknown: false },
+        right,
+    })
 }
 
 /// The filter of a comparison. Without `audited` (an event that has no `auditID`) those of `ka.*` are false.
-pub(super) fn filter(check: &Check, audited: bool, options: &Options) -> Result<Filter, Bad> {
+pub(super) fn filter(check: &Check, audited: bool, options: Options) -> Result<Filter, Bad> {
     let left = kind(&check.left).map_err(|misuse| Bad { misuse, right: false })?;
     if let Right::Expr(right) = &check.right {
         let kind = kind(right).map_err(|misuse| Bad { misuse, right: true })?;
         if kind != left {
-            return bad("the two sides are of different kinds", Some("compare a list with a list, a text with a text"), true);
+            return bad(
+                "the two sides are of different kinds",
+                Some("compare a list with a list, a text with a text"),
+                true,
+            );
         }
     }
     let made = made(check, left, options)?;
@@ -38,7 +45,7 @@ pub(super) fn filter(check: &Check, audited: bool, options: &Options) -> Result<
     Ok(if reads_audit && !audited { Filter::Nothing } else { made })
 }
 
-fn made(check: &Check, left: Kind, options: &Options) -> Result<Filter, Bad> {
+fn made(check: &Check, left: Kind, options: Options) -> Result<Filter, Bad> {
     let field = match reading(&check.left, options) {
         Reading::Field(field) => field,
         Reading::Never => return Ok(Filter::Nothing),
@@ -59,23 +66,27 @@ fn made(check: &Check, left: Kind, options: &Options) -> Result<Filter, Bad> {
         if left == Kind::List {
             return list_only(check.op);
         }
-        let each = items.iter().map(|item| single(check, &field, left, item)).collect::<Result<Vec<_>, _>>()?;
+        let each =
+            items.iter().map(|item| single(check, &field, left, item)).collect::<Result<Vec<_>, _>>()?;
         return Ok(match modifier {
             _ if each.is_empty() => Filter::Nothing,
             "anyof" => Filter::or(each),
             "allof" => Filter::and(each),
-            _ if each.len() > MAX_ONEOF => return bad("the list after `oneof` is too long", Some("use `anyof`"), true),
+            _ if each.len() > MAX_ONEOF => {
+                return bad("the list after `oneof` is too long", Some("use `anyof`"), true);
+            }
             _ => Filter::or((0..each.len()).map(|chosen| {
-                Filter::and(each.iter().enumerate().map(|(i, f)| if i == chosen { f.clone() } else { Filter::not(f.clone()) }))
+                Filter::and(
+                    each.iter()
+                        .enumerate()
+                        .map(|(i, f)| if i == chosen { f.clone() } else { Filter::not(f.clone()) }),
+                )
             })),
         });
     }
     match &check.right {
         Right::List(items) => list(check, field, left, items),
-        Right::Value(value) if left == Kind::List => {
-            let _ = value;
-            list_only(check.op)
-        }
+        Right::Value(_) if left == Kind::List => list_only(check.op),
         Right::Value(value) => single(check, &field, left, value),
         Right::None | Right::Expr(_) => bad("the right side is missing", None, true),
     }
@@ -124,7 +135,11 @@ fn spelled(kind: Kind, value: &str) -> String {
 
 fn too_much(message: &str) -> Bad {
     Bad {
-        misuse: Misuse { message: message.to_owned(), advice: Some("write RE2 syntax without look-around or back-references".to_owned()), unknown: false },
+        misuse: Misuse {
+            message: message.to_owned(),
+            advice: Some("write RE2 syntax without look-around or back-references".to_owned()),
+            unknown: false,
+        },
         right: true,
     }
 }
@@ -132,7 +147,9 @@ fn too_much(message: &str) -> Bad {
 /// A comparison with one constant.
 fn single(check: &Check, field: &FieldRef, left: Kind, value: &str) -> Result<Filter, Bad> {
     let test = |matcher| Ok(Filter::test(field.clone(), matcher));
-    let text = |pieces: [Option<Piece>; 3], case| test(Matcher::Text(TextMatch::new(pieces.into_iter().flatten(), case)));
+    let text = |pieces: [Option<Piece>; 3], case| {
+        test(Matcher::Text(TextMatch::new(pieces.into_iter().flatten(), case)))
+    };
     let literal = || Some(Piece::Literal(value.to_owned()));
     match check.op {
         "=" | "==" => test(Matcher::Text(TextMatch::exactly(&spelled(left, value)))),
@@ -141,7 +158,9 @@ fn single(check: &Check, field: &FieldRef, left: Kind, value: &str) -> Result<Fi
             Ok(Filter::and([Filter::test(field.clone(), Matcher::Present), Filter::not(equal)]))
         }
         "<" | "<=" | ">" | ">=" => Ok(ordered(check, field, value)),
-        op if left == Kind::Number => bad(format!("`{op}` does not compare numbers"), Some("use = != < <= > >= in"), false),
+        op if left == Kind::Number => {
+            bad(format!("`{op}` does not compare numbers"), Some("use = != < <= > >= in"), false)
+        }
         "contains" => text([Some(Piece::Many), literal(), Some(Piece::Many)], Case::Sensitive),
         "icontains" => text([Some(Piece::Many), literal(), Some(Piece::Many)], Case::Insensitive),
         "startswith" => text([literal(), Some(Piece::Many), None], Case::Sensitive),
@@ -152,9 +171,11 @@ fn single(check: &Check, field: &FieldRef, left: Kind, value: &str) -> Result<Fi
             let regex = RegexMatch::new(&format!(r"\A(?:{value})\z"), "").map_err(|m| too_much(&m))?;
             test(Matcher::Regex(regex))
         }
-        op @ ("bcontains" | "bstartswith") => {
-            bad(format!("`{op}` searches raw bytes, and the fields of audit events are text"), Some("use `contains` or `startswith`"), false)
-        }
+        op @ ("bcontains" | "bstartswith") => bad(
+            format!("`{op}` searches raw bytes, and the fields of audit events are text"),
+            Some("use `contains` or `startswith`"),
+            false,
+        ),
         op => bad(format!("`{op}` takes no single value"), None, true),
     }
 }
@@ -163,12 +184,17 @@ fn single(check: &Check, field: &FieldRef, left: Kind, value: &str) -> Result<Fi
 /// digits that is the order of the numbers, which the engine can use.
 fn ordered(check: &Check, field: &FieldRef, value: &str) -> Filter {
     let (function, comparison) = order(check.op);
-    if field.field() == Field::Code && value.len() == 3 {
-        if let Ok(number) = value.parse::<u16>() {
-            return Filter::test(field.clone(), Matcher::Compare(comparison, f64::from(number)));
-        }
+    if field.field() == Field::Code
+        && value.len() == 3
+        && let Ok(number) = value.parse::<u16>()
+    {
+        return Filter::test(field.clone(), Matcher::Compare(comparison, f64::from(number)));
     }
-    let value = if kind(&check.left).is_ok_and(|k| k == Kind::Number) { spelled(Kind::Number, value) } else { value.to_owned() };
+    let value = if kind(&check.left).is_ok_and(|k| k == Kind::Number) {
+        spelled(Kind::Number, value)
+    } else {
+        value.to_owned()
+    };
     is_true(Expr::Call(function, vec![check.left.clone(), Expr::Literal(value)]))
 }
 
@@ -198,7 +224,13 @@ fn between(check: &Check, left: Kind, right: &Expr) -> Result<Filter, Bad> {
         "icontains" => Function::IContains,
         "startswith" => Function::StartsWith,
         "endswith" => Function::EndsWith,
-        op => return bad(format!("`{op}` takes no field on its right"), Some("write the pattern itself"), true),
+        op => {
+            return bad(
+                format!("`{op}` takes no field on its right"),
+                Some("write the pattern itself"),
+                true,
+            );
+        }
     };
     Ok(is_true(Expr::Call(function, vec![check.left.clone(), right.clone()])))
 }

@@ -30,7 +30,9 @@ pub(super) fn read(node: &Node, file: usize, append: bool) -> Result<Vec<Excepti
     let Some(items) = node.list() else { return Err((at(node), "`exceptions` must be a list".to_owned())) };
     let mut out: Vec<Exception> = Vec::new();
     for item in items {
-        let Some(name_node) = item.get("name") else { return Err((at(item), "an exception has a `name`".to_owned())) };
+        let Some(name_node) = item.get("name") else {
+            return Err((at(item), "an exception has a `name`".to_owned()));
+        };
         let name = name_node.text().unwrap_or_default().to_owned();
         let values = match item.get("values") {
             None => Vec::new(),
@@ -43,8 +45,13 @@ pub(super) fn read(node: &Node, file: usize, append: bool) -> Result<Vec<Excepti
         if fields.is_none() && !append {
             return Err((at(name_node), format!("exception `{name}` has no `fields`")));
         }
-        let mut exception =
-            Exception { name, fields, comps: item.get("comps").and_then(entry), values, place: at(name_node) };
+        let mut exception = Exception {
+            name,
+            fields,
+            comps: item.get("comps").and_then(entry),
+            values,
+            place: at(name_node),
+        };
         if exception.fields.is_some() {
             exception.complete().map_err(|message| (exception.place.clone(), message))?;
         }
@@ -90,13 +97,20 @@ impl Exception {
             (Some(Entry::Many(fields)), Some(Entry::Many(comps))) if fields.len() == comps.len() => {}
             (Some(Entry::One(_)), Some(Entry::One(op))) if takes_list(op) => {}
             (Some(Entry::One(_)), Some(Entry::One(op))) => {
-                return Err(format!("with a single field the comparison takes a list (in, pmatch, intersects), which `{op}` does not"));
+                return Err(format!(
+                    "with a single field the comparison takes a list (in, pmatch, intersects), which `{op}` does not"
+                ));
             }
-            _ => return Err("`fields` and `comps` must be alike: both single or lists of one length".to_owned()),
+            _ => {
+                return Err(
+                    "`fields` and `comps` must be alike: both single or lists of one length".to_owned()
+                );
+            }
         }
         if let Some(Entry::Many(comps)) = &self.comps {
             for comp in comps {
-                let known = matches!(comp, Entry::One(op) if takes_list(op) || operators().any(|o| o == op.trim()));
+                let known =
+                    matches!(comp, Entry::One(op) if takes_list(op) || operators().any(|o| o == op.trim()));
                 if !known {
                     return Err(format!("`{}` is no operator", comp.flat()));
                 }
@@ -110,7 +124,9 @@ impl Entry {
     fn flat(&self) -> String {
         match self {
             Self::One(text) => text.clone(),
-            Self::Many(items) => format!("({})", items.iter().map(|i| quoted(&i.flat())).collect::<Vec<_>>().join(", ")),
+            Self::Many(items) => {
+                format!("({})", items.iter().map(|i| quoted(&i.flat())).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }
@@ -129,20 +145,29 @@ fn takes_list(op: &str) -> bool {
 pub(super) fn apply(condition: Text, exceptions: &[Exception]) -> Result<Text, Wrong> {
     let mut condition = condition.parenthesised();
     for exception in exceptions {
-        let wrong = |message: &str| (exception.place.clone(), format!("exception `{}`: {message}", exception.name));
+        let wrong =
+            |message: &str| (exception.place.clone(), format!("exception `{}`: {message}", exception.name));
         let text = match (&exception.fields, &exception.comps) {
             (Some(Entry::One(field)), Some(Entry::One(op))) => {
                 let mut values = Vec::new();
                 for value in &exception.values {
-                    let Entry::One(value) = value else { return Err(wrong("the values of a single field are single")) };
+                    let Entry::One(value) = value else {
+                        return Err(wrong("the values of a single field are single"));
+                    };
                     values.push(quoted(value));
                 }
-                if values.is_empty() { String::new() } else { format!("({field} {op} ({}))", values.join(", ")) }
+                if values.is_empty() {
+                    String::new()
+                } else {
+                    format!("({field} {op} ({}))", values.join(", "))
+                }
             }
             (Some(Entry::Many(fields)), Some(Entry::Many(ops))) => {
                 let mut rows = Vec::new();
                 for values in &exception.values {
-                    let Entry::Many(values) = values else { return Err(wrong("each value is a list, one item per field")) };
+                    let Entry::Many(values) = values else {
+                        return Err(wrong("each value is a list, one item per field"));
+                    };
                     if values.len() != fields.len() {
                         return Err(wrong("each value has as many items as there are fields"));
                     }
@@ -154,7 +179,11 @@ pub(super) fn apply(condition: Text, exceptions: &[Exception]) -> Result<Text, W
                             Entry::One(v) => quoted(v),
                         };
                         // A check without a right side takes none.
-                        if op == "exists" { format!("{} exists", field.flat()) } else { format!("{} {op} {value}", field.flat()) }
+                        if op == "exists" {
+                            format!("{} exists", field.flat())
+                        } else {
+                            format!("{} {op} {value}", field.flat())
+                        }
                     });
                     rows.push(format!("({})", row.collect::<Vec<_>>().join(" and ")));
                 }

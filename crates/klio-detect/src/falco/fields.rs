@@ -20,7 +20,7 @@ pub(super) enum Reading {
 }
 
 /// The registry's entry for a field.
-pub(super) fn reading(expr: &Expr, options: &Options) -> Reading {
+pub(super) fn reading(expr: &Expr, options: Options) -> Reading {
     let Expr::Field(name, arg) = expr else { return Reading::Field(expr.field_ref()) };
     let field = match name.as_str() {
         "ka.auditid" => Field::AuditId,
@@ -45,12 +45,18 @@ pub(super) fn reading(expr: &Expr, options: &Options) -> Reading {
             Some(field) => field,
             None => return Reading::Field(expr.field_ref()),
         },
-        "ka.sourceips" => return match (options.source_ips, arg) {
-            (false, _) => Reading::Never,
-            (true, None) => Reading::Field(FieldRef::of(Field::SourceIps)),
-            (true, Some(index)) => Reading::Field(FieldRef::below(Field::SourceIps, index)),
-        },
-        _ => return Reading::Field(below(name).map_or_else(|| expr.field_ref(), |(field, path)| FieldRef::below(field, path))),
+        "ka.sourceips" => {
+            return match (options.source_ips, arg) {
+                (false, _) => Reading::Never,
+                (true, None) => Reading::Field(FieldRef::of(Field::SourceIps)),
+                (true, Some(index)) => Reading::Field(FieldRef::below(Field::SourceIps, index)),
+            };
+        }
+        _ => {
+            return Reading::Field(
+                below(name).map_or_else(|| expr.field_ref(), |(field, path)| FieldRef::below(field, path)),
+            );
+        }
     };
     Reading::Field(FieldRef::of(field))
 }
@@ -70,7 +76,9 @@ fn below(name: &str) -> Option<(Field, &'static str)> {
         "ka.req.service.type" => (Field::RequestObject, "spec.type"),
         "ka.req.pod.host_ipc" => (Field::RequestObject, "spec.hostIPC"),
         "ka.req.pod.host_pid" => (Field::RequestObject, "spec.hostPID"),
-        "ka.req.pod.host_network" | "ka.req.container.host_network" => (Field::RequestObject, "spec.hostNetwork"),
+        "ka.req.pod.host_network" | "ka.req.container.host_network" => {
+            (Field::RequestObject, "spec.hostNetwork")
+        }
         "ka.req.pod.run_as_user" => (Field::RequestObject, "spec.securityContext.runAsUser"),
         "ka.req.pod.run_as_group" => (Field::RequestObject, "spec.securityContext.runAsGroup"),
         "ka.req.pod.fs_group" => (Field::RequestObject, "spec.securityContext.fsGroup"),
@@ -118,19 +126,26 @@ pub(super) fn kind(expr: &Expr) -> Result<Kind, Misuse> {
     let name = function.name();
     match (function, kinds.as_slice()) {
         (Function::Len, [Kind::Text | Kind::List]) => Ok(Kind::Number),
-        (Function::ToLower | Function::ToUpper | Function::Base64 | Function::Basename, [kind @ (Kind::Text | Kind::List)]) => {
-            Ok(*kind)
-        }
-        (Function::Len | Function::ToLower | Function::ToUpper | Function::Base64 | Function::Basename, [Kind::Number]) => {
-            misuse(format!("{name}() works on text, and this is a number"), None)
-        }
-        (Function::Len | Function::ToLower | Function::ToUpper | Function::Base64 | Function::Basename, _) => {
-            misuse(format!("{name}() takes one value"), None)
-        }
+        (
+            Function::ToLower | Function::ToUpper | Function::Base64 | Function::Basename,
+            [kind @ (Kind::Text | Kind::List)],
+        ) => Ok(*kind),
+        (
+            Function::Len | Function::ToLower | Function::ToUpper | Function::Base64 | Function::Basename,
+            [Kind::Number],
+        ) => misuse(format!("{name}() works on text, and this is a number"), None),
+        (
+            Function::Len | Function::ToLower | Function::ToUpper | Function::Base64 | Function::Basename,
+            _,
+        ) => misuse(format!("{name}() takes one value"), None),
         (Function::Join, [Kind::Text, Kind::List]) => Ok(Kind::Text),
-        (Function::Join, _) => misuse("join() takes a separator and a list".to_owned(), Some("write join(\",\", a.list.field)")),
+        (Function::Join, _) => {
+            misuse("join() takes a separator and a list".to_owned(), Some("write join(\",\", a.list.field)"))
+        }
         (Function::Concat, [_, _, ..]) if kinds.iter().all(|k| *k == Kind::Text) => Ok(Kind::Text),
-        (Function::Concat, _) => misuse("concat() takes two or more texts".to_owned(), Some("join a list with join()")),
+        (Function::Concat, _) => {
+            misuse("concat() takes two or more texts".to_owned(), Some("join a list with join()"))
+        }
         (Function::GetOpt, [Kind::List, Kind::Text]) => Ok(Kind::List),
         (Function::GetOpt, [Kind::List, Kind::Text, Kind::Text]) => match &args[2] {
             Expr::Literal(letter) if letter.chars().count() == 1 => Ok(Kind::Text),
@@ -148,15 +163,23 @@ fn field_kind(name: &str, arg: Option<&str>) -> Result<Kind, Misuse> {
             || "a k8s_audit rule has the fields ka.*, jevt.*, json.* and evt.*".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
-        return Err(Misuse { message: format!("unknown field `{name}`"), advice: Some(advice), unknown: true });
+        return Err(Misuse {
+            message: format!("unknown field `{name}`"),
+            advice: Some(advice),
+            unknown: true,
+        });
     };
     match (shape.argument, arg) {
-        (Argument::None, None) | (Argument::Index, None) | (Argument::Key, Some(_)) => Ok(shape.kind),
+        (Argument::None | Argument::Index, None) | (Argument::Key, Some(_)) => Ok(shape.kind),
         (Argument::Index, Some(index)) if index.parse::<u32>().is_ok() => Ok(shape.kind),
-        (Argument::Index, Some(_)) => misuse(format!("the argument of `{name}` is an index"), Some("write a number, or nothing")),
-        (Argument::None, Some(_)) => misuse(format!("`{name}` takes no argument"), Some("drop the part in brackets")),
+        (Argument::Index, Some(_)) => {
+            misuse(format!("the argument of `{name}` is an index"), Some("write a number, or nothing"))
+        }
+        (Argument::None, Some(_)) => {
+            misuse(format!("`{name}` takes no argument"), Some("drop the part in brackets"))
+        }
         (Argument::Key, None) => {
-            let example = if name.ends_with(".value") { "/objectRef/name" } else { "key" };
+            let example = if matches!(name, "jevt.value" | "json.value") { "/objectRef/name" } else { "key" };
             misuse(format!("`{name}` needs an argument"), Some(&format!("write {name}[{example}]")))
         }
     }

@@ -38,7 +38,7 @@ struct Value {
 
 impl Output {
     /// Compiles a template; second come names that have no meaning, with where they stand.
-    pub(super) fn compile(template: &str, options: &Options) -> (Self, Vec<(usize, Misuse)>) {
+    pub(super) fn compile(template: &str, options: Options) -> (Self, Vec<(usize, Misuse)>) {
         // A leading star says that values may be missing, which they always may.
         let template = template.strip_prefix('*').unwrap_or(template);
         let mut parts = Vec::new();
@@ -54,26 +54,43 @@ impl Output {
             let width = rest[..digits].parse().unwrap_or(0usize).min(MAX_WIDTH);
             let token = &rest[digits..];
             let Some((expr, length)) = longest(token) else {
-                let word: String = token.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_')).collect();
+                let word: String = token
+                    .chars()
+                    .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_'))
+                    .collect();
                 let misuse = match parse::expression(token) {
                     Some((expr, _)) => kind(&expr).err(),
                     None => None,
                 };
-                faults.push((at, misuse.unwrap_or_else(|| Misuse {
-                    message: format!("`%{word}` names no field"),
-                    advice: Some("a value is written %field or %field[argument]".to_owned()),
-                    unknown: true,
-                })));
+                faults.push((
+                    at,
+                    misuse.unwrap_or_else(|| Misuse {
+                        message: format!("`%{word}` names no field"),
+                        advice: Some("a value is written %field or %field[argument]".to_owned()),
+                        unknown: true,
+                    }),
+                ));
                 if word.is_empty() {
                     parts.push(Part::Text("%".to_owned()));
                 } else {
-                    parts.push(Part::Value(Value { name: word.clone(), expr: None, width, source_ips: false }));
+                    parts.push(Part::Value(Value {
+                        name: word.clone(),
+                        expr: None,
+                        width,
+                        source_ips: false,
+                    }));
                     rest = &token[word.len()..];
                 }
                 continue;
             };
-            let source_ips = options.source_ips && matches!(&expr, Expr::Field(name, _) if name == "ka.sourceips");
-            parts.push(Part::Value(Value { name: token[..length].to_owned(), expr: Some(expr), width, source_ips }));
+            let source_ips =
+                options.source_ips && matches!(&expr, Expr::Field(name, _) if name == "ka.sourceips");
+            parts.push(Part::Value(Value {
+                name: token[..length].to_owned(),
+                expr: Some(expr),
+                width,
+                source_ips,
+            }));
             rest = &token[length..];
         }
         if !rest.is_empty() {
@@ -127,7 +144,9 @@ impl Value {
         if self.source_ips {
             let items = event.source_ips.tree()?.items();
             let texts: Vec<_> = match expr {
-                Expr::Field(_, Some(index)) => items.get(index.parse::<usize>().ok()?)?.as_str().into_iter().collect(),
+                Expr::Field(_, Some(index)) => {
+                    items.get(index.parse::<usize>().ok()?)?.as_str().into_iter().collect()
+                }
                 _ => items.iter().filter_map(klio_model::Json::as_str).collect(),
             };
             return (!texts.is_empty()).then(|| format!("({})", texts.join(",")));

@@ -11,6 +11,7 @@ mod language;
 mod loading;
 mod output;
 mod real;
+mod request;
 
 pub(super) fn file(name: &str, text: &str) -> RuleFile {
     RuleFile { name: name.to_owned(), text: Arc::from(text) }
@@ -18,18 +19,24 @@ pub(super) fn file(name: &str, text: &str) -> RuleFile {
 
 pub(super) fn load(texts: &[&str]) -> (RuleSet, Vec<Problem>) {
     let files: Vec<_> = texts.iter().enumerate().map(|(i, t)| file(&format!("rules{i}.yaml"), t)).collect();
-    compile(&files, &Options::default())
+    compile(&files, Options::default())
 }
 
 /// A rule of our source with this condition, on a line of its own.
 pub(super) fn rule_text(name: &str, condition: &str) -> String {
     let condition = condition.replace('\'', "''");
-    format!("- rule: {name}\n  desc: d\n  condition: '{condition}'\n  output: o\n  priority: WARNING\n  source: k8s_audit\n")
+    format!(
+        "- rule: {name}\n  desc: d\n  condition: '{condition}'\n  output: o\n  priority: WARNING\n  source: k8s_audit\n"
+    )
 }
 
 pub(super) fn only_rule(condition: &str) -> Rule {
     let (mut set, problems) = load(&[&rule_text("r", condition)]);
-    assert!(problems.is_empty(), "{condition}: {:?}", problems.iter().map(|p| &p.message).collect::<Vec<_>>());
+    assert!(
+        problems.is_empty(),
+        "{condition}: {:?}",
+        problems.iter().map(|p| &p.message).collect::<Vec<_>>()
+    );
     set.rules.remove(0)
 }
 

@@ -169,18 +169,19 @@ const OTHERS: [(&str, Shape); 80] = [
 
 /// The kind and argument of a field by its exact Falco name.
 pub fn lookup(name: &str) -> Option<Shape> {
-    if let Some((list, last)) = name.strip_prefix("ka.req.pod.").and_then(|rest| rest.split_once('.')) {
-        if LISTS.contains(&list) {
-            let known = CONTAINER.contains(&last) && !(list == LISTS[2] && last == "host_port");
-            return known.then_some(INDEXED);
-        }
+    if let Some((list, last)) = name.strip_prefix("ka.req.pod.").and_then(|rest| rest.split_once('.'))
+        && LISTS.contains(&list)
+    {
+        let known = CONTAINER.contains(&last) && !(list == LISTS[2] && last == "host_port");
+        return known.then_some(INDEXED);
     }
     OTHERS.iter().find(|(n, _)| *n == name).map(|(_, shape)| *shape)
 }
 
 /// All names, for suggestions.
 pub fn names() -> impl Iterator<Item = String> {
-    let containers = LISTS.iter().flat_map(|list| CONTAINER.iter().map(move |last| format!("ka.req.pod.{list}.{last}")));
+    let containers =
+        LISTS.iter().flat_map(|list| CONTAINER.iter().map(move |last| format!("ka.req.pod.{list}.{last}")));
     OTHERS.iter().map(|(name, _)| (*name).to_owned()).chain(containers).filter(|name| lookup(name).is_some())
 }
 

@@ -24,16 +24,14 @@ fn check_both(field: &str, json: &str, want: &str) {
 
 #[test]
 fn pod_fields() {
-    let event = pod(
-        r#""hostPID":true,"hostNetwork":false,
+    let event = pod(r#""hostPID":true,"hostNetwork":false,
         "securityContext":{"runAsUser":7,"fsGroup":8,"supplementalGroups":[1,2]},
         "containers":[
           {"name":"a","image":"localhost:5000/x:1","command":["sh","-c"],"args":["id","-u"],"ports":[{"containerPort":80,"hostPort":8080},{"containerPort":443}],
            "securityContext":{"privileged":true,"runAsUser":0,"capabilities":{"add":["NET_ADMIN","SYS_TIME"]},"procMount":"Default"}},
           {"name":"b","image":"r.io/y@sha256:12:34","securityContext":{"allowPrivilegeEscalation":false,"readOnlyRootFilesystem":true}}],
         "initContainers":[{"name":"i","image":"z"},{"name":"j"}],
-        "volumes":[{"name":"v","hostPath":{"path":"/etc/x"}},{"name":"w","emptyDir":{}},{"name":"u","flexVolume":{"driver":"d"},"hostPath":{"path":"/var"}}]"#,
-    );
+        "volumes":[{"name":"v","hostPath":{"path":"/etc/x"}},{"name":"w","emptyDir":{}},{"name":"u","flexVolume":{"driver":"d"},"hostPath":{"path":"/var"}}]"#);
     for (field, want) in [
         ("ka.req.pod.host_pid", "true"),
         ("ka.req.pod.host_network", "false"),
@@ -91,7 +89,10 @@ fn role_binding_service_and_config_fields() {
         let full = pod("").replace(r#""resource":"pods""#, &format!(r#""resource":"{resource}","name":"n""#));
         full.replace(r#"{"kind":"Pod","spec":{}}"#, body)
     };
-    let role = with("roles", r#"{"rules":[{"verbs":["get","list"],"resources":["pods"],"apiGroups":[""]},{"verbs":["*"],"nonResourceURLs":["/x"]}]}"#);
+    let role = with(
+        "roles",
+        r#"{"rules":[{"verbs":["get","list"],"resources":["pods"],"apiGroups":[""]},{"verbs":["*"],"nonResourceURLs":["/x"]}]}"#,
+    );
     let binding = with(
         "rolebindings",
         r#"{"roleRef":{"name":"admin"},"subjects":[{"kind":"User","name":"u"},{"kind":"Group","name":"g"},{"kind":"ServiceAccount","name":"s","namespace":"ns"},{"kind":"ServiceAccount","name":"t"}]}"#,
@@ -118,9 +119,19 @@ fn role_binding_service_and_config_fields() {
     ] {
         check_both(field, json, want);
     }
-    check("ka.req.role.rules", &role, r#"({"verbs":["get","list"],"resources":["pods"],"apiGroups":[""]},{"verbs":["*"],"nonResourceURLs":["/x"]})"#);
+    check(
+        "ka.req.role.rules",
+        &role,
+        r#"({"verbs":["get","list"],"resources":["pods"],"apiGroups":[""]},{"verbs":["*"],"nonResourceURLs":["/x"]})"#,
+    );
     check("ka.req.configmap.obj", &config, r#"{"k":"a \"q\"","password":"x"}"#);
-    assert_eq!(verdict(&only_rule("ka.req.configmap.obj contains nothing or ka.req.configmap.obj contains password"), &config), Proven);
+    assert_eq!(
+        verdict(
+            &only_rule("ka.req.configmap.obj contains nothing or ka.req.configmap.obj contains password"),
+            &config
+        ),
+        Proven
+    );
 }
 
 #[test]
@@ -171,15 +182,21 @@ fn metadata_fields() {
 
 #[test]
 fn source_addresses_are_absent_as_in_falco_unless_asked_for() {
-    assert_eq!(verdict(&only_rule("ka.sourceips exists or ka.sourceips intersects (10.0.0.4)"), &pod("")), Quiet);
+    assert_eq!(
+        verdict(&only_rule("ka.sourceips exists or ka.sourceips intersects (10.0.0.4)"), &pod("")),
+        Quiet
+    );
     assert_eq!(verdict(&only_rule("not ka.sourceips exists"), &bare_pod()), Proven);
     let rule = rule_text("r", "ka.sourceips intersects (10.0.0.4) and ka.sourceips[0] in (203.0.113.7)")
         .replace("output: o", "output: '%ka.sourceips %ka.sourceips[1]'");
-    let (set, problems) = compile(&[file("f", &rule)], &Options { source_ips: true });
+    let (set, problems) = compile(&[file("f", &rule)], Options { source_ips: true });
     assert!(problems.is_empty());
     assert_eq!(verdict(&set.rules[0], &pod("")), Proven);
     let event = pod("");
-    assert_eq!(set.rules[0].output.as_ref().unwrap().render(&Event::parse(&event).unwrap()), "(203.0.113.7,10.0.0.4) (10.0.0.4)");
+    assert_eq!(
+        set.rules[0].output.as_ref().unwrap().render(&Event::parse(&event).unwrap()),
+        "(203.0.113.7,10.0.0.4) (10.0.0.4)"
+    );
 }
 
 #[test]
@@ -187,7 +204,17 @@ fn equal_fields_become_registry_fields() {
     let filter = only_rule("ka.verb=a and jevt.value[/stage]=b and jevt.value[/objectRef/resource]=c and ka.req.pod.volumes.hostpath in (/etc) and jevt.value[/a.b/~0~1]=d").filter;
     let mut names = Vec::new();
     filter.each_field(&mut |f| names.push(f.name().to_owned()));
-    assert_eq!(names, ["verb", "stage", "resource", "falco.ka.req.pod.volumes.hostpath", "falco.jevt.value//a~2eb/~7e0~7e1", "audit.id"]);
+    assert_eq!(
+        names,
+        [
+            "verb",
+            "stage",
+            "resource",
+            "falco.ka.req.pod.volumes.hostpath",
+            "falco.jevt.value//a~2eb/~7e0~7e1",
+            "audit.id"
+        ]
+    );
     for name in names {
         assert_eq!(klio_model::FieldRef::parse(&name).unwrap().name(), name);
     }

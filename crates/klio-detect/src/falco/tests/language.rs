@@ -205,17 +205,26 @@ fn what_is_wrong_is_an_error_with_a_place_and_advice() {
         ("ka.verb glob val(ka.uri)", "", "takes no field on its right", None),
         ("   ", "", "empty", None),
     ] {
-        let (set, problems) = load(&[&rule_text("r", condition), &rule_text("other", "ka.verb exists")].map(String::as_str));
+        let (set, problems) =
+            load(&[&rule_text("r", condition), &rule_text("other", "ka.verb exists")].map(String::as_str));
         assert_eq!(set.rules.len(), 1, "{condition}");
         let [problem] = problems.as_slice() else { panic!("{condition}: {} problems", problems.len()) };
         assert!(problem.message.contains(message), "{condition}: {}", problem.message);
-        assert!(!problem.warning && problem.file == "rules0.yaml" && problem.line == 3, "{condition}: {}", problem.line);
+        assert!(
+            !problem.warning && problem.file == "rules0.yaml" && problem.line == 3,
+            "{condition}: {}",
+            problem.line
+        );
         let text = rule_text("r", condition);
         let start = problem.span.offset();
         let spanned = &text[start..start + problem.span.len()];
         assert!(spanned.starts_with(word), "{condition}: span is `{spanned}`");
         if let Some(advice) = advice {
-            assert!(problem.advice.as_deref().is_some_and(|a| a.contains(advice)), "{condition}: {:?}", problem.advice);
+            assert!(
+                problem.advice.as_deref().is_some_and(|a| a.contains(advice)),
+                "{condition}: {:?}",
+                problem.advice
+            );
         }
     }
 }

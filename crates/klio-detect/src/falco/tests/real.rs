@@ -3,12 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
+use super::request::{Request, request};
 use super::*;
 
 fn rule_files() -> Option<Vec<RuleFile>> {
     let at = PathBuf::from(std::env::var_os("KLIO_TEST_FALCO_RULES")?);
     let mut paths = Vec::new();
-    if at.is_dir() { walk(&at, &mut paths) } else { paths.push(at) }
+    if at.is_dir() {
+        walk(&at, &mut paths);
+    } else {
+        paths.push(at);
+    }
     // The main file goes before those that add to it.
     paths.sort_by_key(|p| (p.file_name() != Some("k8s_audit_rules.yaml".as_ref()), p.clone()));
     paths.dedup_by_key(|p| std::fs::canonicalize(p).unwrap_or_default());
@@ -26,79 +31,6 @@ fn walk(folder: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// One request as an event.
-#[derive(Clone)]
-struct Request {
-    level: &'static str,
-    stage: &'static str,
-    verb: &'static str,
-    user: &'static str,
-    uri: &'static str,
-    object: String,
-    code: u16,
-    body: Option<String>,
-}
-
-fn request(verb: &'static str, resource: &str) -> Request {
-    Request {
-        level: "RequestResponse",
-        stage: "ResponseComplete",
-        verb,
-        user: "carla",
-        uri: "/x",
-        object: format!(r#""resource":"{resource}","name":"thing","namespace":"shop""#),
-        code: 200,
-        body: None,
-    }
-}
-
-impl Request {
-    fn body(mut self, body: &str) -> Self {
-        self.body = Some(body.to_owned());
-        self
-    }
-    fn by(mut self, user: &'static str) -> Self {
-        self.user = user;
-        self
-    }
-    fn code(mut self, code: u16) -> Self {
-        self.code = code;
-        self
-    }
-    fn uri(mut self, uri: &'static str) -> Self {
-        self.uri = uri;
-        self
-    }
-    fn stage(mut self, stage: &'static str) -> Self {
-        self.stage = stage;
-        self
-    }
-    fn object(mut self, object: &str) -> Self {
-        self.object = object.to_owned();
-        self
-    }
-    fn sub(self, subresource: &str) -> Self {
-        let object = format!(r#"{},"subresource":"{subresource}""#, self.object);
-        self.object(&object)
-    }
-    /// As a policy of level Metadata records it.
-    fn bare(mut self) -> Self {
-        self.level = "Metadata";
-        self.body = None;
-        self
-    }
-    fn json(&self) -> String {
-        let body = self.body.as_ref().map(|b| format!(r#""requestObject":{b},"#)).unwrap_or_default();
-        format!(
-            r#"{{"kind":"Event","auditID":"i","level":"{}","stage":"{}","verb":"{}","requestURI":"{}","user":{{"username":"{}"}},
-            "objectRef":{{{}}},"responseStatus":{{"code":{}}},{body}"stageTimestamp":"2026-03-01T10:20:30.123456Z",
-            "annotations":{{"authorization.k8s.io/decision":"{}"}}}}"#,
-            self.level, self.stage, self.verb, self.uri, self.user, self.object, self.code,
-            if self.code == 403 { "forbid" } else { "allow" },
-        )
-    }
-}
-
 fn pod_with(spec: &str) -> Request {
     request("create", "pods").code(201).body(&format!(r#"{{"spec":{{{spec}}}}}"#))
 }
@@ -110,16 +42,24 @@ fn role_with(resource: &str, rules: &str) -> Request {
 #[test]
 fn the_whole_file_loads_unmodified_and_each_rule_means_what_it_says() {
     let Some(files) = rule_files() else { return };
-    let (set, problems) = compile(&files, &Options::default());
-    assert!(problems.is_empty(), "{:?}", problems.iter().map(|p| format!("{}:{}: {}", p.file, p.line, p.message)).collect::<Vec<_>>());
+    let (set, problems) = compile(&files, Options::default());
+    assert!(
+        problems.is_empty(),
+        "{:?}",
+        problems.iter().map(|p| format!("{}:{}: {}", p.file, p.line, p.message)).collect::<Vec<_>>()
+    );
     assert_eq!(set.rules.len(), 48);
     assert!(set.rules.iter().all(|r| r.output.is_some() && r.line > 1));
 
-    let privileged = r#""containers":[{"name":"a","image":"shop/cart:1","securityContext":{"privileged":true}}]"#;
+    let privileged =
+        r#""containers":[{"name":"a","image":"shop/cart:1","securityContext":{"privileged":true}}]"#;
     let plain = r#""containers":[{"name":"a","image":"shop/cart:1"}]"#;
-    let trusted = r#""containers":[{"name":"a","image":"sysdig/sysdig:1","securityContext":{"privileged":true}}]"#;
+    let trusted =
+        r#""containers":[{"name":"a","image":"sysdig/sysdig:1","securityContext":{"privileged":true}}]"#;
     let init = r#""containers":[{"name":"a","image":"shop/cart:1"}],"initContainers":[{"name":"i","image":"x","securityContext":{"privileged":true}}]"#;
-    let mount = |path: &str| pod_with(&format!(r#"{plain},"volumes":[{{"name":"v","hostPath":{{"path":"{path}"}}}}]"#));
+    let mount = |path: &str| {
+        pod_with(&format!(r#"{plain},"volumes":[{{"name":"v","hostPath":{{"path":"{path}"}}}}]"#))
+    };
     let in_kube = |r: Request| r.object(r#""resource":"pods","namespace":"kube-system""#);
     let cluster = |resource: &str, name: &str| format!(r#""resource":"{resource}","name":"{name}""#);
 
@@ -144,25 +84,71 @@ fn the_whole_file_loads_unmodified_and_each_rule_means_what_it_says() {
         ("Create Sensitive Mount Pod", mount("/data"), Quiet),
         ("Create HostNetwork Pod", pod_with(&format!(r#"{plain},"hostNetwork":true"#)), Proven),
         ("Create HostNetwork Pod", pod_with(&format!(r#"{plain},"hostNetwork":false"#)), Quiet),
-        ("Create HostNetwork Pod", pod_with(r#""containers":[{"name":"a","image":"gke.gcr.io/kube-proxy@sha256:1"}],"hostNetwork":true"#), Quiet),
+        (
+            "Create HostNetwork Pod",
+            pod_with(
+                r#""containers":[{"name":"a","image":"gke.gcr.io/kube-proxy@sha256:1"}],"hostNetwork":true"#,
+            ),
+            Quiet,
+        ),
         ("Create HostPid Pod", pod_with(&format!(r#"{plain},"hostPID":true"#)), Proven),
         ("Create HostPid Pod", pod_with(plain), Quiet),
         ("Create HostIPC Pod", pod_with(&format!(r#"{plain},"hostIPC":true"#)), Proven),
         ("Create HostIPC Pod", pod_with(plain).bare(), Quiet),
-        ("Create NodePort Service", request("create", "services").body(r#"{"spec":{"type":"NodePort"}}"#), Proven),
-        ("Create NodePort Service", request("create", "services").body(r#"{"spec":{"type":"ClusterIP"}}"#), Quiet),
-        ("Create NodePort Service", request("update", "services").body(r#"{"spec":{"type":"NodePort"}}"#), Quiet),
-        ("Create/Modify Configmap With Private Credentials", request("patch", "configmaps").body(r#"{"data":{"a":"my password"}}"#), Proven),
-        ("Create/Modify Configmap With Private Credentials", request("create", "configmaps").body(r#"{"data":{"aws_access_key_id":"x"}}"#), Proven),
-        ("Create/Modify Configmap With Private Credentials", request("create", "configmaps").body(r#"{"data":{"a":"b"}}"#), Quiet),
+        (
+            "Create NodePort Service",
+            request("create", "services").body(r#"{"spec":{"type":"NodePort"}}"#),
+            Proven,
+        ),
+        (
+            "Create NodePort Service",
+            request("create", "services").body(r#"{"spec":{"type":"ClusterIP"}}"#),
+            Quiet,
+        ),
+        (
+            "Create NodePort Service",
+            request("update", "services").body(r#"{"spec":{"type":"NodePort"}}"#),
+            Quiet,
+        ),
+        (
+            "Create/Modify Configmap With Private Credentials",
+            request("patch", "configmaps").body(r#"{"data":{"a":"my password"}}"#),
+            Proven,
+        ),
+        (
+            "Create/Modify Configmap With Private Credentials",
+            request("create", "configmaps").body(r#"{"data":{"aws_access_key_id":"x"}}"#),
+            Proven,
+        ),
+        (
+            "Create/Modify Configmap With Private Credentials",
+            request("create", "configmaps").body(r#"{"data":{"a":"b"}}"#),
+            Quiet,
+        ),
         ("Create/Modify Configmap With Private Credentials", request("create", "configmaps").bare(), Quiet),
         ("Anonymous Request Allowed", request("get", "pods").by("system:anonymous"), Proven),
         ("Anonymous Request Allowed", request("get", "pods").by("system:anonymous").code(403), Quiet),
-        ("Anonymous Request Allowed", request("get", "x").by("system:anonymous").object("").uri("/healthz?verbose"), Quiet),
-        ("Anonymous Request Allowed", request("get", "x").by("system:anonymous").object("").uri("/livez"), Quiet),
-        ("Anonymous Request Allowed", request("get", "x").by("system:anonymous").object("").uri("/healthzz"), Proven),
+        (
+            "Anonymous Request Allowed",
+            request("get", "x").by("system:anonymous").object("").uri("/healthz?verbose"),
+            Quiet,
+        ),
+        (
+            "Anonymous Request Allowed",
+            request("get", "x").by("system:anonymous").object("").uri("/livez"),
+            Quiet,
+        ),
+        (
+            "Anonymous Request Allowed",
+            request("get", "x").by("system:anonymous").object("").uri("/healthzz"),
+            Proven,
+        ),
         ("Attach/Exec Pod", request("get", "pods").sub("exec").code(101).stage("ResponseStarted"), Proven),
-        ("Attach/Exec Pod", request("create", "pods").sub("attach").code(101).stage("ResponseStarted"), Proven),
+        (
+            "Attach/Exec Pod",
+            request("create", "pods").sub("attach").code(101).stage("ResponseStarted"),
+            Proven,
+        ),
         ("Attach/Exec Pod", request("get", "pods").sub("exec").code(101), Quiet),
         ("Attach/Exec Pod", request("get", "pods").sub("log").stage("ResponseStarted"), Quiet),
         ("port-forward", request("get", "pods").sub("portforward").stage("ResponseStarted"), Proven),
@@ -171,28 +157,101 @@ fn the_whole_file_loads_unmodified_and_each_rule_means_what_it_says() {
         ("EphemeralContainers Created", request("patch", "pods").sub("ephemeralcontainers"), Proven),
         ("EphemeralContainers Created", request("patch", "pods").sub("status"), Quiet),
         ("Create Disallowed Namespace", request("create", "namespaces"), Proven),
-        ("Create Disallowed Namespace", request("create", "namespaces").object(&cluster("namespaces", "default")), Quiet),
+        (
+            "Create Disallowed Namespace",
+            request("create", "namespaces").object(&cluster("namespaces", "default")),
+            Quiet,
+        ),
         ("Pod Created in Kube Namespace", in_kube(pod_with(plain)), Proven),
         ("Pod Created in Kube Namespace", in_kube(pod_with(plain)).bare(), Unproven),
         ("Pod Created in Kube Namespace", pod_with(plain), Quiet),
-        ("Pod Created in Kube Namespace", in_kube(pod_with(r#""containers":[{"name":"a","image":"gke.gcr.io/heapster:1"}]"#)), Quiet),
-        ("Service Account Created in Kube Namespace", request("create", "serviceaccounts").object(r#""resource":"serviceaccounts","namespace":"kube-system","name":"x""#), Proven),
-        ("Service Account Created in Kube Namespace", request("create", "serviceaccounts").object(r#""resource":"serviceaccounts","namespace":"kube-system","name":"coredns""#), Quiet),
+        (
+            "Pod Created in Kube Namespace",
+            in_kube(pod_with(r#""containers":[{"name":"a","image":"gke.gcr.io/heapster:1"}]"#)),
+            Quiet,
+        ),
+        (
+            "Service Account Created in Kube Namespace",
+            request("create", "serviceaccounts")
+                .object(r#""resource":"serviceaccounts","namespace":"kube-system","name":"x""#),
+            Proven,
+        ),
+        (
+            "Service Account Created in Kube Namespace",
+            request("create", "serviceaccounts")
+                .object(r#""resource":"serviceaccounts","namespace":"kube-system","name":"coredns""#),
+            Quiet,
+        ),
         ("Service Account Created in Kube Namespace", request("create", "serviceaccounts"), Quiet),
-        ("System ClusterRole Modified/Deleted", request("delete", "clusterroles").object(&cluster("clusterroles", "system:node")), Proven),
-        ("System ClusterRole Modified/Deleted", request("patch", "roles").object(&cluster("roles", "system:coredns")), Quiet),
-        ("System ClusterRole Modified/Deleted", request("get", "clusterroles").object(&cluster("clusterroles", "system:node")), Quiet),
-        ("Attach to cluster-admin Role", request("create", "clusterrolebindings").body(r#"{"roleRef":{"name":"cluster-admin"}}"#), Proven),
-        ("Attach to cluster-admin Role", request("create", "clusterrolebindings").body(r#"{"roleRef":{"name":"view"}}"#), Quiet),
-        ("Attach to cluster-admin Role", request("create", "rolebindings").body(r#"{"roleRef":{"name":"cluster-admin"}}"#), Quiet),
-        ("ClusterRole With Wildcard Created", role_with("roles", r#"{"verbs":["get"],"resources":["pods"]},{"verbs":["get"],"resources":["*"]}"#), Proven),
-        ("ClusterRole With Wildcard Created", role_with("clusterroles", r#"{"verbs":["*"],"nonResourceURLs":["/"]}"#), Proven),
-        ("ClusterRole With Wildcard Created", role_with("clusterroles", r#"{"verbs":["get"],"resources":["pods"]}"#), Quiet),
+        (
+            "System ClusterRole Modified/Deleted",
+            request("delete", "clusterroles").object(&cluster("clusterroles", "system:node")),
+            Proven,
+        ),
+        (
+            "System ClusterRole Modified/Deleted",
+            request("patch", "roles").object(&cluster("roles", "system:coredns")),
+            Quiet,
+        ),
+        (
+            "System ClusterRole Modified/Deleted",
+            request("get", "clusterroles").object(&cluster("clusterroles", "system:node")),
+            Quiet,
+        ),
+        (
+            "Attach to cluster-admin Role",
+            request("create", "clusterrolebindings").body(r#"{"roleRef":{"name":"cluster-admin"}}"#),
+            Proven,
+        ),
+        (
+            "Attach to cluster-admin Role",
+            request("create", "clusterrolebindings").body(r#"{"roleRef":{"name":"view"}}"#),
+            Quiet,
+        ),
+        (
+            "Attach to cluster-admin Role",
+            request("create", "rolebindings").body(r#"{"roleRef":{"name":"cluster-admin"}}"#),
+            Quiet,
+        ),
+        (
+            "ClusterRole With Wildcard Created",
+            role_with(
+                "roles",
+                r#"{"verbs":["get"],"resources":["pods"]},{"verbs":["get"],"resources":["*"]}"#,
+            ),
+            Proven,
+        ),
+        (
+            "ClusterRole With Wildcard Created",
+            role_with("clusterroles", r#"{"verbs":["*"],"nonResourceURLs":["/"]}"#),
+            Proven,
+        ),
+        (
+            "ClusterRole With Wildcard Created",
+            role_with("clusterroles", r#"{"verbs":["get"],"resources":["pods"]}"#),
+            Quiet,
+        ),
         ("ClusterRole With Wildcard Created", request("create", "clusterroles").bare(), Quiet),
-        ("ClusterRole With Write Privileges Created", role_with("roles", r#"{"verbs":["get","patch"],"resources":["pods"]}"#), Proven),
-        ("ClusterRole With Write Privileges Created", role_with("roles", r#"{"verbs":["get"],"resources":["pods"]}"#), Quiet),
-        ("ClusterRole With Pod Exec Created", role_with("roles", r#"{"verbs":["create"],"resources":["pods/exec"]}"#), Proven),
-        ("ClusterRole With Pod Exec Created", role_with("roles", r#"{"verbs":["create"],"resources":["pods"]}"#), Quiet),
+        (
+            "ClusterRole With Write Privileges Created",
+            role_with("roles", r#"{"verbs":["get","patch"],"resources":["pods"]}"#),
+            Proven,
+        ),
+        (
+            "ClusterRole With Write Privileges Created",
+            role_with("roles", r#"{"verbs":["get"],"resources":["pods"]}"#),
+            Quiet,
+        ),
+        (
+            "ClusterRole With Pod Exec Created",
+            role_with("roles", r#"{"verbs":["create"],"resources":["pods/exec"]}"#),
+            Proven,
+        ),
+        (
+            "ClusterRole With Pod Exec Created",
+            role_with("roles", r#"{"verbs":["create"],"resources":["pods"]}"#),
+            Quiet,
+        ),
         ("K8s Deployment Created", request("create", "deployments").code(201), Proven),
         ("K8s Deployment Created", request("create", "deployments").code(409), Quiet),
         ("K8s Deployment Deleted", request("delete", "deployments"), Proven),
@@ -214,7 +273,11 @@ fn the_whole_file_loads_unmodified_and_each_rule_means_what_it_says() {
         ("K8s ClusterRoleBinding Created", request("create", "clusterrolebindings"), Proven),
         ("K8s ClusterRoleBinding Deleted", request("delete", "clusterrolebindings"), Proven),
         ("K8s Secret Created", request("create", "secrets"), Proven),
-        ("K8s Secret Created", request("create", "secrets").object(r#""resource":"secrets","namespace":"kube-system""#), Quiet),
+        (
+            "K8s Secret Created",
+            request("create", "secrets").object(r#""resource":"secrets","namespace":"kube-system""#),
+            Quiet,
+        ),
         // Without a namespace `!=` is false.
         ("K8s Secret Created", request("create", "secrets").object(r#""resource":"secrets""#), Quiet),
         ("K8s Secret Created", request("create", "secrets").by("system:serviceaccount:a:b"), Quiet),
@@ -226,11 +289,23 @@ fn the_whole_file_loads_unmodified_and_each_rule_means_what_it_says() {
         ("K8s Secret Get Unsuccessfully Tried", request("get", "secrets"), Quiet),
         ("All K8s Audit Events", request("get", "secrets"), Quiet),
         ("Full K8s Administrative Access", request("get", "pods").by("admin"), Quiet),
-        ("Ingress Object without TLS Certificate Created", request("create", "ingresses").body(r#"{"spec":{"rules":[]}}"#), Proven),
-        ("Ingress Object without TLS Certificate Created", request("create", "ingresses").body(r#"{"spec":{"tls":[{}]}}"#), Quiet),
+        (
+            "Ingress Object without TLS Certificate Created",
+            request("create", "ingresses").body(r#"{"spec":{"rules":[]}}"#),
+            Proven,
+        ),
+        (
+            "Ingress Object without TLS Certificate Created",
+            request("create", "ingresses").body(r#"{"spec":{"tls":[{}]}}"#),
+            Quiet,
+        ),
         ("Ingress Object without TLS Certificate Created", request("create", "ingresses").bare(), Unproven),
         ("Untrusted Node Successfully Joined the Cluster", request("create", "nodes"), Quiet),
-        ("Untrusted Node Unsuccessfully Tried to Join the Cluster", request("create", "nodes").code(403), Quiet),
+        (
+            "Untrusted Node Unsuccessfully Tried to Join the Cluster",
+            request("create", "nodes").code(403),
+            Quiet,
+        ),
     ];
     for rule in &set.rules {
         assert!(cases.iter().any(|(name, ..)| *name == rule.title), "no case for {}", rule.title);
@@ -256,7 +331,7 @@ fn macros_that_users_redefine_switch_its_rules_on_and_off() {
          - macro: consider_all_events\n  condition: (k8s_audit_always_true)\n\
          - rule: port-forward\n  enabled: false\n  override: {enabled: replace}\n",
     ));
-    let (set, problems) = compile(&files, &Options::default());
+    let (set, problems) = compile(&files, Options::default());
     assert!(problems.is_empty() && set.rules.len() == 47);
     let other = r#""containers":[{"name":"a","image":"other:1"}]"#;
     for (name, request, want) in [
@@ -266,8 +341,16 @@ fn macros_that_users_redefine_switch_its_rules_on_and_off() {
         ("Full K8s Administrative Access", request("get", "pods").by("admin"), Proven),
         ("K8s Deployment Created", request("create", "deployments"), Quiet),
         ("Untrusted Node Successfully Joined the Cluster", request("create", "nodes"), Proven),
-        ("Untrusted Node Successfully Joined the Cluster", request("create", "nodes").object(r#""resource":"nodes","name":"n1""#), Quiet),
-        ("Untrusted Node Unsuccessfully Tried to Join the Cluster", request("create", "nodes").code(409), Proven),
+        (
+            "Untrusted Node Successfully Joined the Cluster",
+            request("create", "nodes").object(r#""resource":"nodes","name":"n1""#),
+            Quiet,
+        ),
+        (
+            "Untrusted Node Unsuccessfully Tried to Join the Cluster",
+            request("create", "nodes").code(409),
+            Proven,
+        ),
         ("Attach/Exec Pod", request("get", "pods").sub("exec").stage("ResponseStarted"), Quiet),
         ("All K8s Audit Events", request("get", "pods"), Proven),
     ] {
