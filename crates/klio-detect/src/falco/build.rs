@@ -13,8 +13,8 @@ use super::{Options, check, nearest};
 
 /// A condition may have this many comparisons once its macros are in it.
 const MAX_SIZE: usize = 20_000;
-/// Macros of macros go no deeper.
-const MAX_MACROS: usize = 32;
+/// Conditions with their macros in them are nested no deeper.
+const MAX_DEPTH: usize = 256;
 
 /// Why a condition does not become a filter.
 #[derive(Clone, Debug)]
@@ -135,6 +135,27 @@ impl<'c> Builder<'c> {
         audited: bool,
         visibility: usize,
     ) -> Result<Filter, Fault> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Fault {
+                place: parsed.text.locate(0..0, &self.sources),
+                message: "the condition is nested too deeply once its macros are in it".to_owned(),
+                advice: None,
+                unknown: false,
+            });
+        }
+        self.depth += 1;
+        let built = self.build_part(parsed, condition, audited, visibility);
+        self.depth -= 1;
+        built
+    }
+
+    fn build_part(
+        &mut self,
+        parsed: &Parsed,
+        condition: &Condition,
+        audited: bool,
+        visibility: usize,
+    ) -> Result<Filter, Fault> {
         let mut each = |parts: &[Condition]| -> Result<Vec<Filter>, Fault> {
             parts.iter().map(|part| self.build(parsed, part, audited, visibility)).collect()
         };
@@ -164,9 +185,6 @@ impl<'c> Builder<'c> {
                     };
                     return Err(fault(format!("unknown macro `{name}`"), advice));
                 };
-                if self.depth >= MAX_MACROS {
-                    return Err(fault("macros are nested too deeply".to_owned(), None));
-                }
                 match &self.built[index][usize::from(audited)] {
                     State::Done(done) => done.clone(),
                     State::Busy => Err(fault(format!("macro `{name}` uses itself"), None)),
@@ -186,13 +204,11 @@ impl<'c> Builder<'c> {
         });
         let parsed = std::mem::replace(&mut self.parsed[index], placeholder);
         self.built[index][usize::from(audited)] = State::Busy;
-        self.depth += 1;
         let visibility = self.collected.macros[index].visibility;
         let mut done = match &parsed {
             Ok(parsed) => self.build(parsed, &parsed.condition, audited, visibility),
             Err(fault) => Err(fault.clone()),
         };
-        self.depth -= 1;
         if let (Ok(filter), Ok(parsed)) = (&done, &parsed)
             && size(filter) > MAX_SIZE
         {

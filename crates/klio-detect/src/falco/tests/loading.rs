@@ -92,6 +92,21 @@ fn macros_that_double_without_end_are_refused() {
 }
 
 #[test]
+fn macros_that_nest_without_end_are_refused() {
+    let deep = |inner: String| {
+        (0..60).fold(inner, |c, i| {
+            let op = if i % 2 == 0 { "and" } else { "or" };
+            format!("(ka.uri=u{i} {op} {c})")
+        })
+    };
+    let macros = (1..40).map(|i| format!("- macro: m{i}\n  condition: {}\n", deep(format!("m{}", i - 1))));
+    let text = format!("- macro: m0\n  condition: ka.verb=get\n{}", macros.collect::<Vec<_>>().concat());
+    let (set, problems) = load(&[&text, &rule_text("r", "m2"), &rule_text("s", "m39")]);
+    assert_eq!(set.rules.len(), 1);
+    assert!(problems.iter().any(|p| p.message.contains("nested too deeply")));
+}
+
+#[test]
 fn later_items_replace_append_and_override() {
     let base = &format!(
         "- list: verbs\n  items: [get]\n- macro: m\n  condition: ka.verb in (verbs)\n{}",

@@ -358,3 +358,58 @@ fn macros_that_users_redefine_switch_its_rules_on_and_off() {
         assert_eq!(verdict(rule, &request.json()), want, "{name}");
     }
 }
+
+#[test]
+fn adhoc_fuzz() {
+    let Some(files) = rule_files() else { return };
+    let base: Vec<char> = files[0].text.chars().collect();
+    let mut seed = 88172645463325252u64;
+    let mut rnd = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    let alphabet: Vec<char> = "()[]{}\"'\\,=<>!:- \n\t%~é&*|>#aor".chars().collect();
+    let start = std::time::Instant::now();
+    let mut n = 0;
+    let mut worst = std::time::Duration::ZERO;
+    while start.elapsed().as_secs() < 60 {
+        let from = (rnd() as usize) % base.len();
+        let len = 200 + (rnd() as usize) % 4000;
+        let mut t: Vec<char> = base[from..(from + len).min(base.len())].to_vec();
+        if t.is_empty() {
+            continue;
+        }
+        for _ in 0..(rnd() % 20) {
+            let at = (rnd() as usize) % t.len();
+            match rnd() % 3 {
+                0 => t[at] = alphabet[(rnd() as usize) % alphabet.len()],
+                1 => t.insert(at, alphabet[(rnd() as usize) % alphabet.len()]),
+                _ => {
+                    if t.len() > 1 {
+                        t.remove(at);
+                    }
+                }
+            }
+        }
+        let text: String = t.into_iter().collect();
+        let s = std::time::Instant::now();
+        let (set, problems) = compile(&[file("a", &text)], Options::default());
+        worst = worst.max(s.elapsed());
+        for p in &problems {
+            assert!(text.get(p.span.offset()..p.span.offset() + p.span.len()).is_some(), "{}", p.message);
+        }
+        let e = pod("");
+        let ev = Event::parse(&e).unwrap();
+        for r in &set.rules {
+            r.filter.eval(&ev, Missing::Unknown);
+            r.output.as_ref().unwrap().render(&ev);
+            r.filter.each_field(&mut |f| {
+                assert_eq!(&klio_model::FieldRef::parse(f.name()).unwrap(), f);
+            });
+        }
+        n += 1;
+    }
+    println!("{n} runs, worst {worst:?}");
+}
