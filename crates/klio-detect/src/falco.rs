@@ -45,7 +45,8 @@ pub struct Options {
 }
 
 /// Compiles rule files in their order. What cannot be compiled is a problem; the other rules go on.
-pub fn compile(files: &[RuleFile], options: Options) -> (RuleSet, Vec<Problem>) {
+pub fn compile(files: &[RuleFile], options: &Options) -> (RuleSet, Vec<Problem>) {
+    let options = *options;
     let mut problems = Problems::new(files);
     let mut collected = Collected::default();
     for (index, file) in files.iter().enumerate() {

@@ -189,7 +189,7 @@ fn source_addresses_are_absent_as_in_falco_unless_asked_for() {
     assert_eq!(verdict(&only_rule("not ka.sourceips exists"), &bare_pod()), Proven);
     let rule = rule_text("r", "ka.sourceips intersects (10.0.0.4) and ka.sourceips[0] in (203.0.113.7)")
         .replace("output: o", "output: '%ka.sourceips %ka.sourceips[1]'");
-    let (set, problems) = compile(&[file("f", &rule)], Options { source_ips: true });
+    let (set, problems) = compile(&[file("f", &rule)], &Options { source_ips: true });
     assert!(problems.is_empty());
     assert_eq!(verdict(&set.rules[0], &pod("")), Proven);
     let event = pod("");
