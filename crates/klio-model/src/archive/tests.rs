@@ -42,7 +42,7 @@ impl Facts {
 /// A text and what it means, said without the filter language.
 type Meaning = std::rc::Rc<dyn Fn(&Facts) -> bool>;
 
-fn test() -> impl Strategy<Value = (String, Meaning)> {
+fn test() -> impl Strategy<Value = Shown> {
     let cases: Vec<(&str, fn(&Facts) -> bool)> = vec![
         ("verb:get", |f| f.verb == "get"),
         ("VERB", |_| true),
@@ -68,8 +68,7 @@ fn test() -> impl Strategy<Value = (String, Meaning)> {
         ("not *", |_| false),
         ("*", |_| true),
     ];
-    prop::sample::select(cases)
-        .prop_map(|(text, meaning)| (text.to_owned(), std::rc::Rc::new(meaning) as Meaning))
+    prop::sample::select(cases).prop_map(|(text, meaning)| Shown(text.to_owned(), std::rc::Rc::new(meaning)))
 }
 
 impl std::fmt::Debug for Shown {
@@ -82,7 +81,7 @@ impl std::fmt::Debug for Shown {
 struct Shown(String, Meaning);
 
 fn filter() -> impl Strategy<Value = Shown> {
-    test().prop_map(|(text, meaning)| Shown(text, meaning)).prop_recursive(4, 16, 3, |inner| {
+    test().prop_recursive(4, 16, 3, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(Shown(a, f), Shown(b, g))| {
                 Shown(format!("({a}) and ({b})"), std::rc::Rc::new(move |x| f(x) && g(x)))
