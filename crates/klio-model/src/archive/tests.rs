@@ -39,11 +39,13 @@ impl Facts {
     }
 }
 
-/// A text and what it means, said without the filter language.
+/// What a text means, said without the filter language.
+type Naive = fn(&Facts) -> bool;
+/// The same for texts that were joined.
 type Meaning = std::rc::Rc<dyn Fn(&Facts) -> bool>;
 
 fn test() -> impl Strategy<Value = Shown> {
-    let cases: Vec<(&str, fn(&Facts) -> bool)> = vec![
+    let cases: Vec<(&str, Naive)> = vec![
         ("verb:get", |f| f.verb == "get"),
         ("VERB", |_| true),
         ("verb:(get or list)", |f| ["get", "list"].contains(&f.verb)),
