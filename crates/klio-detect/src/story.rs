@@ -16,8 +16,8 @@ use hashbrown::HashMap;
 use klio_model::{Actor, Severity, Timestamp};
 
 use session::Session;
-pub use tale::{Role, RuleInStory, Story, StoryEvent};
 use tale::{Entry, Tale};
+pub use tale::{Role, RuleInStory, Story, StoryEvent};
 
 /// Requests this long before the first finding and after the last one belong to the tale.
 const AROUND: i64 = 10 * 60 * 1_000_000;
@@ -66,8 +66,10 @@ pub struct Clue<'c> {
     pub time: i64,
     /// Who.
     pub actor: &'c Actor,
-    /// What was written or reached, as `resource/namespace/name`.
-    pub object: Option<String>,
+    /// What was written, as `resource/namespace/name`.
+    pub wrote: Option<String>,
+    /// What was read or entered, likewise.
+    pub reached: Option<String>,
     /// The binding that allowed it, as the authorizer named it.
     pub binding: Option<String>,
     /// One sentence.
@@ -135,7 +137,8 @@ impl Storyteller {
         }
         let session = self.sessions.entry(session_key).or_default();
         session.last = session.last.max(clue.time);
-        let open = session.story.filter(|&s| clue.time <= self.tales[s as usize].last_clue.saturating_add(PAUSE));
+        let open =
+            session.story.filter(|&s| clue.time <= self.tales[s as usize].last_clue.saturating_add(PAUSE));
         let story = match open {
             Some(story) => story,
             None if clue.severity < Severity::Medium => {
@@ -183,7 +186,8 @@ impl Storyteller {
 
     /// Drops the older half of the logs of sessions without a story.
     fn forget(&mut self) {
-        let mut ages: Vec<i64> = self.sessions.values().filter(|s| s.story.is_none()).map(|s| s.last).collect();
+        let mut ages: Vec<i64> =
+            self.sessions.values().filter(|s| s.story.is_none()).map(|s| s.last).collect();
         let middle = ages.len() / 2;
         let (_, &mut limit, _) = ages.select_nth_unstable(middle);
         let before = self.sessions.len();

@@ -245,9 +245,7 @@ impl<'a> Event<'a> {
     pub fn patched(&self) -> Option<&Json<'a>> {
         let body = self.request_object.tree()?;
         match body {
-            Json::Array(operations) => {
-                self.patched.get_or_init(|| Some(patch::fold(operations))).as_ref()
-            }
+            Json::Array(operations) => self.patched.get_or_init(|| Some(patch::fold(operations))).as_ref(),
             other => Some(other),
         }
     }

@@ -60,13 +60,14 @@ impl FieldRef {
             .filter(|i| matches!(i.holds, Holds::Object | Holds::Strings))
             .flat_map(|i| [(i, i.name), (i, i.path)])
             .filter_map(|(i, prefix)| Some((i, name.strip_prefix(prefix)?.strip_prefix('.')?)))
-            .filter(|(i, rest)| !prefix_is_empty(rest) && (i.holds == Holds::Object || rest.parse::<usize>().is_ok()))
+            .filter(|(i, rest)| {
+                !prefix_is_empty(rest) && (i.holds == Holds::Object || rest.parse::<usize>().is_ok())
+            })
             .filter(|(i, rest)| i.field != Field::Falco || falco::is_valid(rest))
             .min_by_key(|(_, rest)| rest.len());
-        below.map(|(info, rest)| Self::below(info.field, rest)).ok_or_else(|| UnknownField {
-            name: name.to_owned(),
-            suggestion: suggest(name),
-        })
+        below
+            .map(|(info, rest)| Self::below(info.field, rest))
+            .ok_or_else(|| UnknownField { name: name.to_owned(), suggestion: suggest(name) })
     }
 
     /// The registry entry it starts from.

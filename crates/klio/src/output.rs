@@ -62,7 +62,9 @@ pub fn plain(text: &str) -> String {
         .map(|c| match c {
             '\n' | '\t' => ' ',
             // Bidirectional overrides can make a line read as another.
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => '\u{fffd}',
+            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+                '\u{fffd}'
+            }
             c => c,
         })
         .collect()

@@ -51,7 +51,8 @@ impl Rules {
             collect(path, &mut files)?;
         }
         // A directory may hold both dialects: a Falco file is a list of rules, macros and lists.
-        let (falco_files, sigma_files): (Vec<_>, Vec<_>) = files.into_iter().partition(|f| looks_like_falco(&f.text));
+        let (falco_files, sigma_files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|f| looks_like_falco(&f.text));
         if !sigma_files.is_empty() {
             let (given, wrong) = sigma::compile(&sigma_files, Dialect::Sigma);
             set.rules.extend(given.rules);
@@ -135,8 +136,13 @@ pub fn section(page: &'static str, heading: &str) -> Option<&'static str> {
 pub fn next_step(rule: &Rule) -> Option<String> {
     let text = section(page(&rule.file)?, "What to do next")?;
     let paragraph = text.split("\n\n").next().unwrap_or(text);
-    let first = paragraph.lines().take_while(|l| !l.trim_start().starts_with("2.")).collect::<Vec<_>>().join(" ");
-    Some(first.trim_start_matches(|c: char| c == '-' || c == '*' || c == '1' || c == '.' || c == ' ').to_owned())
+    let first =
+        paragraph.lines().take_while(|l| !l.trim_start().starts_with("2.")).collect::<Vec<_>>().join(" ");
+    Some(
+        first
+            .trim_start_matches(|c: char| c == '-' || c == '*' || c == '1' || c == '.' || c == ' ')
+            .to_owned(),
+    )
 }
 
 fn looks_like_falco(text: &str) -> bool {
@@ -149,10 +155,12 @@ fn looks_like_falco(text: &str) -> bool {
 /// Reads a rule file, or all of a directory.
 fn collect(path: &Path, out: &mut Vec<RuleFile>) -> Result<(), Failure> {
     let meta = std::fs::metadata(path).map_err(|e| {
-        Failure::usage(format!("cannot read rules from {}: {e}", path.display())).hint("give a .yml file or a directory")
+        Failure::usage(format!("cannot read rules from {}: {e}", path.display()))
+            .hint("give a .yml file or a directory")
     })?;
     if meta.is_dir() {
-        let mut entries: Vec<PathBuf> = std::fs::read_dir(path)?.filter_map(|e| Some(e.ok()?.path())).collect();
+        let mut entries: Vec<PathBuf> =
+            std::fs::read_dir(path)?.filter_map(|e| Some(e.ok()?.path())).collect();
         entries.sort();
         for entry in entries {
             let yaml = entry.extension().is_some_and(|e| e == "yml" || e == "yaml");
@@ -164,7 +172,11 @@ fn collect(path: &Path, out: &mut Vec<RuleFile>) -> Result<(), Failure> {
         return Ok(());
     }
     if meta.len() > FILE_CAP {
-        return Err(Failure::usage(format!("{} is larger than {} MiB: not a rule file", path.display(), FILE_CAP >> 20)));
+        return Err(Failure::usage(format!(
+            "{} is larger than {} MiB: not a rule file",
+            path.display(),
+            FILE_CAP >> 20
+        )));
     }
     let bytes = std::fs::read(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
     let text = String::from_utf8(bytes).map_err(|e| {

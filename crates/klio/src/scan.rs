@@ -73,7 +73,9 @@ pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
     let results: Vec<_> = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut results = vec![work()];
-        results.extend(others.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Failure::world("a thread died")))));
+        results.extend(
+            others.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Failure::world("a thread died")))),
+        );
         results
     });
     for result in results {

@@ -27,10 +27,20 @@ fn cost(filter: &Filter) -> u32 {
 
 fn test_cost(test: &Test) -> u32 {
     let read = match test.field.field() {
-        Field::Verb | Field::Resource | Field::Subresource | Field::Namespace | Field::Code | Field::Stage => 3,
+        Field::Verb
+        | Field::Resource
+        | Field::Subresource
+        | Field::Namespace
+        | Field::Code
+        | Field::Stage => 3,
         Field::Name | Field::User | Field::Level | Field::ApiGroup | Field::Impersonated => 5,
         Field::UserKind | Field::Outcome | Field::SourceIp | Field::UserNamespace => 10,
-        Field::UserAgent | Field::Uri | Field::UriPath | Field::SourceScope | Field::RequestWrite | Field::DryRun => 15,
+        Field::UserAgent
+        | Field::Uri
+        | Field::UriPath
+        | Field::SourceScope
+        | Field::RequestWrite
+        | Field::DryRun => 15,
         Field::UriParam | Field::ExecCommand => 100,
         Field::Groups | Field::Annotations | Field::Decision | Field::DecisionReason | Field::Extra => 200,
         Field::PodSecurity | Field::Credential | Field::Message => 200,

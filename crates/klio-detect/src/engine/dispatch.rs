@@ -50,7 +50,12 @@ impl Dispatch {
                 if allowed.iter().all(Option::is_none) {
                     return None;
                 }
-                let mut table = Table { field, by_value: HashMap::default(), other: empty.clone(), absent: empty.clone() };
+                let mut table = Table {
+                    field,
+                    by_value: HashMap::default(),
+                    other: empty.clone(),
+                    absent: empty.clone(),
+                };
                 for value in allowed.iter().flatten().flatten() {
                     table.by_value.entry(value.as_str().into()).or_insert_with(|| empty.clone());
                 }
@@ -140,10 +145,14 @@ fn values(filter: &Filter, field: Field) -> Option<Vec<String>> {
             }
             _ => None,
         },
-        Filter::Test(Test { field: f, matcher, quantifier: Quantifier::Any | Quantifier::Every }) if f.field() == field => {
+        Filter::Test(Test { field: f, matcher, quantifier: Quantifier::Any | Quantifier::Every })
+            if f.field() == field =>
+        {
             match matcher {
                 Matcher::Text(m) => m.folded_literal().map(|s| vec![s.to_lowercase()]),
-                Matcher::OneOf(many) => many.iter().map(|m| m.folded_literal().map(str::to_lowercase)).collect(),
+                Matcher::OneOf(many) => {
+                    many.iter().map(|m| m.folded_literal().map(str::to_lowercase)).collect()
+                }
                 _ => None,
             }
         }

@@ -40,7 +40,8 @@ fn judge(engine: &Engine, event: &str) -> Vec<(String, bool)> {
 
 #[test]
 fn dispatch_never_hides_a_rule_that_matches() {
-    let subresource_absent = Filter::not(Filter::test(FieldRef::parse("subresource").unwrap(), Matcher::Present));
+    let subresource_absent =
+        Filter::not(Filter::test(FieldRef::parse("subresource").unwrap(), Matcher::Present));
     let engine = Engine::new(
         vec![
             rule("plain", Dialect::Sigma, Filter::and([is("verb", "GET"), is("resource", "secrets")])),
@@ -55,7 +56,10 @@ fn dispatch_never_hides_a_rule_that_matches() {
     assert_eq!(names(r#"{"verb":"get","objectRef":{"resource":"secrets"}}"#), ["plain"]);
     assert_eq!(names(r#"{"verb":"list","objectRef":{"resource":"pods"}}"#), ["no-sub", "not"]);
     assert_eq!(names(r#"{"verb":"get","objectRef":{"resource":"pods","subresource":"log"}}"#), [""; 0]);
-    assert_eq!(names(r#"{"verb":"get","user":{"username":"Alice"},"responseStatus":{"code":403}}"#), ["or", "code"]);
+    assert_eq!(
+        names(r#"{"verb":"get","user":{"username":"Alice"},"responseStatus":{"code":403}}"#),
+        ["or", "code"]
+    );
 }
 
 #[test]

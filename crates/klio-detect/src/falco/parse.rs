@@ -54,9 +54,8 @@ pub(super) struct Wrong {
 
 const NUMERIC: [&str; 4] = ["<=", "<", ">=", ">"];
 const SYMBOLS: [&str; 3] = ["==", "=", "!="];
-const WORDS: [&str; 9] = [
-    "glob", "iglob", "contains", "icontains", "bcontains", "startswith", "bstartswith", "endswith", "regex",
-];
+const WORDS: [&str; 9] =
+    ["glob", "iglob", "contains", "icontains", "bcontains", "startswith", "bstartswith", "endswith", "regex"];
 const MODIFIERS: [&str; 3] = ["oneof", "anyof", "allof"];
 const LISTS: [&str; 3] = ["intersects", "in", "pmatch"];
 /// Transformers that a condition may name; the rest of [`Function`] is Klio's own.
@@ -121,7 +120,11 @@ impl<'t> Parser<'t> {
         let rest = self.rest();
         let length = rest.find([' ', '\n', '\t', '\r']).unwrap_or(rest.len());
         let length = if length == 0 { rest.chars().next().map_or(0, char::len_utf8) } else { length };
-        Wrong { message: message.to_owned(), at: self.at..self.at + length, advice: advice.map(str::to_owned) }
+        Wrong {
+            message: message.to_owned(),
+            at: self.at..self.at + length,
+            advice: advice.map(str::to_owned),
+        }
     }
 
     fn blanks(&mut self) -> bool {
@@ -208,7 +211,10 @@ impl<'t> Parser<'t> {
             self.depth -= 1;
             self.blanks();
             if !self.eat(")") {
-                return Err(self.wrong("expected `)`", Some("checks are joined with `and` or `or`; values with blanks need quotes")));
+                return Err(self.wrong(
+                    "expected `)`",
+                    Some("checks are joined with `and` or `or`; values with blanks need quotes"),
+                ));
             }
             return Ok(inner);
         }
@@ -255,7 +261,9 @@ impl<'t> Parser<'t> {
             }
         }
         if !self.eat(")") {
-            return Err(self.wrong(&format!("expected `)` after the arguments of {}()", function.name()), None));
+            return Err(
+                self.wrong(&format!("expected `)` after the arguments of {}()", function.name()), None)
+            );
         }
         self.depth -= 1;
         if let Some(arg) = self.argument()? {
@@ -275,7 +283,9 @@ impl<'t> Parser<'t> {
             return Ok(expr);
         }
         if !self.eat("(") {
-            return Err(self.wrong("expected a field, a transformer, a quoted string, a number or a list", None));
+            return Err(
+                self.wrong("expected a field, a transformer, a quoted string, a number or a list", None)
+            );
         }
         self.deeper()?;
         let mut items = Vec::new();
@@ -318,7 +328,8 @@ impl<'t> Parser<'t> {
     fn number(&mut self) -> Option<&'t str> {
         let rest = self.rest();
         let bytes = rest.as_bytes();
-        let digits = |from: usize| bytes[from.min(bytes.len())..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let digits =
+            |from: usize| bytes[from.min(bytes.len())..].iter().take_while(|b| b.is_ascii_digit()).count();
         let mut end = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
         if rest.starts_with("0x") || rest.starts_with("0X") {
             let hex = bytes[2..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
@@ -332,7 +343,8 @@ impl<'t> Parser<'t> {
             if bytes.get(end) == Some(&b'.') {
                 end += 1 + digits(end + 1);
             }
-            if matches!(bytes.get(end), Some(b'e' | b'E')) && matches!(bytes.get(end + 1), Some(b'+' | b'-')) {
+            if matches!(bytes.get(end), Some(b'e' | b'E')) && matches!(bytes.get(end + 1), Some(b'+' | b'-'))
+            {
                 let exponent = digits(end + 2);
                 if exponent > 0 {
                     end += 2 + exponent;
@@ -364,8 +376,14 @@ impl<'t> Parser<'t> {
                 Some((_, 'n')) => out.push('\n'),
                 Some((_, 'r')) => out.push('\r'),
                 Some((_, 't')) => out.push('\t'),
-                Some((_, ' ')) => out.push_str("\\ "),
+                // As Falco has it: an escaped blank is a backslash.
+                Some((_, ' ')) => out.push('\\'),
                 Some((_, c @ ('\\' | '"' | '\'' | '/'))) => out.push(c),
+                Some((at, 'x')) if hex(&rest[at + 1..]).is_some() => {
+                    out.push(char::from(hex(&rest[at + 1..]).unwrap_or_default()));
+                    chars.next();
+                    chars.next();
+                }
                 Some((at, c)) => {
                     let at = self.at + at;
                     return Err(Wrong {
@@ -385,10 +403,13 @@ impl<'t> Parser<'t> {
             return Ok(text);
         }
         let rest = self.rest();
-        let end = rest.find(|c: char| matches!(c, '(' | ')' | '"' | '\'' | '=' | ',') || c.is_ascii_whitespace());
+        let end =
+            rest.find(|c: char| matches!(c, '(' | ')' | '"' | '\'' | '=' | ',') || c.is_ascii_whitespace());
         let bare = &rest[..end.unwrap_or(rest.len())];
         if bare.is_empty() {
-            return Err(self.wrong("expected a value", Some("a value with blanks or any of ( ) = , needs quotes")));
+            return Err(
+                self.wrong("expected a value", Some("a value with blanks or any of ( ) = , needs quotes"))
+            );
         }
         self.at += bare.len();
         Ok(bare.to_owned())
@@ -412,7 +433,9 @@ impl<'t> Parser<'t> {
                 return Ok(Some(items));
             }
             if !self.eat(",") {
-                return Err(self.wrong("expected `,` or `)` in a list", Some("items with blanks need quotes")));
+                return Err(
+                    self.wrong("expected `,` or `)` in a list", Some("items with blanks need quotes"))
+                );
             }
         }
     }
@@ -507,6 +530,12 @@ impl<'t> Parser<'t> {
         );
         Err(self.wrong("expected an operator after the field", Some(&advice)))
     }
+}
+
+/// The two hexadecimal digits of an escaped ASCII character.
+fn hex(text: &str) -> Option<u8> {
+    let digits = text.get(..2).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u8::from_str_radix(digits, 16).ok().filter(u8::is_ascii)
 }
 
 fn identifier(text: &str) -> &str {

@@ -90,7 +90,8 @@ impl Text {
         while let Some(at) = old[from..].find(name).map(|i| from + i) {
             let mut end = at + name.len();
             from = end;
-            let alone = (at <= done || delimiter(bytes[at - 1])) && bytes.get(end).is_none_or(|b| delimiter(*b));
+            let alone =
+                (at <= done || delimiter(bytes[at - 1])) && bytes.get(end).is_none_or(|b| delimiter(*b));
             if !alone {
                 continue;
             }
@@ -140,7 +141,8 @@ impl Text {
         } else {
             word_at(&piece.text, offset)
         };
-        let source = sources.get(piece.place.file).and_then(|s| s.get(piece.place.span.clone())).unwrap_or_default();
+        let source =
+            sources.get(piece.place.file).and_then(|s| s.get(piece.place.span.clone())).unwrap_or_default();
         if token.is_empty() {
             return piece.place.clone();
         }

@@ -103,8 +103,10 @@ pub(super) fn load(text: &str) -> Result<Vec<Node>, Refused> {
     let mut documents = Vec::new();
     let mut copied = 0;
     while let Some(next) = parser.next_event() {
-        let (event, span) = next.map_err(|e| Refused { message: e.info().to_owned(), at: places.byte(e.marker().index()) })?;
-        let refuse = |message: &str| Refused { message: message.to_owned(), at: places.byte(span.start.index()) };
+        let (event, span) =
+            next.map_err(|e| Refused { message: e.info().to_owned(), at: places.byte(e.marker().index()) })?;
+        let refuse =
+            |message: &str| Refused { message: message.to_owned(), at: places.byte(span.start.index()) };
         let done = match event {
             Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
                 if open.len() >= MAX_DEPTH {
@@ -165,7 +167,11 @@ struct Places<'t> {
 
 impl<'t> Places<'t> {
     fn new(text: &'t str) -> Self {
-        let marks = if text.is_ascii() { Vec::new() } else { text.char_indices().step_by(64).map(|(i, _)| i).collect() };
+        let marks = if text.is_ascii() {
+            Vec::new()
+        } else {
+            text.char_indices().step_by(64).map(|(i, _)| i).collect()
+        };
         Self { text, marks }
     }
 

@@ -26,6 +26,11 @@ impl Fault {
         self
     }
 
+    /// Whether the rule cannot run.
+    pub(super) fn is_error(&self) -> bool {
+        !self.warning
+    }
+
     /// With the file and line that a reader needs.
     pub(super) fn problem(self, file: &RuleFile, document: &Document<'_>) -> Problem {
         let (range, line) = document.locate(self.place);
@@ -58,7 +63,7 @@ impl Notes {
 
     /// Whether the rule cannot run.
     pub(super) fn failed(&self) -> bool {
-        self.0.iter().any(|f| !f.warning)
+        self.0.iter().any(Fault::is_error)
     }
 }
 

@@ -28,7 +28,8 @@ pub(super) struct Suspicion {
     rule: u32,
     severity: Severity,
     actor: Actor,
-    object: Option<String>,
+    wrote: Option<String>,
+    reached: Option<String>,
     message: String,
     evidence: Vec<(u64, String, &'static str, i64, String)>,
 }
@@ -42,7 +43,8 @@ impl Suspicion {
             severity: self.severity,
             time: self.time,
             actor: &self.actor,
-            object: self.object.clone(),
+            wrote: self.wrote.clone(),
+            reached: self.reached.clone(),
             binding: None,
             message: &self.message,
             evidence: &self.evidence,
@@ -62,7 +64,8 @@ impl Session {
             rule: clue.rule,
             severity: clue.severity,
             actor: clue.actor.clone(),
-            object: clue.object.clone(),
+            wrote: clue.wrote.clone(),
+            reached: clue.reached.clone(),
             message: clue.message.to_owned(),
             evidence: clue.evidence.to_vec(),
         });
@@ -97,7 +100,8 @@ impl Session {
                 u64::from_le_bytes(n)
             };
             let (id, what) = (usize::from(head[17]), usize::from(head[18]));
-            let text = |r: std::ops::Range<usize>| String::from_utf8_lossy(tail.get(r).unwrap_or_default()).into();
+            let text =
+                |r: std::ops::Range<usize>| String::from_utf8_lossy(tail.get(r).unwrap_or_default()).into();
             let time = number(8) as i64;
             if time >= from {
                 out.push(Entry {

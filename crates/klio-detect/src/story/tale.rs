@@ -37,7 +37,14 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn of(r: &Request<'_>, role: Role) -> Self {
-        Self { request: r.request, time: r.time, stage: r.stage, role, audit_id: r.audit_id.into(), what: r.what.into() }
+        Self {
+            request: r.request,
+            time: r.time,
+            stage: r.stage,
+            role,
+            audit_id: r.audit_id.into(),
+            what: r.what.into(),
+        }
     }
 }
 
@@ -56,7 +63,8 @@ pub(super) struct Tale {
     pub actor: Actor,
     pub first_clue: i64,
     pub last_clue: i64,
-    pub objects: BTreeSet<String>,
+    pub wrote: BTreeSet<String>,
+    pub reached: BTreeSet<String>,
     pub bindings: BTreeSet<String>,
     severity: Severity,
     findings: Vec<String>,
@@ -74,7 +82,8 @@ impl Tale {
             actor: clue.actor.clone(),
             first_clue: clue.time,
             last_clue: clue.time,
-            objects: BTreeSet::new(),
+            wrote: BTreeSet::new(),
+            reached: BTreeSet::new(),
             bindings: BTreeSet::new(),
             severity: clue.severity,
             findings: Vec::new(),
@@ -95,9 +104,14 @@ impl Tale {
         if self.findings.len() < FINDINGS_CAP {
             self.findings.push(clue.id.to_owned());
         }
-        if self.objects.len() < OBJECTS_CAP {
-            self.objects.extend(clue.object.clone());
-            self.bindings.extend(clue.binding.clone());
+        for (set, one) in [
+            (&mut self.wrote, &clue.wrote),
+            (&mut self.reached, &clue.reached),
+            (&mut self.bindings, &clue.binding),
+        ] {
+            if set.len() < OBJECTS_CAP {
+                set.extend(one.clone());
+            }
         }
         let tally = self.rules.entry(clue.rule).or_insert_with(|| Tally {
             count: 0,
@@ -257,7 +271,13 @@ pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
             .collect(),
         events: entries
             .into_iter()
-            .map(|e| StoryEvent { audit_id: e.audit_id, stage: e.stage, time: stamp(e.time), role: e.role, what: e.what })
+            .map(|e| StoryEvent {
+                audit_id: e.audit_id,
+                stage: e.stage,
+                time: stamp(e.time),
+                role: e.role,
+                what: e.what,
+            })
             .collect(),
         unlisted,
     }

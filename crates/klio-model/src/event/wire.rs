@@ -185,8 +185,8 @@ impl<'a> Scan<'a> {
         if !escaped {
             return Ok(Some(Str(Cow::Borrowed(text))));
         }
-        let unescaped: String =
-            sonic_rs::from_str(&self.text[start..self.at]).map_err(|_| self.wrong("a string with a bad escape before here"))?;
+        let unescaped: String = sonic_rs::from_str(&self.text[start..self.at])
+            .map_err(|_| self.wrong("a string with a bad escape before here"))?;
         Ok(Some(Str(Cow::Owned(unescaped))))
     }
 

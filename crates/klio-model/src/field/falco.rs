@@ -180,7 +180,8 @@ pub fn lookup(name: &str) -> Option<Shape> {
 
 /// All names, for suggestions.
 pub fn names() -> impl Iterator<Item = String> {
-    let containers = LISTS.iter().flat_map(|list| CONTAINER.iter().map(move |last| format!("ka.req.pod.{list}.{last}")));
+    let containers =
+        LISTS.iter().flat_map(|list| CONTAINER.iter().map(move |last| format!("ka.req.pod.{list}.{last}")));
     OTHERS.iter().map(|(name, _)| (*name).to_owned()).chain(containers).filter(|name| lookup(name).is_some())
 }
 

@@ -102,8 +102,14 @@ impl Event<'_> {
         let recorded = match field {
             Field::RequestObject | Field::Patch | Field::RoleRef => self.request_recorded(),
             Field::ResponseObject => self.response_recorded(),
-            Field::Code | Field::Status | Field::Message | Field::Reason | Field::Annotations | Field::Decision
-            | Field::DecisionReason | Field::PodSecurity => self.outcome_recorded(),
+            Field::Code
+            | Field::Status
+            | Field::Message
+            | Field::Reason
+            | Field::Annotations
+            | Field::Decision
+            | Field::DecisionReason
+            | Field::PodSecurity => self.outcome_recorded(),
             _ if self.salvaged => Recorded::No,
             _ => Recorded::Yes,
         };
@@ -208,7 +214,9 @@ impl Event<'_> {
                     pod.get(root).is_some_and(|part| walk(part, below, &mut |j| each(Value::of(j))))
                 });
             }
-            Field::Container => computed = self.containers(&mut |c| walk(c, path, &mut |j| each(Value::of(j)))),
+            Field::Container => {
+                computed = self.containers(&mut |c| walk(c, path, &mut |j| each(Value::of(j))))
+            }
             Field::Grant => computed = self.grants(&mut |grant| each(Value::Text(grant))),
             Field::Subject => computed = self.subjects(&mut |subject| each(Value::Text(subject))),
             Field::RoleRef => tree(self.patched().filter(|_| is_binding(self)), "roleRef.name", &mut each),
@@ -216,7 +224,9 @@ impl Event<'_> {
         }
         if any {
             Seen::Present
-        } else if computed == Recorded::No || (field == Field::RoleRef && is_binding(self) && self.patched().is_none()) {
+        } else if computed == Recorded::No
+            || (field == Field::RoleRef && is_binding(self) && self.patched().is_none())
+        {
             Seen::Unknown
         } else if field == Field::RoleRef {
             Seen::Absent

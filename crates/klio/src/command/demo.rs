@@ -21,7 +21,10 @@ const BUNDLED: [(&str, &[u8]); 4] = [
         "bruteforce-401.jsonl.zst",
         include_bytes!("../../../../fixtures/recorded/attacks/02-bruteforce-401/metadata.jsonl.zst"),
     ),
-    ("node-proxy.jsonl.zst", include_bytes!("../../../../fixtures/recorded/attacks/22-node-proxy/metadata.jsonl.zst")),
+    (
+        "node-proxy.jsonl.zst",
+        include_bytes!("../../../../fixtures/recorded/attacks/22-node-proxy/metadata.jsonl.zst"),
+    ),
 ];
 
 /// Scan the recorded attacks that come with Klio.
@@ -60,7 +63,9 @@ impl Demo {
             std::fs::write(&path, bytes)?;
             paths.push(path);
         }
-        eprintln!("Scanning logs recorded from a real Kubernetes 1.36 cluster: one intrusion and three single attacks.");
+        eprintln!(
+            "Scanning logs recorded from a real Kubernetes 1.36 cluster: one intrusion and three single attacks."
+        );
         let set = Rules::default().load()?.checked()?;
         let options = scan::Options {
             paths,

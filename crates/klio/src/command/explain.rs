@@ -31,7 +31,8 @@ impl Explain {
         } else {
             let found = klio_source::discover(&[&self.event]);
             let Some(input) = found.inputs.first() else {
-                let why = found.rejected.first().map_or_else(|| "nothing to read".to_owned(), ToString::to_string);
+                let why =
+                    found.rejected.first().map_or_else(|| "nothing to read".to_owned(), ToString::to_string);
                 return Err(Failure::world(why).hint("give a file, the JSON text of an event, or -"));
             };
             Chunks::new(input, &options, &pool)
@@ -44,9 +45,10 @@ impl Explain {
         for chunk in chunks {
             decode(&chunk, &mut |item| match item {
                 Item::Record(record) => {
-                    match std::str::from_utf8(record.json).map_err(|e| e.to_string()).and_then(|json| {
-                        Event::parse(json).map_err(|e| e.to_string())
-                    }) {
+                    match std::str::from_utf8(record.json)
+                        .map_err(|e| e.to_string())
+                        .and_then(|json| Event::parse(json).map_err(|e| e.to_string()))
+                    {
                         Ok(event) => {
                             events += 1;
                             failed = failed.take().or(writeln!(out, "{}", plain(&explain(&event))).err());
@@ -64,7 +66,9 @@ impl Explain {
         out.flush()?;
         wrong.iter().take(20).for_each(|w| eprintln!("klio: {}", plain(w)));
         if events == 0 {
-            return Err(Failure::usage("no audit event in there").hint("give one event of audit.k8s.io/v1 as JSON"));
+            return Err(
+                Failure::usage("no audit event in there").hint("give one event of audit.k8s.io/v1 as JSON")
+            );
         }
         Ok(())
     }

@@ -67,13 +67,15 @@ impl Hunt {
             for chunk in Chunks::new(input, &options, &pool) {
                 decode(&chunk, &mut |item| match item {
                     Item::Record(record) if left > 0 && failed.is_none() => {
-                        let event = std::str::from_utf8(record.json).ok().and_then(|json| Event::parse(json).ok());
+                        let event =
+                            std::str::from_utf8(record.json).ok().and_then(|json| Event::parse(json).ok());
                         let Some(mut event) = event else {
                             rejected += 1;
                             return;
                         };
                         event.salvaged = record.flags.salvaged();
-                        let in_range = range == TimeRange::default() || event.time().is_some_and(|t| range.contains(t));
+                        let in_range =
+                            range == TimeRange::default() || event.time().is_some_and(|t| range.contains(t));
                         if in_range && filter.matches(&event) && and.matches(&event) {
                             left -= 1;
                             failed = self.show(&event, record.raw, &mut out).err();
@@ -101,7 +103,9 @@ impl Hunt {
             troubles.iter().take(5).for_each(|t| eprintln!("  {}", plain(t)));
         }
         if found.inputs.is_empty() {
-            return Err(Failure::world("nothing to read").hint("give audit log files, directories, patterns, or -"));
+            return Err(
+                Failure::world("nothing to read").hint("give audit log files, directories, patterns, or -")
+            );
         }
         Ok(())
     }

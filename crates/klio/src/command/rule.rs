@@ -24,7 +24,9 @@ pub enum Rule {
         output: ListFormat,
     },
     /// Show a rule: what it is, why it matters, when it is harmless, what to do next, and its filter.
-    #[command(after_help = "Examples:\n  klio rule show node-proxy-kubelet\n  klio rule show 'Attach/Exec Pod' --falco-rules k8s_audit_rules.yaml")]
+    #[command(
+        after_help = "Examples:\n  klio rule show node-proxy-kubelet\n  klio rule show 'Attach/Exec Pod' --falco-rules k8s_audit_rules.yaml"
+    )]
     Show {
         /// Id, file name or title.
         rule: String,
@@ -32,7 +34,9 @@ pub enum Rule {
         rules: Rules,
     },
     /// Check rule files: what a rule asks and Klio cannot do is an error with file, line and advice.
-    #[command(after_help = "Examples:\n  klio rule lint my-rule.yml\n  klio rule lint ./sigma k8s_audit_rules.yaml")]
+    #[command(
+        after_help = "Examples:\n  klio rule lint my-rule.yml\n  klio rule lint ./sigma k8s_audit_rules.yaml"
+    )]
     Lint {
         /// Rule files or directories, Sigma or Falco.
         #[arg(required = true)]
@@ -103,9 +107,14 @@ fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     if output == ListFormat::Table {
         let mut table = comfy_table::Table::new();
-        table.load_preset(comfy_table::presets::NOTHING).set_header(["SEVERITY", "TITLE", "TECHNIQUES", "RULE"]);
+        *table.style_mut() = comfy_table::presets::NOTHING;
+        table.set_header(["SEVERITY", "TITLE", "TECHNIQUES", "RULE"]);
         for r in &rows {
-            let short = r.file.strip_prefix("rules/").and_then(|f| f.strip_suffix(".yml")).unwrap_or(r.dialect.name());
+            let short = r
+                .file
+                .strip_prefix("rules/")
+                .and_then(|f| f.strip_suffix(".yml"))
+                .unwrap_or(r.dialect.name());
             table.add_row([r.severity.name(), r.title, &r.techniques, short]);
         }
         writeln!(out, "{table}")?;
@@ -124,12 +133,17 @@ fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
 
 fn show(name: &str, rules: &Rules) -> Result<(), Failure> {
     let set = rules.load()?.checked()?;
-    let slug = |file: &str| file.rsplit('/').next().and_then(|f| f.split('.').next()).unwrap_or_default().to_owned();
-    let is = |id: &str, title: &str, file: &str| id == name || title.eq_ignore_ascii_case(name) || slug(file) == name;
+    let slug =
+        |file: &str| file.rsplit('/').next().and_then(|f| f.split('.').next()).unwrap_or_default().to_owned();
+    let is = |id: &str, title: &str, file: &str| {
+        id == name || title.eq_ignore_ascii_case(name) || slug(file) == name
+    };
     let mut out = std::io::stdout().lock();
     let wanted: Vec<&Compiled> = set.rules.iter().filter(|r| is(&r.id, &r.title, &r.file)).collect();
     let correlations: Vec<_> = set.correlations.iter().filter(|c| is(&c.id, &c.title, &c.file)).collect();
-    let Some(file) = wanted.first().map(|r| r.file.as_str()).or_else(|| correlations.first().map(|c| c.file.as_str())) else {
+    let Some(file) =
+        wanted.first().map(|r| r.file.as_str()).or_else(|| correlations.first().map(|c| c.file.as_str()))
+    else {
         let nearest = set
             .rules
             .iter()
@@ -149,12 +163,25 @@ fn show(name: &str, rules: &Rules) -> Result<(), Failure> {
         if pack::page(file).is_none() {
             writeln!(out, "# {}\n\n{}\n", rule.title, rule.description.trim())?;
         }
-        writeln!(out, "id        {}\nseverity  {}\nfile      {}:{}", rule.id, rule.severity, rule.file, rule.line)?;
-        let tags: Vec<String> = rule.tactics.iter().map(ToString::to_string).chain(rule.techniques.iter().map(ToString::to_string)).collect();
+        writeln!(
+            out,
+            "id        {}\nseverity  {}\nfile      {}:{}",
+            rule.id, rule.severity, rule.file, rule.line
+        )?;
+        let tags: Vec<String> = rule
+            .tactics
+            .iter()
+            .map(ToString::to_string)
+            .chain(rule.techniques.iter().map(ToString::to_string))
+            .collect();
         writeln!(out, "ATT&CK    {}\nfilter    {}\n", tags.join(", "), rule.filter)?;
     }
     for c in correlations {
-        writeln!(out, "id        {}\nseverity  {}\nfile      {}:{}\ncorrelation {}\n", c.id, c.severity, c.file, c.line, c.title)?;
+        writeln!(
+            out,
+            "id        {}\nseverity  {}\nfile      {}:{}\ncorrelation {}\n",
+            c.id, c.severity, c.file, c.line, c.title
+        )?;
     }
     Ok(())
 }

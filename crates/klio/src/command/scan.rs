@@ -124,7 +124,8 @@ impl Scan {
         let range = self.window.range()?;
         let set = self.rules.load()?.checked()?;
         if set.rules.is_empty() && set.correlations.is_empty() {
-            return Err(Failure::usage("no rules to run").hint("give --rules or --falco-rules, or leave out --only-rules"));
+            return Err(Failure::usage("no rules to run")
+                .hint("give --rules or --falco-rules, or leave out --only-rules"));
         }
         let options = scan::Options {
             paths: self.paths,
@@ -140,12 +141,16 @@ impl Scan {
         let mut report = scan::run(&options, &set)?;
         let view = output::View { min_severity: self.min_severity, timeline: self.timeline, rules: &set };
         output::print(self.output, &mut report, &view)?;
-        let unread = report.summary.events == 0 && report.summary.filtered == 0 && report.summary.rejected > 0;
+        let unread =
+            report.summary.events == 0 && report.summary.filtered == 0 && report.summary.rejected > 0;
         if unread {
-            return Err(Failure::world("no audit event could be read").hint("the summary names each file and line with the reason"));
+            return Err(Failure::world("no audit event could be read")
+                .hint("the summary names each file and line with the reason"));
         }
         match self.fail_on {
-            Some(level) if report.summary.findings.by_severity.keys().any(|s| *s >= level) => Err(Failure::found()),
+            Some(level) if report.summary.findings.by_severity.keys().any(|s| *s >= level) => {
+                Err(Failure::found())
+            }
             _ => Ok(()),
         }
     }

@@ -46,7 +46,8 @@ pub(super) fn print(report: &mut Report, view: &View<'_>, out: &mut dyn Write) -
 
 /// Quotes where necessary. A text that a spreadsheet would run as a formula gets an apostrophe before it.
 fn cell(text: &str) -> String {
-    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
+    let text =
+        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 

@@ -37,19 +37,34 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
          <title>Klio scan</title><style>{STYLE}</style></head><body>\n<h1>Klio scan</h1>\n<dl>"
     )?;
     let mut fact = |name: &str, value: String| write!(out, "<dt>{name}</dt><dd>{}</dd>", escape(&value));
-    fact("Events", format!("{} in {} files, {} duplicates, {} rejected", s.events, s.files, s.duplicates, s.rejected))?;
+    fact(
+        "Events",
+        format!("{} in {} files, {} duplicates, {} rejected", s.events, s.files, s.duplicates, s.rejected),
+    )?;
     if let (Some(a), Some(b)) = (s.time_range.start, s.time_range.end) {
         fact("Time", format!("{a} – {b}"))?;
     }
-    let by: Vec<String> =
-        Severity::ALL.iter().rev().filter_map(|l| s.findings.by_severity.get(l).map(|n| format!("{n} {l}"))).collect();
+    let by: Vec<String> = Severity::ALL
+        .iter()
+        .rev()
+        .filter_map(|l| s.findings.by_severity.get(l).map(|n| format!("{n} {l}")))
+        .collect();
     fact("Findings", if by.is_empty() { "none".into() } else { by.join(" · ") })?;
     let tactics: Vec<String> = s.findings.by_tactic.iter().map(|(t, n)| format!("{t} {n}")).collect();
     fact("Tactics", tactics.join(" · "))?;
     let busiest: Vec<String> = s.top_identities.iter().take(6).map(|(n, c)| format!("{n} {c}")).collect();
     fact("Busiest", busiest.join(" · "))?;
     let blind: Vec<&str> = s.rules_blind.iter().map(|r| r.title.as_str()).collect();
-    fact("Rules", format!("{} ran, {} blind{}{}", s.rules_run, blind.len(), if blind.is_empty() { "" } else { ": " }, blind.join("; ")))?;
+    fact(
+        "Rules",
+        format!(
+            "{} ran, {} blind{}{}",
+            s.rules_run,
+            blind.len(),
+            if blind.is_empty() { "" } else { ": " },
+            blind.join("; ")
+        ),
+    )?;
     write!(out, "</dl>\n")?;
     for (i, story) in report.stories.iter().filter(|s| view.shows(s.severity)).enumerate() {
         let name = story.actors.first().map(who).unwrap_or_default();
@@ -76,7 +91,8 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
             )?;
         }
         write!(out, "</table>\n")?;
-        if let Some(next) = story.rules.iter().max_by_key(|r| r.severity).and_then(|r| view.next_step(r.rule)) {
+        if let Some(next) = story.rules.iter().max_by_key(|r| r.severity).and_then(|r| view.next_step(r.rule))
+        {
             writeln!(out, "<p class=\"next\"><b>Next:</b> {}</p>", escape(&next))?;
         }
         let open = if view.timeline { " open" } else { "" };
@@ -86,7 +102,8 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
             story.events.len() as u64 + story.unlisted
         )?;
         for e in story.events.iter().take(EVENTS) {
-            let (class, role) = if e.role == Role::Evidence { (" class=\"evidence\"", "evidence") } else { ("", "context") };
+            let (class, role) =
+                if e.role == Role::Evidence { (" class=\"evidence\"", "evidence") } else { ("", "context") };
             writeln!(
                 out,
                 "<tr{class}><td class=\"t\">{}</td><td>{role}</td><td>{}</td><td><code>{}</code></td></tr>",
@@ -100,7 +117,14 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
     if s.rejected > 0 {
         write!(out, "<section><h2>Not read</h2><table>")?;
         for t in s.rejected_reasons.iter().take(200) {
-            writeln!(out, "<tr><td><code>{}:{}</code></td><td>{} ({}×)</td></tr>", escape(&t.file), t.line, escape(&t.reason), t.count)?;
+            writeln!(
+                out,
+                "<tr><td><code>{}:{}</code></td><td>{} ({}×)</td></tr>",
+                escape(&t.file),
+                t.line,
+                escape(&t.reason),
+                t.count
+            )?;
         }
         write!(out, "</table></section>")?;
     }

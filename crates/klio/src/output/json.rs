@@ -81,7 +81,10 @@ fn each(report: &mut Report, view: &View<'_>, f: &mut dyn FnMut(&str) -> io::Res
 
 /// The severity in a finding's JSON, without reading all of it.
 fn severity_of(json: &str) -> Severity {
-    sonic_rs::get(json, ["severity"]).ok().and_then(|v| v.as_raw_str().trim_matches('"').parse().ok()).unwrap_or(Severity::Medium)
+    sonic_rs::get(json, ["severity"])
+        .ok()
+        .and_then(|v| v.as_raw_str().trim_matches('"').parse().ok())
+        .unwrap_or(Severity::Medium)
 }
 
 /// One object per line.
@@ -105,7 +108,8 @@ pub(super) fn document(report: &mut Report, view: &View<'_>, out: &mut dyn Write
             _ => "summary",
         };
         for missing in ["findings", "stories"] {
-            let wanted = (missing == "findings" && part.is_empty()) || (missing == "stories" && part == "findings" && list != "findings");
+            let wanted = (missing == "findings" && part.is_empty())
+                || (missing == "stories" && part == "findings" && list != "findings");
             if wanted {
                 out.write_all(if part.is_empty() { b"" } else { b"\n],\n" })?;
                 write!(out, "\"{missing}\":[")?;

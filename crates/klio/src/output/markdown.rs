@@ -17,8 +17,11 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
     if let (Some(a), Some(b)) = (s.time_range.start, s.time_range.end) {
         writeln!(out, "| Time | {a} – {b} |")?;
     }
-    let by: Vec<String> =
-        Severity::ALL.iter().rev().filter_map(|l| s.findings.by_severity.get(l).map(|n| format!("{n} {l}"))).collect();
+    let by: Vec<String> = Severity::ALL
+        .iter()
+        .rev()
+        .filter_map(|l| s.findings.by_severity.get(l).map(|n| format!("{n} {l}")))
+        .collect();
     writeln!(out, "| Findings | {} |", if by.is_empty() { "none".into() } else { by.join(", ") })?;
     writeln!(out, "| Rules | {} ran, {} blind |", s.rules_run, s.rules_blind.len())?;
     for (i, story) in report.stories.iter().filter(|s| view.shows(s.severity)).enumerate() {
@@ -29,7 +32,8 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
             let time = r.first.map(|t| t.to_string()).unwrap_or_default();
             writeln!(out, "| {time} | {} | {} | {} |", r.severity, cell(&r.message), r.count)?;
         }
-        if let Some(next) = story.rules.iter().max_by_key(|r| r.severity).and_then(|r| view.next_step(r.rule)) {
+        if let Some(next) = story.rules.iter().max_by_key(|r| r.severity).and_then(|r| view.next_step(r.rule))
+        {
             writeln!(out, "\n**Next:** {next}")?;
         }
         if view.timeline {

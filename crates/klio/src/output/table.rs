@@ -47,7 +47,8 @@ impl Paint {
 }
 
 pub(super) fn print(report: &Report, view: &View<'_>, wide: bool, out: &mut dyn Write) -> io::Result<()> {
-    let paint = Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()));
+    let paint =
+        Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()));
     overview(&report.summary, paint, out)?;
     let stories: Vec<&Story> = report.stories.iter().filter(|s| view.shows(s.severity)).collect();
     for (i, story) in stories.iter().take(STORIES).enumerate() {
@@ -73,7 +74,13 @@ fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         s.seconds
     )?;
     if let (Some(start), Some(end)) = (s.time_range.start, s.time_range.end) {
-        writeln!(out, "{}  {} to {}", paint.bold("Time     "), short(&start.to_string()), short(&end.to_string()))?;
+        writeln!(
+            out,
+            "{}  {} to {}",
+            paint.bold("Time     "),
+            short(&start.to_string()),
+            short(&end.to_string())
+        )?;
     }
     if !s.gaps.is_empty() {
         let longest = s.gaps.iter().max_by_key(|g| g.seconds);
@@ -101,7 +108,13 @@ fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}  {}", paint.bold("Tactics  "), tactics.join(" · "))?;
     }
     if s.duplicates + s.filtered > 0 {
-        writeln!(out, "{}  {} delivered twice, {} outside the window", paint.bold("Left out "), count(s.duplicates), count(s.filtered))?;
+        writeln!(
+            out,
+            "{}  {} delivered twice, {} outside the window",
+            paint.bold("Left out "),
+            count(s.duplicates),
+            count(s.filtered)
+        )?;
     }
     if !s.rules_blind.is_empty() {
         let names: Vec<&str> = s.rules_blind.iter().take(3).map(|r| r.title.as_str()).collect();
@@ -128,7 +141,12 @@ fn tell(
 ) -> io::Result<()> {
     let badge = paint.severity(story.severity, &format!(" {} ", story.severity.name().to_uppercase()));
     let actor = story.actors.first().map(who).unwrap_or_default();
-    writeln!(out, "\n{badge} {}  {}", paint.bold(&format!("Story {number}: {}", plain(&actor))), paint.dim(&story.id))?;
+    writeln!(
+        out,
+        "\n{badge} {}  {}",
+        paint.bold(&format!("Story {number}: {}", plain(&actor))),
+        paint.dim(&story.id)
+    )?;
     for other in story.actors.iter().skip(1).take(5) {
         writeln!(out, "          also {}", plain(&who(other)))?;
     }
@@ -152,7 +170,8 @@ fn tell(
         let times = if r.count > 1 { format!(" ×{}", r.count) } else { String::new() };
         let level = paint.severity(r.severity, &format!("{:<13}", r.severity.name()));
         writeln!(out, "  {} {level} {}{times}", paint.dim(&time), paint.bold(&plain(title)))?;
-        let message = r.message.strip_prefix(title).map_or(r.message.as_str(), |m| m.trim_start_matches(": "));
+        let message =
+            r.message.strip_prefix(title).map_or(r.message.as_str(), |m| m.trim_start_matches(": "));
         writeln!(out, "             {}", plain(message))?;
         if wide {
             if let Some(first) = story.events.iter().find(|e| e.role == Role::Evidence) {
@@ -190,7 +209,13 @@ fn rest(report: &Report, view: &View<'_>, paint: Paint, out: &mut dyn Write) -> 
         .rules
         .iter()
         .enumerate()
-        .map(|(i, r)| (r.severity, r.count.saturating_sub(told.get(&(i as u32)).copied().unwrap_or(0)), r.rule.title.as_str()))
+        .map(|(i, r)| {
+            (
+                r.severity,
+                r.count.saturating_sub(told.get(&(i as u32)).copied().unwrap_or(0)),
+                r.rule.title.as_str(),
+            )
+        })
         .filter(|(severity, n, _)| *n > 0 && view.shows(*severity))
         .collect();
     loose.sort_by(|a, b| b.cmp(a));
@@ -199,14 +224,23 @@ fn rest(report: &Report, view: &View<'_>, paint: Paint, out: &mut dyn Write) -> 
     }
     writeln!(out, "\n{}", paint.bold("Outside any story"))?;
     for (severity, n, title) in loose {
-        writeln!(out, "  {} {n:>6}  {}", paint.severity(severity, &format!("{:<13}", severity.name())), plain(title))?;
+        writeln!(
+            out,
+            "  {} {n:>6}  {}",
+            paint.severity(severity, &format!("{:<13}", severity.name())),
+            plain(title)
+        )?;
     }
     Ok(())
 }
 
 fn troubles(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     if s.rejected > 0 {
-        writeln!(out, "\n{}", paint.severity(Severity::Medium, &format!("{} could not be read", plural(s.rejected, "record"))))?;
+        writeln!(
+            out,
+            "\n{}",
+            paint.severity(Severity::Medium, &format!("{} could not be read", plural(s.rejected, "record")))
+        )?;
         for t in s.rejected_reasons.iter().take(10) {
             let times = if t.count > 1 { format!(" ({}×)", t.count) } else { String::new() };
             writeln!(out, "  {}:{}: {}{times}", plain(&t.file), t.line, plain(&t.reason))?;
@@ -216,7 +250,15 @@ fn troubles(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     for t in s.skipped_reasons.iter().take(10) {
-        writeln!(out, "{} {}:{}: {} ({}×)", paint.dim("skipped"), plain(&t.file), t.line, plain(&t.reason), t.count)?;
+        writeln!(
+            out,
+            "{} {}:{}: {} ({}×)",
+            paint.dim("skipped"),
+            plain(&t.file),
+            t.line,
+            plain(&t.reason),
+            t.count
+        )?;
     }
     Ok(())
 }

@@ -57,7 +57,11 @@ pub fn summary(story: &Story, report: &Report) -> String {
         }
     }
     let shown = names.len().min(4);
-    let more = if names.len() > shown { format!(" and {} more identities", names.len() - shown) } else { String::new() };
+    let more = if names.len() > shown {
+        format!(" and {} more identities", names.len() - shown)
+    } else {
+        String::new()
+    };
     let steps: Vec<String> = story
         .rules
         .iter()
@@ -76,5 +80,9 @@ pub fn summary(story: &Story, report: &Report) -> String {
     };
     let requests = story.events.len() as u64 + story.unlisted;
     let s = if requests == 1 { "" } else { "s" };
-    format!("{}{more}: {requests} request{s}{span}. In order: {}.", names[..shown].join("; "), steps.join(", then "))
+    format!(
+        "{}{more}: {requests} request{s}{span}. In order: {}.",
+        names[..shown].join("; "),
+        steps.join(", then ")
+    )
 }

@@ -31,13 +31,27 @@ impl Feed {
         if inputs.is_empty() {
             let why = rejected.iter().map(ToString::to_string).chain(skipped.iter().map(ToString::to_string));
             let why: Vec<String> = why.take(5).collect();
-            let mut failure = Failure::world(if why.is_empty() { "nothing to read".to_owned() } else { why.join("\n      ") });
-            failure = failure.hint("give audit log files, directories, patterns such as 'audit*.log', or - for standard input");
+            let mut failure = Failure::world(if why.is_empty() {
+                "nothing to read".to_owned()
+            } else {
+                why.join("\n      ")
+            });
+            failure = failure.hint(
+                "give audit log files, directories, patterns such as 'audit*.log', or - for standard input",
+            );
             return Err(failure);
         }
         let total = inputs.iter().map(|i| i.size).sum::<Option<u64>>();
         let troubles = Troubles { rejected, skipped, files: inputs.len() as u64 };
-        Ok(Self { inputs: inputs.into(), open: None, pool: Pool::default(), options: Options::default(), next: 0, total, troubles })
+        Ok(Self {
+            inputs: inputs.into(),
+            open: None,
+            pool: Pool::default(),
+            options: Options::default(),
+            next: 0,
+            total,
+            troubles,
+        })
     }
 
     /// Bytes on disk, if all inputs tell.

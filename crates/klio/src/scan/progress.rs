@@ -21,7 +21,9 @@ impl Bar {
             (true, Some(total)) => ProgressBar::new(total).with_style(style(
                 "{spinner} {bytes}/{total_bytes} {bar:30} {percent}%  {bytes_per_sec}  {eta} left",
             )),
-            (true, None) => ProgressBar::new_spinner().with_style(style("{spinner} {bytes} read  {bytes_per_sec}")),
+            (true, None) => {
+                ProgressBar::new_spinner().with_style(style("{spinner} {bytes} read  {bytes_per_sec}"))
+            }
         };
         if wanted {
             bar.enable_steady_tick(Duration::from_millis(200));

@@ -145,7 +145,12 @@ impl Summary {
             self.rejected += r.count;
             if self.rejected_reasons.len() < cap {
                 let reason = r.reason.to_string();
-                self.rejected_reasons.push(Trouble { file: r.file.to_string(), line: r.line, count: r.count, reason });
+                self.rejected_reasons.push(Trouble {
+                    file: r.file.to_string(),
+                    line: r.line,
+                    count: r.count,
+                    reason,
+                });
             }
         }
     }
@@ -154,10 +159,17 @@ impl Summary {
         for s in skipped {
             self.skipped += s.count;
             let reason = s.reason.to_string();
-            if let Some(known) = self.skipped_reasons.iter_mut().find(|t| *t.file == *s.file && t.reason == reason) {
+            if let Some(known) =
+                self.skipped_reasons.iter_mut().find(|t| *t.file == *s.file && t.reason == reason)
+            {
                 known.count += s.count;
             } else if self.skipped_reasons.len() < cap {
-                self.skipped_reasons.push(Trouble { file: s.file.to_string(), line: s.line, count: s.count, reason });
+                self.skipped_reasons.push(Trouble {
+                    file: s.file.to_string(),
+                    line: s.line,
+                    count: s.count,
+                    reason,
+                });
             }
         }
     }

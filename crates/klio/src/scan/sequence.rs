@@ -50,7 +50,12 @@ impl<'e> Sequence<'e> {
         let mut rules: Vec<Numbered> = engine
             .rules()
             .iter()
-            .map(|r| Numbered { rule: rule_ref(r), severity: r.severity, tactics: r.tactics.clone(), count: 0 })
+            .map(|r| Numbered {
+                rule: rule_ref(r),
+                severity: r.severity,
+                tactics: r.tactics.clone(),
+                count: 0,
+            })
             .collect();
         rules.extend(set.correlations.iter().map(|c| Numbered {
             rule: RuleRef { id: c.id.clone(), title: c.title.clone(), dialect: c.dialect.name() },
@@ -58,10 +63,7 @@ impl<'e> Sequence<'e> {
             tactics: c.tactics.clone(),
             count: 0,
         }));
-        let summary = Summary {
-            rules_run: rules.len(),
-            ..Summary::default()
-        };
+        let summary = Summary { rules_run: rules.len(), ..Summary::default() };
         rules.push(Numbered {
             rule: RuleRef {
                 id: "klio-audit-id-reuse".into(),
@@ -124,9 +126,16 @@ impl<'e> Sequence<'e> {
         Ok(())
     }
 
-    fn event(&mut self, seen: &Seen, known: Known, judged: &Judged, hits: &mut [Option<Hit>]) -> Result<(), Failure> {
+    fn event(
+        &mut self,
+        seen: &Seen,
+        known: Known,
+        judged: &Judged,
+        hits: &mut [Option<Hit>],
+    ) -> Result<(), Failure> {
         // Of the stages of one request only the first that tells an outcome is judged.
-        let second = seen.long && seen.stage != Stage::RequestReceived && self.horizon.request_judged(seen.request);
+        let second =
+            seen.long && seen.stage != Stage::RequestReceived && self.horizon.request_judged(seen.request);
         let (start, id, what) = (seen.text.0 as usize, usize::from(seen.text.1), usize::from(seen.text.2));
         let audit_id = &judged.texts[start..start + id];
         let words = &judged.texts[start + id..start + id + what];
@@ -153,7 +162,8 @@ impl<'e> Sequence<'e> {
                 continue;
             }
             if let Some(found) = hit.finding {
-                let evidence = [(seen.request, audit_id.to_owned(), seen.stage.name(), seen.time, words.to_owned())];
+                let evidence =
+                    [(seen.request, audit_id.to_owned(), seen.stage.name(), seen.time, words.to_owned())];
                 self.found(hit.rule, seen.session, seen.time, *found, &evidence)?;
             }
             if let Some(matched) = hit.matched {
@@ -168,7 +178,9 @@ impl<'e> Sequence<'e> {
 
     fn correlate(&mut self, matched: Match, seen: &Seen) -> Result<(), Failure> {
         for result in self.correlator.observe(&matched) {
-            let Some(index) = self.set.correlations.iter().position(|c| *c.id == *result.rule) else { continue };
+            let Some(index) = self.set.correlations.iter().position(|c| *c.id == *result.rule) else {
+                continue;
+            };
             let correlation = &self.set.correlations[index];
             if !correlation.reports {
                 continue;
@@ -186,12 +198,17 @@ impl<'e> Sequence<'e> {
                     (request, e.audit_id.clone(), e.stage, time, String::new())
                 })
                 .collect();
-            let who = result.actor.user.clone().or_else(|| result.actor.source_ip.clone()).unwrap_or_default();
+            let who =
+                result.actor.user.clone().or_else(|| result.actor.source_ip.clone()).unwrap_or_default();
             let finding = Finding {
                 id: format!("{id:016x}"),
                 time: result.time,
                 rule: self.rules[number as usize].rule.clone(),
-                severity: if result.proven { correlation.severity } else { correlation.severity.min(Severity::Low) },
+                severity: if result.proven {
+                    correlation.severity
+                } else {
+                    correlation.severity.min(Severity::Low)
+                },
                 proof: if result.proven { Proof::Proven } else { Proof::Unproven },
                 tactics: correlation.tactics.clone(),
                 techniques: correlation.techniques.clone(),
@@ -201,7 +218,7 @@ impl<'e> Sequence<'e> {
                 message: format!("{}: {count} requests, by {who}", correlation.title),
                 evidence: result.evidence,
             };
-            let found = Found { finding, object: None, binding: None };
+            let found = Found { finding, wrote: None, reached: None, binding: None };
             self.found(number, seen.session, seen.time, found, &evidence)?;
         }
         Ok(())
@@ -222,9 +239,10 @@ impl<'e> Sequence<'e> {
             actor: klio_model::Actor { user: user.filter(|u| !u.is_empty()), ..klio_model::Actor::default() },
             object: klio_model::Object::default(),
             story: None,
-            message: "Audit ID used by two different requests: the client chooses the Audit-ID header; a second \
+            message:
+                "Audit ID used by two different requests: the client chooses the Audit-ID header; a second \
                       request under a known id may be meant to pass for a repeated delivery"
-                .into(),
+                    .into(),
             evidence: vec![klio_model::Evidence {
                 audit_id: audit_id.to_owned(),
                 stage: seen.stage.name(),
@@ -235,7 +253,13 @@ impl<'e> Sequence<'e> {
             }],
         };
         let evidence = [(seen.request, audit_id.to_owned(), seen.stage.name(), seen.time, words.to_owned())];
-        self.found(number, seen.session, seen.time, Found { finding, object: None, binding: None }, &evidence)
+        self.found(
+            number,
+            seen.session,
+            seen.time,
+            Found { finding, wrote: None, reached: None, binding: None },
+            &evidence,
+        )
     }
 
     fn found(
@@ -265,7 +289,8 @@ impl<'e> Sequence<'e> {
                 severity: finding.severity,
                 time,
                 actor: &finding.actor,
-                object: found.object,
+                wrote: found.wrote,
+                reached: found.reached,
                 binding: found.binding,
                 message: &finding.message,
                 evidence,
@@ -275,7 +300,12 @@ impl<'e> Sequence<'e> {
     }
 
     /// Ends the scan.
-    pub(super) fn finish(mut self, troubles: Troubles, blind: Vec<RuleName>, took: Duration) -> Result<Report, Failure> {
+    pub(super) fn finish(
+        mut self,
+        troubles: Troubles,
+        blind: Vec<RuleName>,
+        took: Duration,
+    ) -> Result<Report, Failure> {
         let mut summary = std::mem::take(&mut self.summary);
         summary.files = troubles.files;
         summary.reject(troubles.rejected, REASONS_CAP);

@@ -2,7 +2,6 @@
 
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 
-
 /// Findings that stay in memory before a file is needed, bytes.
 const IN_MEMORY: usize = 8 << 20;
 

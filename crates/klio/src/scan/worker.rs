@@ -5,7 +5,8 @@ use std::sync::Arc;
 use klio_detect::engine::{Bench, Sight, Verdict};
 use klio_detect::{Dialect, Engine, Match, RuleSet};
 use klio_model::{
-    Actor, Event, Evidence, Filter, Finding, Object, Proof, Severity, Stage, TimeRange, event::UserKind, explain,
+    Actor, Event, Evidence, Filter, Finding, Object, Proof, Severity, Stage, TimeRange, event::Outcome,
+    event::UserKind, explain,
 };
 use klio_source::{Chunk, Item, Reason, Record, Rejected, Skipped, content_hash, decode};
 use xxhash_rust::xxh3::xxh3_64;
@@ -53,7 +54,8 @@ pub(super) struct Hit {
 /// A finding and what it tells the story.
 pub(super) struct Found {
     pub finding: Finding,
-    pub object: Option<String>,
+    pub wrote: Option<String>,
+    pub reached: Option<String>,
     pub binding: Option<String>,
 }
 
@@ -109,7 +111,8 @@ impl<'e> Worker<'e> {
 
     /// Decodes and judges a chunk.
     pub(super) fn judge(&mut self, chunk: &Chunk) -> Judged {
-        let mut out = Judged { file: chunk.file.clone(), bytes: chunk.bytes().len() as u64, ..Judged::default() };
+        let mut out =
+            Judged { file: chunk.file.clone(), bytes: chunk.bytes().len() as u64, ..Judged::default() };
         self.users.clear();
         decode(chunk, &mut |item: Item<'_>| match item {
             Item::Record(record) => self.record(&record, &mut out),
@@ -120,13 +123,18 @@ impl<'e> Worker<'e> {
     }
 
     fn record(&mut self, record: &Record<'_>, out: &mut Judged) {
-        let parsed = std::str::from_utf8(record.json).map_err(|e| e.to_string()).and_then(|json| {
-            Event::parse(json).map_err(|e| e.to_string())
-        });
+        let parsed = std::str::from_utf8(record.json)
+            .map_err(|e| e.to_string())
+            .and_then(|json| Event::parse(json).map_err(|e| e.to_string()));
         let mut event = match parsed {
             Ok(event) => event,
             Err(why) => {
-                out.rejected.push(Rejected { file: out.file.clone(), line: record.line, count: 1, reason: Reason::NotAnEvent(why) });
+                out.rejected.push(Rejected {
+                    file: out.file.clone(),
+                    line: record.line,
+                    count: 1,
+                    reason: Reason::NotAnEvent(why),
+                });
                 return;
             }
         };
@@ -164,7 +172,9 @@ impl<'e> Worker<'e> {
         };
         let mut verdicts: Vec<Verdict> = Vec::new();
         self.engine.judge(&event, &mut self.bench, &mut |v| verdicts.push(v));
-        if event.text_of(klio_model::Field::Subresource) == Some("token") && event.code.is_some_and(|c| c < 300) {
+        if event.text_of(klio_model::Field::Subresource) == Some("token")
+            && event.code.is_some_and(|c| c < 300)
+        {
             let issued = event.annotation("authentication.kubernetes.io/issued-credential-id");
             seen.issued = issued.map_or(0, |c| xxh3_64(c.as_bytes()));
         }
@@ -174,7 +184,8 @@ impl<'e> Worker<'e> {
             let id_len = out.texts.len() as u32 - start;
             describe(&event, &mut out.texts);
             let what_len = out.texts.len() as u32 - start - id_len;
-            seen.text = (start, id_len.min(u32::from(u16::MAX)) as u16, what_len.min(u32::from(u16::MAX)) as u16);
+            seen.text =
+                (start, id_len.min(u32::from(u16::MAX)) as u16, what_len.min(u32::from(u16::MAX)) as u16);
             if id_len > u32::from(u16::MAX) || what_len > u32::from(u16::MAX) {
                 out.texts.truncate(start as usize);
                 seen.text = (start, 0, 0);
@@ -188,7 +199,6 @@ impl<'e> Worker<'e> {
         out.seen.push(seen);
     }
 
-
     fn user(&mut self, event: &Event<'_>, out: &mut Judged) -> u32 {
         let name = event.text_of(klio_model::Field::User).unwrap_or_default();
         if let Some(&index) = self.users.get(name) {
@@ -200,7 +210,14 @@ impl<'e> Worker<'e> {
         index
     }
 
-    fn hit(&self, event: &Event<'_>, record: &Record<'_>, verdict: Verdict, content: u64, out: &Judged) -> Hit {
+    fn hit(
+        &self,
+        event: &Event<'_>,
+        record: &Record<'_>,
+        verdict: Verdict,
+        content: u64,
+        out: &Judged,
+    ) -> Hit {
         let rule = &self.engine.rules()[verdict.rule as usize];
         let missing = if verdict.proven { klio_model::Missing::Unknown } else { klio_model::Missing::False };
         let mut fields = Vec::new();
@@ -224,14 +241,21 @@ impl<'e> Worker<'e> {
             evidence: vec![evidence.clone()],
             proven: verdict.proven,
         });
+        let wrote = event.is_write() && event.outcome() == Outcome::Allowed && object.subresource.is_none();
         let finding = rule.reports.then(|| {
             let sentence = match &rule.output {
                 Some(output) => output.render(event),
                 None => explain(event),
             };
-            let message = if rule.dialect == Dialect::Falco { sentence } else { format!("{}: {sentence}", rule.title) };
+            let message =
+                if rule.dialect == Dialect::Falco { sentence } else { format!("{}: {sentence}", rule.title) };
             Box::new(Found {
-                object: story_object(&object),
+                wrote: story_object(&object).filter(|_| wrote && rule.severity >= Severity::Medium),
+                reached: story_object(&object).filter(|o| {
+                    !wrote
+                        && (o.starts_with("pods/") || o.starts_with("secrets/"))
+                        && rule.severity >= Severity::Medium
+                }),
                 binding: event.annotation("authorization.k8s.io/reason").and_then(binding),
                 finding: Finding {
                     id: format!("{:016x}", mix(xxh3_64(rule.id.as_bytes()), content)),

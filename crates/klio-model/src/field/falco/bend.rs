@@ -54,9 +54,12 @@ fn bent(function: Function, value: Got<'_>) -> Answer<'_> {
         } as i64));
     }
     match value {
-        Got::List(items) => {
-            items.into_iter().map(|item| bent_text(function, item)).collect::<Option<_>>().map(Got::List).ok_or(Seen::Absent)
-        }
+        Got::List(items) => items
+            .into_iter()
+            .map(|item| bent_text(function, item))
+            .collect::<Option<_>>()
+            .map(Got::List)
+            .ok_or(Seen::Absent),
         other => bent_text(function, text(other)).map(Got::Text).ok_or(Seen::Absent),
     }
 }
@@ -67,7 +70,8 @@ fn bent_text(function: Function, text: Cow<'_, str>) -> Option<Cow<'_, str>> {
         Function::ToUpper => text.to_ascii_uppercase().into(),
         Function::Basename => text.rsplit_once('/').map_or(text.clone(), |(_, last)| last.to_owned().into()),
         Function::Base64 => {
-            let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+            let lenient =
+                GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
             let engine = GeneralPurpose::new(&base64::alphabet::STANDARD, lenient);
             let bytes = engine.decode(text.trim_end_matches('=')).ok()?;
             // Falco's texts end at a NUL.
@@ -101,7 +105,11 @@ fn compare(function: Function, a: Got<'_>, b: Got<'_>) -> bool {
     if matches!(function, F::In | F::Intersects) {
         let set = texts(b);
         let mut items = texts(a).into_iter();
-        return if function == F::In { items.all(|i| set.contains(&i)) } else { items.any(|i| set.contains(&i)) };
+        return if function == F::In {
+            items.all(|i| set.contains(&i))
+        } else {
+            items.any(|i| set.contains(&i))
+        };
     }
     let (a, b) = (text(a), text(b));
     match function {
@@ -141,7 +149,8 @@ fn options<'e>(words: &[Cow<'e, str>], letters: &str, wanted: Option<&str>) -> A
                 continue;
             }
             let rest = &cluster[i + c.len_utf8()..];
-            let value = if rest.is_empty() { words.next().map(|w| w.to_string()) } else { Some(rest.to_owned()) };
+            let value =
+                if rest.is_empty() { words.next().map(|w| w.to_string()) } else { Some(rest.to_owned()) };
             match value {
                 Some(value) => found.push((c.to_string(), Some(value))),
                 None => found.push((if colon { ":" } else { "?" }.to_owned(), None)),
@@ -155,6 +164,8 @@ fn options<'e>(words: &[Cow<'e, str>], letters: &str, wanted: Option<&str>) -> A
             last.map(|(letter, value)| Got::Text(value.unwrap_or(letter).into())).ok_or(Seen::Absent)
         }
         None if found.is_empty() => Err(Seen::Absent),
-        None => Ok(Got::List(found.into_iter().flat_map(|(l, v)| std::iter::once(l).chain(v)).map(Cow::Owned).collect())),
+        None => Ok(Got::List(
+            found.into_iter().flat_map(|(l, v)| std::iter::once(l).chain(v)).map(Cow::Owned).collect(),
+        )),
     }
 }

@@ -137,7 +137,12 @@ fn many<'e>(items: impl IntoIterator<Item = Cow<'e, str>>) -> Answer<'e> {
 
 /// Follows `keys`; a list on the way is entered at `index` or, without one, at each element, and an element
 /// that lacks the rest counts as `None`. Returns false when the path is not there at all.
-fn collect<'j, 'a>(mut node: &'j Json<'a>, keys: &[&str], index: Option<usize>, out: &mut Vec<Option<&'j Json<'a>>>) -> bool {
+fn collect<'j, 'a>(
+    mut node: &'j Json<'a>,
+    keys: &[&str],
+    index: Option<usize>,
+    out: &mut Vec<Option<&'j Json<'a>>>,
+) -> bool {
     for (i, key) in keys.iter().enumerate() {
         if let Json::Array(items) = node {
             let Some(index) = index else {
@@ -160,7 +165,11 @@ fn collect<'j, 'a>(mut node: &'j Json<'a>, keys: &[&str], index: Option<usize>, 
     true
 }
 
-fn below<'e>(event: &'e Event<'_>, keys: &[&str], index: Option<usize>) -> Result<Vec<Option<&'e Json<'e>>>, Seen> {
+fn below<'e>(
+    event: &'e Event<'_>,
+    keys: &[&str],
+    index: Option<usize>,
+) -> Result<Vec<Option<&'e Json<'e>>>, Seen> {
     let mut out = Vec::new();
     if collect(request(event)?, keys, index, &mut out) { Ok(out) } else { Err(Seen::Absent) }
 }
@@ -188,7 +197,9 @@ fn audit<'e>(event: &'e Event<'_>, name: &str, arg: Option<&str>) -> Answer<'e> 
             if text(&event.object.resource) != Some("pods") || !subresource.is_empty() {
                 return Err(Seen::Absent);
             }
-            let Some(body) = event.response_object.tree() else { return Err(lack(event.response_recorded())) };
+            let Some(body) = event.response_object.tree() else {
+                return Err(lack(event.response_recorded()));
+            };
             one(body.pointer("/metadata/name"))
         }
         "req.binding.subjects" => array(request(event)?.get("subjects")),
@@ -199,14 +210,20 @@ fn audit<'e>(event: &'e Event<'_>, name: &str, arg: Option<&str>) -> Answer<'e> 
         // Deprecated there; it has always answered so.
         "req.binding.subject.has_name" => Ok(Got::Text("true".into())),
         "req.container.image" => first(container(event, "containers", "image", Some(0))?),
-        "req.container.image.repository" => first(container(event, "containers", "image.repository", Some(0))?),
+        "req.container.image.repository" => {
+            first(container(event, "containers", "image.repository", Some(0))?)
+        }
         "req.container.privileged" => {
             let found = below(event, &["spec", "containers", "securityContext", "privileged"], None)?;
             Ok(Got::Text(if found.contains(&Some(&Json::Bool(true))) { "true" } else { "false" }.into()))
         }
-        "req.pod.supplemental_groups" => array(request(event)?.pointer("/spec/securityContext/supplementalGroups")),
+        "req.pod.supplemental_groups" => {
+            array(request(event)?.pointer("/spec/securityContext/supplementalGroups"))
+        }
         "req.pod.volumes.hostpath" => texts(below(event, &["spec", "volumes", "hostPath", "path"], index)?),
-        "req.pod.volumes.flexvolume_driver" => texts(below(event, &["spec", "volumes", "flexVolume", "driver"], index)?),
+        "req.pod.volumes.flexvolume_driver" => {
+            texts(below(event, &["spec", "volumes", "flexVolume", "driver"], index)?)
+        }
         "req.pod.volumes.volume_type" => {
             let found = below(event, &["spec", "volumes", ""], index)?;
             let keys = found.into_iter().flatten().flat_map(Json::members).map(|(key, _)| key.as_ref());
@@ -252,7 +269,9 @@ fn plain<'e>(event: &'e Event<'_>, name: &str) -> Answer<'e> {
         "auth.reason" => "annotations/authorization.k8s.io~1reason",
         "auth.openshift.decision" => "annotations/authentication.openshift.io~1decision",
         "auth.openshift.username" => "annotations/authentication.openshift.io~1username",
-        "validations.admission.policy.failure" => "annotations/validation.policy.admission.k8s.io~1validation_failure",
+        "validations.admission.policy.failure" => {
+            "annotations/validation.policy.admission.k8s.io~1validation_failure"
+        }
         "security.pod.violations" => "annotations/pod-security.kubernetes.io~1audit-violations",
         "cluster.name" => "annotations/cluster_name",
         "response.code" => "responseStatus/code",
@@ -335,7 +354,11 @@ fn container<'e>(event: &'e Event<'_>, list: &str, last: &str, index: Option<usi
             let mut ports = Vec::new();
             for list in each(&["ports"])?.into_iter().flatten() {
                 let Json::Array(list) = list else { return Err(Seen::Absent) };
-                ports.extend(list.iter().filter_map(|p| p.get("hostPort").or_else(|| p.get("containerPort"))).map(as_text));
+                ports.extend(
+                    list.iter()
+                        .filter_map(|p| p.get("hostPort").or_else(|| p.get("containerPort")))
+                        .map(as_text),
+                );
             }
             many(ports)
         }
@@ -343,7 +366,8 @@ fn container<'e>(event: &'e Event<'_>, list: &str, last: &str, index: Option<usi
         // it also misses, or 0.
         "eff_run_as_user" | "eff_run_as_group" => {
             let key = if last == "eff_run_as_user" { "runAsUser" } else { "runAsGroup" };
-            let pod = request(event)?.get("spec").and_then(|s| s.get(key)).map_or(Cow::Borrowed("0"), as_text);
+            let pod =
+                request(event)?.get("spec").and_then(|s| s.get(key)).map_or(Cow::Borrowed("0"), as_text);
             many(each(&[key])?.into_iter().map(|own| own.map_or_else(|| pod.clone(), as_text)))
         }
         _ => {

@@ -74,7 +74,10 @@ fn unescape(text: &str) -> Option<String> {
 
 /// Splits off what stands before the next `~o`, `~s`, `~z`.
 fn word(text: &str) -> (&str, &str) {
-    let end = text.match_indices('~').map(|(i, _)| i).find(|i| matches!(text.as_bytes().get(i + 1), Some(b'o' | b's' | b'z')));
+    let end = text
+        .match_indices('~')
+        .map(|(i, _)| i)
+        .find(|i| matches!(text.as_bytes().get(i + 1), Some(b'o' | b's' | b'z')));
     text.split_at(end.unwrap_or(text.len()))
 }
 

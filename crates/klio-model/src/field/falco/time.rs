@@ -26,15 +26,17 @@ pub(super) fn of<'e>(event: &Event<'_>, name: &str) -> Answer<'e> {
     let nanos = micros.rem_euclid(1_000_000) * 1000;
     let date = format!("{:04}-{:02}-{:02}", t.year(), t.month(), t.day());
     let clock = format!("{:02}:{:02}:{:02}", t.hour(), t.minute(), t.second());
-    Ok(Got::Text(match name {
-        "evt.time" => format!("{clock}.{nanos:09}"),
-        "evt.time.s" => clock,
-        "evt.time.iso8601" => format!("{date}T{clock}.{nanos:09}+0000"),
-        "evt.datetime" => format!("{date} {clock}.{nanos:09}"),
-        "evt.datetime.s" => format!("{date} {clock}"),
-        _ => return Err(Seen::Absent),
-    }
-    .into()))
+    Ok(Got::Text(
+        match name {
+            "evt.time" => format!("{clock}.{nanos:09}"),
+            "evt.time.s" => clock,
+            "evt.time.iso8601" => format!("{date}T{clock}.{nanos:09}+0000"),
+            "evt.datetime" => format!("{date} {clock}.{nanos:09}"),
+            "evt.datetime.s" => format!("{date} {clock}"),
+            _ => return Err(Seen::Absent),
+        }
+        .into(),
+    ))
 }
 
 /// JSON text with one member or element per line and two blanks per level.

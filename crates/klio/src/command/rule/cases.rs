@@ -27,7 +27,10 @@ struct Page {
 /// Runs all cases and prints what fails.
 pub(super) fn test(paths: &[PathBuf]) -> Result<(), Failure> {
     let pages = if paths.is_empty() {
-        pack::own().into_iter().map(|rule| Page { page: pack::page(&rule.name).map(str::to_owned), rule }).collect()
+        pack::own()
+            .into_iter()
+            .map(|rule| Page { page: pack::page(&rule.name).map(str::to_owned), rule })
+            .collect()
     } else {
         let mut pages = Vec::new();
         for path in paths {
@@ -55,8 +58,13 @@ pub(super) fn test(paths: &[PathBuf]) -> Result<(), Failure> {
                 passed += 1;
             } else {
                 failed += 1;
-                let should = if case.fires { "should fire and is quiet" } else { "should be quiet and fires" };
-                writeln!(out, "FAIL {}: the case at line {} of its page {should}", page.rule.name, case.line)?;
+                let should =
+                    if case.fires { "should fire and is quiet" } else { "should be quiet and fires" };
+                writeln!(
+                    out,
+                    "FAIL {}: the case at line {} of its page {should}",
+                    page.rule.name, case.line
+                )?;
             }
         }
     }
@@ -79,8 +87,12 @@ fn run(case: &Case, set: &RuleSet) -> Result<bool, Failure> {
     };
     let report = scan::run(&options, set)?;
     if report.summary.rejected > 0 || report.summary.events == 0 {
-        let why = report.summary.rejected_reasons.first().map_or("it holds no audit event", |t| t.reason.as_str());
-        return Err(Failure::usage(format!("the case at line {} of a page cannot be read: {why}", case.line)));
+        let why =
+            report.summary.rejected_reasons.first().map_or("it holds no audit event", |t| t.reason.as_str());
+        return Err(Failure::usage(format!(
+            "the case at line {} of a page cannot be read: {why}",
+            case.line
+        )));
     }
     Ok(report.summary.finding_count() > 0)
 }
@@ -106,14 +118,18 @@ fn cases(page: &str) -> Vec<Case> {
 
 fn read(path: &Path, out: &mut Vec<Page>) -> Result<(), Failure> {
     if path.is_dir() {
-        let mut entries: Vec<PathBuf> = std::fs::read_dir(path)?.filter_map(|e| Some(e.ok()?.path())).collect();
+        let mut entries: Vec<PathBuf> =
+            std::fs::read_dir(path)?.filter_map(|e| Some(e.ok()?.path())).collect();
         entries.sort();
-        for entry in entries.iter().filter(|e| e.is_dir() || e.extension().is_some_and(|x| x == "yml" || x == "yaml")) {
+        for entry in
+            entries.iter().filter(|e| e.is_dir() || e.extension().is_some_and(|x| x == "yml" || x == "yaml"))
+        {
             read(entry, out)?;
         }
         return Ok(());
     }
-    let text = std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
     let page = std::fs::read_to_string(path.with_extension("md")).ok();
     out.push(Page { rule: RuleFile { name: path.display().to_string(), text: text.into() }, page });
     Ok(())
