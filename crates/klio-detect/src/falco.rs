@@ -14,6 +14,7 @@ mod check;
 mod collect;
 mod exceptions;
 mod fields;
+mod item;
 mod output;
 mod parse;
 mod pattern;
@@ -45,6 +46,7 @@ pub struct Options {
 
 /// Compiles rule files in their order. What cannot be compiled is a problem; the other rules go on.
 pub fn compile(files: &[RuleFile], options: &Options) -> (RuleSet, Vec<Problem>) {
+    let options = *options;
     let mut problems = Problems::new(files);
     let mut collected = Collected::default();
     for (index, file) in files.iter().enumerate() {
@@ -108,13 +110,13 @@ fn other_sources(collected: &Collected, problems: &mut Problems) {
 fn rule(
     named: &Named<Draft>,
     files: &[RuleFile],
-    options: &Options,
+    options: Options,
     sources: &[&str],
     problems: &mut Problems,
 ) -> Rule {
     let draft = &named.value;
     let template = Text::of(&draft.output);
-    let (output, faults) = Output::compile(template.text.trim(), options);
+    let (output, faults) = Output::compile(template.body.trim(), options);
     for (at, misuse) in faults {
         let place = template.locate(at..at, sources);
         let message = format!("rule `{}`, output: {}; it prints <NA>", named.name, misuse.message);

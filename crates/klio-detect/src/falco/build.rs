@@ -13,8 +13,8 @@ use super::{Options, check, nearest};
 
 /// A condition may have this many comparisons once its macros are in it.
 const MAX_SIZE: usize = 20_000;
-/// Macros of macros go no deeper.
-const MAX_MACROS: usize = 32;
+/// Conditions with their macros in them are nested no deeper.
+const MAX_DEPTH: usize = 256;
 
 /// Why a condition does not become a filter.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ enum State {
 pub(super) struct Builder<'c> {
     collected: &'c Collected,
     sources: Vec<&'c str>,
-    options: &'c Options,
+    options: Options,
     lists: Vec<(&'c str, Vec<String>)>,
     parsed: Vec<Result<Parsed, Fault>>,
     /// Per macro, for events with and without an `auditID`.
@@ -51,7 +51,7 @@ pub(super) struct Builder<'c> {
 }
 
 impl<'c> Builder<'c> {
-    pub fn new(collected: &'c Collected, sources: Vec<&'c str>, options: &'c Options) -> Self {
+    pub fn new(collected: &'c Collected, sources: Vec<&'c str>, options: Options) -> Self {
         let mut builder = Self {
             collected,
             sources,
@@ -118,7 +118,7 @@ impl<'c> Builder<'c> {
                 return Err(Fault { place, message: message.to_owned(), advice: None, unknown: false });
             }
         }
-        match parse::condition(&text.text) {
+        match parse::condition(&text.body) {
             Ok(condition) => Ok(Parsed { text, condition }),
             Err(wrong) => {
                 let place = text.locate(wrong.at, &self.sources);
@@ -129,6 +129,27 @@ impl<'c> Builder<'c> {
 
     /// `visibility`: only macros defined before this are seen.
     fn build(
+        &mut self,
+        parsed: &Parsed,
+        condition: &Condition,
+        audited: bool,
+        visibility: usize,
+    ) -> Result<Filter, Fault> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Fault {
+                place: parsed.text.locate(0..0, &self.sources),
+                message: "the condition is nested too deeply once its macros are in it".to_owned(),
+                advice: None,
+                unknown: false,
+            });
+        }
+        self.depth += 1;
+        let built = self.build_part(parsed, condition, audited, visibility);
+        self.depth -= 1;
+        built
+    }
+
+    fn build_part(
         &mut self,
         parsed: &Parsed,
         condition: &Condition,
@@ -164,9 +185,6 @@ impl<'c> Builder<'c> {
                     };
                     return Err(fault(format!("unknown macro `{name}`"), advice));
                 };
-                if self.depth >= MAX_MACROS {
-                    return Err(fault("macros are nested too deeply".to_owned(), None));
-                }
                 match &self.built[index][usize::from(audited)] {
                     State::Done(done) => done.clone(),
                     State::Busy => Err(fault(format!("macro `{name}` uses itself"), None)),
@@ -186,22 +204,20 @@ impl<'c> Builder<'c> {
         });
         let parsed = std::mem::replace(&mut self.parsed[index], placeholder);
         self.built[index][usize::from(audited)] = State::Busy;
-        self.depth += 1;
         let visibility = self.collected.macros[index].visibility;
         let mut done = match &parsed {
             Ok(parsed) => self.build(parsed, &parsed.condition, audited, visibility),
             Err(fault) => Err(fault.clone()),
         };
-        self.depth -= 1;
-        if let (Ok(filter), Ok(parsed)) = (&done, &parsed) {
-            if size(filter) > MAX_SIZE {
-                done = Err(Fault {
-                    place: parsed.text.locate(0..0, &self.sources),
-                    message: "the macro is too large once its macros are in it".to_owned(),
-                    advice: None,
-                    unknown: false,
-                });
-            }
+        if let (Ok(filter), Ok(parsed)) = (&done, &parsed)
+            && size(filter) > MAX_SIZE
+        {
+            done = Err(Fault {
+                place: parsed.text.locate(0..0, &self.sources),
+                message: "the macro is too large once its macros are in it".to_owned(),
+                advice: None,
+                unknown: false,
+            });
         }
         self.parsed[index] = parsed;
         self.built[index][usize::from(audited)] = State::Done(done.clone());
@@ -242,19 +258,13 @@ fn items(collected: &Collected, list: &Named<Vec<String>>) -> Vec<String> {
 fn merged(parts: Vec<Filter>) -> Vec<Filter> {
     let mut out: Vec<Filter> = Vec::with_capacity(parts.len());
     for part in parts {
-        if let (Some((field, new)), Some(Filter::Test(last))) = (alternatives(&part), out.last_mut()) {
-            if last.quantifier == klio_model::Quantifier::Any && last.field == *field {
-                let old = match &last.matcher {
-                    Matcher::Text(one) => Some(vec![one.clone()]),
-                    Matcher::OneOf(many) => Some(many.clone()),
-                    _ => None,
-                };
-                if let Some(mut all) = old {
-                    all.extend(new);
-                    last.matcher = Matcher::OneOf(all);
-                    continue;
-                }
-            }
+        if let (Some((field, new)), Some(last)) = (alternatives(&part), out.last_mut())
+            && let Some((same, mut all)) = alternatives(last)
+            && same == field
+        {
+            all.extend(new);
+            *last = Filter::test(field.clone(), Matcher::OneOf(all));
+            continue;
         }
         out.push(part);
     }

@@ -28,7 +28,7 @@ fn bad<T>(message: impl Into<String>, advice: Option<&str>, right: bool) -> Resu
 }
 
 /// The filter of a comparison. Without `audited` (an event that has no `auditID`) those of `ka.*` are false.
-pub(super) fn filter(check: &Check, audited: bool, options: &Options) -> Result<Filter, Bad> {
+pub(super) fn filter(check: &Check, audited: bool, options: Options) -> Result<Filter, Bad> {
     let left = kind(&check.left).map_err(|misuse| Bad { misuse, right: false })?;
     if let Right::Expr(right) = &check.right {
         let kind = kind(right).map_err(|misuse| Bad { misuse, right: true })?;
@@ -45,7 +45,7 @@ pub(super) fn filter(check: &Check, audited: bool, options: &Options) -> Result<
     Ok(if reads_audit && !audited { Filter::Nothing } else { made })
 }
 
-fn made(check: &Check, left: Kind, options: &Options) -> Result<Filter, Bad> {
+fn made(check: &Check, left: Kind, options: Options) -> Result<Filter, Bad> {
     let field = match reading(&check.left, options) {
         Reading::Field(field) => field,
         Reading::Never => return Ok(Filter::Nothing),
@@ -86,10 +86,7 @@ fn made(check: &Check, left: Kind, options: &Options) -> Result<Filter, Bad> {
     }
     match &check.right {
         Right::List(items) => list(check, field, left, items),
-        Right::Value(value) if left == Kind::List => {
-            let _ = value;
-            list_only(check.op)
-        }
+        Right::Value(_) if left == Kind::List => list_only(check.op),
         Right::Value(value) => single(check, &field, left, value),
         Right::None | Right::Expr(_) => bad("the right side is missing", None, true),
     }
@@ -187,10 +184,11 @@ fn single(check: &Check, field: &FieldRef, left: Kind, value: &str) -> Result<Fi
 /// digits that is the order of the numbers, which the engine can use.
 fn ordered(check: &Check, field: &FieldRef, value: &str) -> Filter {
     let (function, comparison) = order(check.op);
-    if field.field() == Field::Code && value.len() == 3 {
-        if let Ok(number) = value.parse::<u16>() {
-            return Filter::test(field.clone(), Matcher::Compare(comparison, f64::from(number)));
-        }
+    if field.field() == Field::Code
+        && value.len() == 3
+        && let Ok(number) = value.parse::<u16>()
+    {
+        return Filter::test(field.clone(), Matcher::Compare(comparison, f64::from(number)));
     }
     let value = if kind(&check.left).is_ok_and(|k| k == Kind::Number) {
         spelled(Kind::Number, value)
@@ -227,7 +225,11 @@ fn between(check: &Check, left: Kind, right: &Expr) -> Result<Filter, Bad> {
         "startswith" => Function::StartsWith,
         "endswith" => Function::EndsWith,
         op => {
-            return bad(format!("`{op}` takes no field on its right"), Some("write the pattern itself"), true);
+            return bad(
+                format!("`{op}` takes no field on its right"),
+                Some("write the pattern itself"),
+                true,
+            );
         }
     };
     Ok(is_true(Expr::Call(function, vec![check.left.clone(), right.clone()])))

@@ -20,7 +20,7 @@ pub(super) enum Reading {
 }
 
 /// The registry's entry for a field.
-pub(super) fn reading(expr: &Expr, options: &Options) -> Reading {
+pub(super) fn reading(expr: &Expr, options: Options) -> Reading {
     let Expr::Field(name, arg) = expr else { return Reading::Field(expr.field_ref()) };
     let field = match name.as_str() {
         "ka.auditid" => Field::AuditId,
@@ -170,7 +170,7 @@ fn field_kind(name: &str, arg: Option<&str>) -> Result<Kind, Misuse> {
         });
     };
     match (shape.argument, arg) {
-        (Argument::None, None) | (Argument::Index, None) | (Argument::Key, Some(_)) => Ok(shape.kind),
+        (Argument::None | Argument::Index, None) | (Argument::Key, Some(_)) => Ok(shape.kind),
         (Argument::Index, Some(index)) if index.parse::<u32>().is_ok() => Ok(shape.kind),
         (Argument::Index, Some(_)) => {
             misuse(format!("the argument of `{name}` is an index"), Some("write a number, or nothing"))
@@ -179,7 +179,7 @@ fn field_kind(name: &str, arg: Option<&str>) -> Result<Kind, Misuse> {
             misuse(format!("`{name}` takes no argument"), Some("drop the part in brackets"))
         }
         (Argument::Key, None) => {
-            let example = if name.ends_with(".value") { "/objectRef/name" } else { "key" };
+            let example = if matches!(name, "jevt.value" | "json.value") { "/objectRef/name" } else { "key" };
             misuse(format!("`{name}` needs an argument"), Some(&format!("write {name}[{example}]")))
         }
     }

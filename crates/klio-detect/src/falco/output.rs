@@ -38,7 +38,7 @@ struct Value {
 
 impl Output {
     /// Compiles a template; second come names that have no meaning, with where they stand.
-    pub(super) fn compile(template: &str, options: &Options) -> (Self, Vec<(usize, Misuse)>) {
+    pub(super) fn compile(template: &str, options: Options) -> (Self, Vec<(usize, Misuse)>) {
         // A leading star says that values may be missing, which they always may.
         let template = template.strip_prefix('*').unwrap_or(template);
         let mut parts = Vec::new();

@@ -84,7 +84,10 @@ pub(super) fn prefixes(paths: &[String]) -> Result<RegexMatch, String> {
         .iter()
         .map(|path| {
             let parts = path.split('/').filter(|p| !p.is_empty());
-            parts.map(|part| format!("/*{}(?:/|\\z)", as_regex(part, "[^/]"))).collect::<String>()
+            parts
+                .map(|part| ["/*", &as_regex(part, "[^/]"), r"(?:/|\z)"].concat())
+                .collect::<Vec<_>>()
+                .concat()
         })
         .collect();
     RegexMatch::new(&format!(r"\A(?:{})", each.join("|")), "s")

@@ -28,14 +28,14 @@ type Origin = (u32, u32);
 /// A condition.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Text {
-    pub text: String,
+    pub body: String,
     origin: Vec<Origin>,
     pieces: Vec<Piece>,
 }
 
 impl Text {
     pub fn push(&mut self, text: &str, piece: u32, offset: usize) {
-        self.text.push_str(text);
+        self.body.push_str(text);
         self.origin.extend((offset..offset + text.len()).map(|at| (piece, at as u32)));
     }
 
@@ -55,7 +55,7 @@ impl Text {
     pub fn parenthesised(self) -> Self {
         let mut out = Self { pieces: self.pieces, ..Self::default() };
         out.push("(", 0, 0);
-        out.text.push_str(&self.text);
+        out.body.push_str(&self.body);
         out.origin.extend(self.origin);
         out.push(")", 0, 0);
         out
@@ -73,17 +73,17 @@ impl Text {
     /// # Errors
     /// When the text grows too long.
     pub fn expand(&mut self, name: &str, items: &[String]) -> Result<(), &'static str> {
-        if name.is_empty() || !self.text.contains(name) {
+        if name.is_empty() || !self.body.contains(name) {
             return Ok(());
         }
         let sub = items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", ");
-        let old = std::mem::take(&mut self.text);
+        let old = std::mem::take(&mut self.body);
         let origin = std::mem::take(&mut self.origin);
         let bytes = old.as_bytes();
         let blank = |b: u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
         let delimiter = |b: u8| blank(b) || matches!(b, b'(' | b')' | b',' | b'=');
         let copy = |out: &mut Self, range: Range<usize>| {
-            out.text.push_str(&old[range.clone()]);
+            out.body.push_str(&old[range.clone()]);
             out.origin.extend_from_slice(&origin[range]);
         };
         let (mut done, mut from) = (0, 0);
@@ -113,10 +113,10 @@ impl Text {
             copy(self, done..start);
             let here = origin[at];
             for part in [if start > 0 { " " } else { "" }, &sub, " "] {
-                self.text.push_str(part);
+                self.body.push_str(part);
                 self.origin.extend(std::iter::repeat_n(here, part.len()));
             }
-            if self.text.len() > MAX_TEXT {
+            if self.body.len() > MAX_TEXT {
                 return Err("the lists of this condition expand to too much text");
             }
             done = end;
@@ -135,7 +135,7 @@ impl Text {
         let Some(piece) = self.pieces.get(piece as usize) else { return Place { file: 0, span: 0..0 } };
         // YAML folds lines, so a byte is found again by the word it belongs to: the nth in both.
         let offset = (offset as usize).min(piece.text.len());
-        let wanted = self.text.get(range).unwrap_or_default();
+        let wanted = self.body.get(range).unwrap_or_default();
         let token = if piece.text.get(offset..).is_some_and(|t| !wanted.is_empty() && t.starts_with(wanted)) {
             wanted
         } else {

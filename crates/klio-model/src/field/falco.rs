@@ -169,11 +169,11 @@ const OTHERS: [(&str, Shape); 80] = [
 
 /// The kind and argument of a field by its exact Falco name.
 pub fn lookup(name: &str) -> Option<Shape> {
-    if let Some((list, last)) = name.strip_prefix("ka.req.pod.").and_then(|rest| rest.split_once('.')) {
-        if LISTS.contains(&list) {
-            let known = CONTAINER.contains(&last) && !(list == LISTS[2] && last == "host_port");
-            return known.then_some(INDEXED);
-        }
+    if let Some((list, last)) = name.strip_prefix("ka.req.pod.").and_then(|rest| rest.split_once('.'))
+        && LISTS.contains(&list)
+    {
+        let known = CONTAINER.contains(&last) && !(list == LISTS[2] && last == "host_port");
+        return known.then_some(INDEXED);
     }
     OTHERS.iter().find(|(n, _)| *n == name).map(|(_, shape)| *shape)
 }

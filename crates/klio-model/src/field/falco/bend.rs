@@ -9,7 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::read::{Answer, Got};
 use super::{Function, Seen};
 
-pub(super) fn apply<'e>(function: Function, mut args: Vec<Got<'e>>) -> Answer<'e> {
+pub(super) fn apply(function: Function, mut args: Vec<Got<'_>>) -> Answer<'_> {
     use Function as F;
     if function == F::List {
         let items: Vec<_> = args.into_iter().flat_map(texts).collect();
@@ -150,7 +150,7 @@ fn options<'e>(words: &[Cow<'e, str>], letters: &str, wanted: Option<&str>) -> A
             }
             let rest = &cluster[i + c.len_utf8()..];
             let value =
-                if rest.is_empty() { words.next().map(|w| w.to_string()) } else { Some(rest.to_owned()) };
+                if rest.is_empty() { words.next().map(ToString::to_string) } else { Some(rest.to_owned()) };
             match value {
                 Some(value) => found.push((c.to_string(), Some(value))),
                 None => found.push((if colon { ":" } else { "?" }.to_owned(), None)),

@@ -182,10 +182,10 @@ fn audit<'e>(event: &'e Event<'_>, name: &str, arg: Option<&str>) -> Answer<'e> 
     // An argument that is no number is the key of one of the fields that take keys.
     let index = arg.and_then(|arg| arg.parse().ok());
     let key = arg.unwrap_or_default();
-    if let Some((list, last)) = name.strip_prefix("req.pod.").and_then(|rest| rest.split_once('.')) {
-        if super::LISTS.contains(&list) {
-            return container(event, list, last, index);
-        }
+    if let Some((list, last)) = name.strip_prefix("req.pod.").and_then(|rest| rest.split_once('.'))
+        && super::LISTS.contains(&list)
+    {
+        return container(event, list, last, index);
     }
     match name {
         "uri.param" => {
