@@ -125,6 +125,12 @@ impl Correlator {
         self.stats
     }
 
+    /// The memory in use, in the units of [`MAX_WEIGHT`].
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
     /// Takes a match of a rule; returns the matches of correlations that it completes, and of windows that
     /// are over by its time.
     pub fn observe(&mut self, m: &Match) -> Vec<Match> {

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use saphyr::{AnnotatedMapping, LoadableYamlNode, Marker, Scalar, Tag, Yaml};
+use saphyr_parser::Span;
 
 use super::notes::Fault;
 
@@ -161,6 +162,11 @@ impl<'input> LoadableYamlNode<'input> for Node {
 
     fn take(&mut self) -> Self {
         std::mem::replace(self, Self { kind: Kind::Bad, place: Place::default() })
+    }
+
+    fn with_span(mut self, span: Span) -> Self {
+        self.place = Place { start: span.start.index(), end: span.end.index() };
+        self
     }
 
     fn with_start_marker(mut self, mark: Marker) -> Self {

@@ -12,7 +12,7 @@ fn bombs_are_refused() {
     assert!(error(&laughs).1.contains("alias"));
     assert!(error(&"[".repeat(100_000)).1.contains("too deeply"));
     assert!(error(&"- ".repeat(100_000)).1.contains("too deeply"));
-    let stairs: String = (0..2_000).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
+    let stairs: String = (0..500).map(|i| format!("{}a:\n", " ".repeat(i))).collect();
     assert!(error(&stairs).1.contains("too deeply"));
     let huge = format!("title: {}\n", "x".repeat(2 << 20));
     assert!(error(&huge).1.contains("bytes long"));
