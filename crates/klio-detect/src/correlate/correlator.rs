@@ -208,8 +208,10 @@ impl Correlator {
         let mut fresh = None;
         if let Some(need) = correlation.need() {
             let reach = |w: &Window| {
-                let low = if w.fired { w.first - span } else { w.newest - span - slack };
-                (low..=w.newest + span).contains(&entry.time)
+                // A reported burst ends when the group is quiet; another window still needs what it remembers.
+                let (low, high) =
+                    if w.fired { (w.first - span, w.newest + span) } else { (w.newest - span - slack, w.newest + span + slack) };
+                (low..=high).contains(&entry.time)
             };
             let at = group.windows.iter().rposition(reach);
             let mut window = match at {

@@ -55,7 +55,7 @@ fn conditions_that_cannot_be_read() {
     condition("selection)", "`)` without `(`", "");
     condition("selection | count() by user > 5", "aggregation", "event_count");
     condition("[1]", "a condition is a string", "");
-    wrong("selection:\n  verb: get", 0, "no `condition`", "condition: selection");
+    wrong("selection:\n  verb: get", 1, "no `condition`", "condition: selection");
     wrong("selection: {}\ncondition: selection", 1, "an empty selection", "field");
     wrong("selection:\n  - ''\ncondition: selection", 2, "a word that every event contains", "");
 }
