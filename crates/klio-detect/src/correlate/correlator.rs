@@ -209,8 +209,11 @@ impl Correlator {
         if let Some(need) = correlation.need() {
             let reach = |w: &Window| {
                 // A reported burst ends when the group is quiet; another window still needs what it remembers.
-                let (low, high) =
-                    if w.fired { (w.first - span, w.newest + span) } else { (w.newest - span - slack, w.newest + span + slack) };
+                let (low, high) = if w.fired {
+                    (w.first - span, w.newest + span)
+                } else {
+                    (w.newest - span - slack, w.newest + span + slack)
+                };
                 (low..=high).contains(&entry.time)
             };
             let at = group.windows.iter().rposition(reach);
@@ -222,7 +225,9 @@ impl Correlator {
                 window.newest = window.newest.max(entry.time);
             } else {
                 window.kept.push(kept(correlation, entry, m));
-                if let Some(hit) = window.add(entry, correlation.kind, correlation.sources.len(), need, span, slack) {
+                if let Some(hit) =
+                    window.add(entry, correlation.kind, correlation.sources.len(), need, span, slack)
+                {
                     fresh = finding(correlation, key, &window.kept, hit);
                     window.settle();
                 }
@@ -265,7 +270,8 @@ impl Correlator {
             let mut tally = group.tallies.remove(at);
             let mut fresh = None;
             if let Some(number) = tally.judge(correlation) {
-                let follows = group.reported.is_some_and(|end| tally.first > end - span && tally.first <= end + span);
+                let follows =
+                    group.reported.is_some_and(|end| tally.first > end - span && tally.first <= end + span);
                 group.reported = Some(tally.first + span);
                 if !follows {
                     let hit = Hit { start: i64::MIN, end: i64::MAX, number };
@@ -352,7 +358,8 @@ fn counted(kind: CorrelationKind, fields: &[String], step: u16, m: &Match) -> Ve
         }
         CorrelationKind::ValueSum | CorrelationKind::ValueAvg | CorrelationKind::ValuePercentile(_) => {
             let values = fields.first().and_then(|f| m.values.get(f)).map(Vec::as_slice).unwrap_or_default();
-            let numbers = values.iter().filter_map(|v| v.trim().parse::<f64>().ok()).filter(|n| n.is_finite());
+            let numbers =
+                values.iter().filter_map(|v| v.trim().parse::<f64>().ok()).filter(|n| n.is_finite());
             numbers.map(f64::to_bits).take(MAX_COMBINATIONS).collect()
         }
     }
@@ -361,8 +368,13 @@ fn counted(kind: CorrelationKind, fields: &[String], step: u16, m: &Match) -> Ve
 /// A match as evidence, with the values that the correlation hands on.
 fn kept(correlation: &Correlation, entry: Entry, m: &Match) -> Kept {
     let source = &correlation.sources[usize::from(entry.step)];
-    let names = correlation.carries.iter().map(klio_model::FieldRef::name).chain(source.fields.iter().map(String::as_str));
-    let carried = names.filter_map(|n| Some((n.to_owned(), m.values.get(n)?.iter().take(MAX_VALUES).cloned().collect())));
+    let names = correlation
+        .carries
+        .iter()
+        .map(klio_model::FieldRef::name)
+        .chain(source.fields.iter().map(String::as_str));
+    let carried = names
+        .filter_map(|n| Some((n.to_owned(), m.values.get(n)?.iter().take(MAX_VALUES).cloned().collect())));
     Kept {
         time: entry.time,
         evidence: m.evidence.clone(),
@@ -390,7 +402,9 @@ fn finding(correlation: &Correlation, key: &str, keep: &Keep, hit: Hit) -> Optio
             }
         }
         for one in &kept.evidence {
-            let known = evidence.iter().any(|e| e.audit_id == one.audit_id && e.stage == one.stage && e.line == one.line && e.file == one.file);
+            let known = evidence.iter().any(|e| {
+                e.audit_id == one.audit_id && e.stage == one.stage && e.line == one.line && e.file == one.file
+            });
             if !known && evidence.len() < MAX_EVIDENCE {
                 evidence.push(one.clone());
             }

@@ -20,10 +20,12 @@ pub(super) fn set(section: &str) -> RuleSet {
     let text = if section.starts_with("---") {
         format!("{RULES}{section}")
     } else {
-        let body: String = section.trim().lines().map(|l| format!("  {}\n", l.trim_start_matches('~'))).collect();
+        let body: String =
+            section.trim().lines().map(|l| format!("  {}\n", l.trim_start_matches('~'))).collect();
         format!("{RULES}---\ntitle: X\nid: x\nlevel: high\ncorrelation:\n{body}")
     };
-    let (set, problems) = crate::sigma::compile(&[RuleFile { name: "t.yml".into(), text: text.into() }], Dialect::Klio);
+    let (set, problems) =
+        crate::sigma::compile(&[RuleFile { name: "t.yml".into(), text: text.into() }], Dialect::Klio);
     assert!(problems.is_empty(), "{problems:?}");
     set
 }

@@ -79,7 +79,11 @@ pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clo
         Some((_, n)) => format!("did you mean `{n}`?"),
         None => {
             let known: Vec<_> = names.take(40).collect();
-            if known.is_empty() { "there is none".to_owned() } else { format!("known are {}", known.join(", ")) }
+            if known.is_empty() {
+                "there is none".to_owned()
+            } else {
+                format!("known are {}", known.join(", "))
+            }
         }
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn load(text: &str) -> (RuleSet, Vec<Problem>) {
 /// A rule with this detection section, indented or not.
 pub(super) fn rule(detection: &str) -> String {
     let body: String = detection.trim_matches('\n').lines().map(|l| format!("  {l}\n")).collect();
-    format!("title: T\nid: t-1\nlogsource:\n  product: kubernetes\n  service: audit\nlevel: low\ndetection:\n{body}")
+    format!(
+        "title: T\nid: t-1\nlogsource:\n  product: kubernetes\n  service: audit\nlevel: low\ndetection:\n{body}"
+    )
 }
 
 /// Whether a rule with this detection is true of the event, as the dialect reads missing values.

@@ -1,6 +1,7 @@
 use super::*;
 
-const COUNT: &str = "type: event_count\nrules: [a]\ngroup-by: [user.username]\ntimespan: 10s\ncondition: {gte: 3}";
+const COUNT: &str =
+    "type: event_count\nrules: [a]\ngroup-by: [user.username]\ntimespan: 10s\ncondition: {gte: 3}";
 
 fn burst(times: impl IntoIterator<Item = f64>) -> Vec<Match> {
     times.into_iter().map(|t| at("a", t, "eve", "")).collect()
@@ -55,17 +56,22 @@ fn a_finding_holds_its_events_its_keys_and_the_number() {
 #[test]
 fn distinct_values() {
     let section = "type: value_count\nrules: [a]\ngroup-by: [user.username]\ntimespan: 10s\ncondition: {gte: 3, field: objectRef.namespace}";
-    let stream = |values: &[(f64, &str)]| values.iter().map(|(t, v)| at("a", *t, "eve", v)).collect::<Vec<_>>();
+    let stream =
+        |values: &[(f64, &str)]| values.iter().map(|(t, v)| at("a", *t, "eve", v)).collect::<Vec<_>>();
     assert_eq!(seconds(section, &stream(&[(0.0, "a"), (1.0, "b"), (2.0, "c")])), [2.0]);
     assert!(seconds(section, &stream(&[(0.0, "a"), (1.0, "b"), (2.0, "a"), (3.0, "b")])).is_empty());
     assert!(seconds(section, &stream(&[(0.0, "a"), (1.0, "b"), (2.0, ""), (12.0, "c")])).is_empty());
     // `a` is seen again within the window of `c`.
-    assert_eq!(seconds(section, &stream(&[(0.0, "a"), (8.0, "a"), (9.0, "b"), (12.0, "a"), (18.0, "c")])), [18.0]);
+    assert_eq!(
+        seconds(section, &stream(&[(0.0, "a"), (8.0, "a"), (9.0, "b"), (12.0, "a"), (18.0, "c")])),
+        [18.0]
+    );
     let found = run(section, &stream(&[(0.0, "a"), (1.0, "b"), (2.0, "c")]));
     assert_eq!(found[0].values["namespace"], ["a", "b", "c"]);
     assert_eq!(found[0].values["count"], ["3"]);
     // Several fields: combinations.
-    let both = section.replace("field: objectRef.namespace", "field: [objectRef.namespace, responseStatus.code]");
+    let both =
+        section.replace("field: objectRef.namespace", "field: [objectRef.namespace, responseStatus.code]");
     assert_eq!(seconds(&both, &stream(&[(0.0, "a"), (1.0, "b"), (2.0, "c")])), [2.0]);
 }
 
@@ -91,17 +97,26 @@ fn upper_bounds_are_judged_when_the_window_is_over() {
 #[test]
 fn sums_means_percentiles_and_shares() {
     let section = |kind: &str, condition: &str| {
-        format!("type: {kind}\nrules: [a]\ngroup-by: [user.username]\ntimespan: 10s\ncondition: {{field: responseStatus.code, {condition}}}")
+        format!(
+            "type: {kind}\nrules: [a]\ngroup-by: [user.username]\ntimespan: 10s\ncondition: {{field: responseStatus.code, {condition}}}"
+        )
     };
-    let stream = |values: &[&str]| values.iter().enumerate().map(|(i, v)| at("a", i as f64, "eve", v)).collect::<Vec<_>>();
+    let stream = |values: &[&str]| {
+        values.iter().enumerate().map(|(i, v)| at("a", i as f64, "eve", v)).collect::<Vec<_>>()
+    };
     assert_eq!(seconds(&section("value_sum", "gt: 10"), &stream(&["4", "6", "x", "1"])), [3.0]);
     assert!(seconds(&section("value_sum", "gt: 10"), &stream(&["4", "6"])).is_empty());
     assert_eq!(seconds(&section("value_sum", "lt: 10"), &stream(&["4", "5"])), [1.0]);
     assert_eq!(seconds(&section("value_avg", "gt: 4.5"), &stream(&["4", "6"])), [1.0]);
     assert!(seconds(&section("value_avg", "gt: 5"), &stream(&["4", "6"])).is_empty());
     // With `percentile` the number at that rank, else the share of a value in percent.
-    assert_eq!(seconds(&section("value_percentile", "percentile: 50, gte: 6"), &stream(&["1", "6", "7"])), [2.0]);
-    assert!(seconds(&section("value_percentile", "percentile: 50, gt: 6"), &stream(&["1", "6", "7"])).is_empty());
+    assert_eq!(
+        seconds(&section("value_percentile", "percentile: 50, gte: 6"), &stream(&["1", "6", "7"])),
+        [2.0]
+    );
+    assert!(
+        seconds(&section("value_percentile", "percentile: 50, gt: 6"), &stream(&["1", "6", "7"])).is_empty()
+    );
     assert_eq!(seconds(&section("value_percentile", "lte: 20"), &stream(&["1", "1", "1", "1", "2"])), [4.0]);
     assert!(seconds(&section("value_percentile", "lte: 20"), &stream(&["1", "1", "2", "2"])).is_empty());
 }

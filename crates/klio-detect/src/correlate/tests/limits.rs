@@ -1,6 +1,7 @@
 use super::*;
 
-const COUNT: &str = "type: event_count\nrules: [a]\ngroup-by: [user.username]\ntimespan: 1h\ncondition: {gte: 1000}";
+const COUNT: &str =
+    "type: event_count\nrules: [a]\ngroup-by: [user.username]\ntimespan: 1h\ncondition: {gte: 1000}";
 
 #[test]
 fn memory_is_bounded_and_what_was_forgotten_is_counted() {
@@ -13,7 +14,10 @@ fn memory_is_bounded_and_what_was_forgotten_is_counted() {
     assert!(correlator.stats().evicted > 10_000);
     // The groups touched last are still there.
     for i in 0..999 {
-        assert_eq!(correlator.observe(&at("a", 200.0 + f64::from(i), "user-19999", "")).len(), usize::from(i == 998));
+        assert_eq!(
+            correlator.observe(&at("a", 200.0 + f64::from(i), "user-19999", "")).len(),
+            usize::from(i == 998)
+        );
     }
 }
 

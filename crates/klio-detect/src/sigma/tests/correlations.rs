@@ -41,7 +41,8 @@ fn a_correlation_finds_its_rules_and_says_what_they_carry() {
 
 #[test]
 fn generate_keeps_the_findings_of_the_rules() {
-    let section = "type: event_count\nrules: [denied]\ngroup-by: [user.username]\ntimespan: 1m\ncondition: {gt: 3}";
+    let section =
+        "type: event_count\nrules: [denied]\ngroup-by: [user.username]\ntimespan: 1m\ncondition: {gt: 3}";
     let (set, _) = compiled(section);
     assert_eq!(set.rules.iter().map(|r| r.reports).collect::<Vec<_>>(), [false, true]);
     let (set, _) = load(&document(section).replace("correlation:\n", "generate: true\ncorrelation:\n"));
@@ -50,7 +51,8 @@ fn generate_keeps_the_findings_of_the_rules() {
     let own = RuleFile { name: "own.yml".into(), text: BASE.into() };
     let text = format!("title: C\nid: c\ncorrelation:\n  {}\n", section.replace('\n', "\n  "));
     let theirs = RuleFile { name: "theirs.yml".into(), text: text.into() };
-    let (set, problems) = compile_all(&[(Dialect::Sigma, &theirs), (Dialect::Klio, &own)], &Placeholders::default());
+    let (set, problems) =
+        compile_all(&[(Dialect::Sigma, &theirs), (Dialect::Klio, &own)], &Placeholders::default());
     assert!(problems.is_empty(), "{problems:?}");
     assert!(set.rules[0].reports);
     assert_eq!(set.correlations.len(), 1);
@@ -73,8 +75,9 @@ fn aliases_name_different_fields_of_different_rules() {
 
 #[test]
 fn chains_hand_on_the_fields_that_the_upper_one_needs() {
-    let text = document("type: event_count\nrules: [denied]\ngroup-by: [source.ip]\ntimespan: 1m\ncondition: {gte: 3}")
-        + "---\ntitle: Chain\nid: chain\nlevel: critical\ncorrelation:\n  type: temporal_ordered\n  rules: [c, exec]\n  group-by: [user.username]\n  timespan: 1h\n";
+    let text = document(
+        "type: event_count\nrules: [denied]\ngroup-by: [source.ip]\ntimespan: 1m\ncondition: {gte: 3}",
+    ) + "---\ntitle: Chain\nid: chain\nlevel: critical\ncorrelation:\n  type: temporal_ordered\n  rules: [c, exec]\n  group-by: [user.username]\n  timespan: 1h\n";
     let (set, problems) = load(&text);
     assert!(problems.is_empty(), "{problems:?}");
     let inner = set.correlations.iter().find(|c| c.id == "c-id").unwrap();
@@ -90,11 +93,14 @@ fn what_cannot_be_correlated_is_an_error() {
     let wrong = |section: &str, message: &str, advice: &str| {
         let problems = load(&document(section)).1;
         let found = problems.iter().any(|p| {
-            !p.warning && p.message.contains(message) && p.advice.as_deref().is_some_and(|a| a.contains(advice))
+            !p.warning
+                && p.message.contains(message)
+                && p.advice.as_deref().is_some_and(|a| a.contains(advice))
         });
         assert!(found, "{message}: {problems:?}");
     };
-    let count = "type: event_count\nrules: [denied]\ngroup-by: [user.username]\ntimespan: 1m\ncondition: {gte: 3}";
+    let count =
+        "type: event_count\nrules: [denied]\ngroup-by: [user.username]\ntimespan: 1m\ncondition: {gte: 3}";
     wrong(&count.replace("[denied]", "[denide]"), "there is no rule `denide`", "`denied`");
     wrong(&count.replace("event_count", "event_cuont"), "unknown correlation type", "`event_count`");
     wrong(&count.replace("1m", "1 m"), "is no timespan", "90m");
@@ -113,15 +119,17 @@ fn what_cannot_be_correlated_is_an_error() {
     wrong(&count.replace("timespan", "timeframe"), "unknown key `timeframe`", "timespan");
     wrong(&count.replace("rules: [denied]", "rules: [denied, denied-id]"), "named twice", "");
     wrong(&count.replace("rules: [denied]", "rules: [c]"), "watches itself", "one direction");
-    let ordered = "type: temporal_ordered\nrules: [denied, exec]\ngroup-by: [user]\ntimespan: 1m\ncondition: {gte: 1}";
+    let ordered =
+        "type: temporal_ordered\nrules: [denied, exec]\ngroup-by: [user]\ntimespan: 1m\ncondition: {gte: 1}";
     assert!(load(&document(ordered)).1.is_empty());
     wrong(&ordered.replace("gte: 1", "lte: 1"), "needs all its rules", "");
 }
 
 #[test]
 fn a_correlation_of_a_broken_rule_says_so() {
-    let text = document("type: event_count\nrules: [denied]\ngroup-by: [user]\ntimespan: 1m\ncondition: {gte: 3}")
-        .replace("responseStatus.code: 403", "responseStatus.cod: 403");
+    let text =
+        document("type: event_count\nrules: [denied]\ngroup-by: [user]\ntimespan: 1m\ncondition: {gte: 3}")
+            .replace("responseStatus.code: 403", "responseStatus.cod: 403");
     let (set, problems) = load(&text);
     assert!(set.correlations.is_empty());
     assert!(problems.iter().any(|p| p.message == "the rule `denied` does not run"), "{problems:?}");
@@ -154,5 +162,9 @@ fn filters_take_events_from_the_rules_they_name() {
     let (line, message, advice) = error(&filter("[denide]", "selection"));
     assert_eq!((line, message.as_str()), (30, "there is no rule `denide`"));
     assert!(advice.contains("`denied`"));
-    assert!(error(&filter("[denied]", "selection").replace("  rules: [denied]\n", "")).1.contains("names no rules"));
+    assert!(
+        error(&filter("[denied]", "selection").replace("  rules: [denied]\n", ""))
+            .1
+            .contains("names no rules")
+    );
 }

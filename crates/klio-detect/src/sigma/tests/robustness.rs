@@ -20,7 +20,8 @@ fn bombs_are_refused() {
     assert!(error(&rule(&deep)).1.contains("nests too deeply"));
     let nots = format!("selection:\n  verb: get\ncondition: {}selection", "not ".repeat(5_000));
     assert!(error(&rule(&nots)).1.contains("nests too deeply"));
-    let windash = format!("selection:\n  userAgent|windash|contains: '{}'\ncondition: selection", " -a".repeat(40));
+    let windash =
+        format!("selection:\n  userAgent|windash|contains: '{}'\ncondition: selection", " -a".repeat(40));
     assert!(error(&rule(&windash)).1.contains("too many values"));
 }
 

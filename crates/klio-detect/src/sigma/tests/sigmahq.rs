@@ -24,7 +24,9 @@ fn yaml_files(dir: &Path, out: &mut Vec<PathBuf>) {
 fn event(what: &str, more: &str) -> String {
     let parts: Vec<_> = what.split(' ').collect();
     let target: Vec<_> = parts[1].split('/').collect();
-    let member = |name: &str, value: &str| if value == "-" { String::new() } else { format!(r#","{name}":"{value}""#) };
+    let member = |name: &str, value: &str| {
+        if value == "-" { String::new() } else { format!(r#","{name}":"{value}""#) }
+    };
     let sub = target.get(2).copied().unwrap_or("-");
     let decision = if parts[3] == "403" { "forbid" } else { "allow" };
     format!(
@@ -43,21 +45,43 @@ fn event(what: &str, more: &str) -> String {
 /// Rule id, an event that it is about (`what | more members`), and one that it is not.
 const CASES: &[(&str, &[&str], &[&str])] = &[
     // Events deleted.
-    ("3132570d-cab2-4561-9ea6-1743644b2290", &["delete -/events shop 200"], &["create -/events shop 201", "delete -/pods shop 200"]),
+    (
+        "3132570d-cab2-4561-9ea6-1743644b2290",
+        &["delete -/events shop 200"],
+        &["create -/events shop 201", "delete -/pods shop 200"],
+    ),
     // CronJob or Job changed.
     (
         "0c9b3bda-41a6-4442-9345-356ae86343dc",
-        &["create batch/cronjobs shop 201", "patch batch/jobs shop 200", "update batch/cronjobs/status shop 200"],
-        &["get batch/jobs shop 200", "create apps/deployments shop 201", "deletecollection batch/jobs shop 200"],
+        &[
+            "create batch/cronjobs shop 201",
+            "patch batch/jobs shop 200",
+            "update batch/cronjobs/status shop 200",
+        ],
+        &[
+            "get batch/jobs shop 200",
+            "create apps/deployments shop 201",
+            "deletecollection batch/jobs shop 200",
+        ],
     ),
     // Pod in the system namespace.
-    ("a80d927d-ac6e-443f-a867-e8d6e3897318", &["create -/pods kube-system 201"], &["create -/pods shop 201", "list -/pods kube-system 200"]),
+    (
+        "a80d927d-ac6e-443f-a867-e8d6e3897318",
+        &["create -/pods kube-system 201"],
+        &["create -/pods shop 201", "list -/pods kube-system 200"],
+    ),
     // Unauthorized or unauthenticated.
-    ("0d933542-1f1f-420d-97d4-21b2c3c492d9", &["get -/pods shop 401", "list -/secrets - 403"], &["get -/pods shop 200", "get -/pods shop 404"]),
+    (
+        "0d933542-1f1f-420d-97d4-21b2c3c492d9",
+        &["get -/pods shop 401", "list -/secrets - 403"],
+        &["get -/pods shop 200", "get -/pods shop 404"],
+    ),
     // hostPath.
     (
         "402b955c-8fe0-4a8c-b635-622b4ac5f902",
-        &[r#"create -/pods shop 201|,"requestObject":{"spec":{"volumes":[{"name":"a"},{"name":"h","hostPath":{"path":"/"}}]}}"#],
+        &[
+            r#"create -/pods shop 201|,"requestObject":{"spec":{"volumes":[{"name":"a"},{"name":"h","hostPath":{"path":"/"}}]}}"#,
+        ],
         &[
             r#"create -/pods shop 201|,"requestObject":{"spec":{"volumes":[{"name":"a","emptyDir":{}}]}}"#,
             r#"update -/pods shop 200|,"requestObject":{"spec":{"volumes":[{"hostPath":{"path":"/"}}]}}"#,
@@ -66,11 +90,19 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     // Added capabilities.
     (
         "c5cd1b20-36bb-488d-8c05-486be3d0cb97",
-        &[r#"create -/pods shop 201|,"requestObject":{"spec":{"containers":[{"securityContext":{"capabilities":{"add":["SYS_ADMIN"]}}}]}}"#],
-        &[r#"create -/pods shop 201|,"requestObject":{"spec":{"containers":[{"securityContext":{"capabilities":{"drop":["ALL"]}}}]}}"#],
+        &[
+            r#"create -/pods shop 201|,"requestObject":{"spec":{"containers":[{"securityContext":{"capabilities":{"add":["SYS_ADMIN"]}}}]}}"#,
+        ],
+        &[
+            r#"create -/pods shop 201|,"requestObject":{"spec":{"containers":[{"securityContext":{"capabilities":{"drop":["ALL"]}}}]}}"#,
+        ],
     ),
     // Service account created.
-    ("e31bae15-83ed-473e-bf31-faf4f8a17d36", &["create -/serviceaccounts shop 201"], &["delete -/serviceaccounts shop 200"]),
+    (
+        "e31bae15-83ed-473e-bf31-faf4f8a17d36",
+        &["create -/serviceaccounts shop 201"],
+        &["delete -/serviceaccounts shop 200"],
+    ),
     // Secrets changed.
     (
         "58d31a75-a4f8-4c40-985b-373d58162ca2",
@@ -90,7 +122,11 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     // Deployment deleted.
-    ("40967487-139b-4811-81d9-c9767a92aa5a", &["delete apps/deployments shop 200"], &["delete apps/replicasets shop 200"]),
+    (
+        "40967487-139b-4811-81d9-c9767a92aa5a",
+        &["delete apps/deployments shop 200"],
+        &["delete apps/replicasets shop 200"],
+    ),
     // Exec into a container, over SPDY and over a WebSocket.
     (
         "a1b0ca4e-7835-413e-8471-3ff2b8a66be6",
@@ -101,7 +137,10 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     (
         "eed82177-38f5-4299-8a76-098d50d225ab",
         &["create admissionregistration.k8s.io/mutatingwebhookconfigurations - 201"],
-        &["get admissionregistration.k8s.io/mutatingwebhookconfigurations - 200", "create admissionregistration.k8s.io/validatingadmissionpolicies - 201"],
+        &[
+            "get admissionregistration.k8s.io/mutatingwebhookconfigurations - 200",
+            "create admissionregistration.k8s.io/validatingadmissionpolicies - 201",
+        ],
     ),
     // Own permissions listed.
     (
@@ -110,14 +149,28 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         &["create authorization.k8s.io/selfsubjectaccessreviews - 201"],
     ),
     // Secrets listed.
-    ("eeb3e9e1-b685-44e4-9232-6bb701f925b5", &["list -/secrets - 200"], &["get -/secrets shop 200", "watch -/secrets - 200"]),
+    (
+        "eeb3e9e1-b685-44e4-9232-6bb701f925b5",
+        &["list -/secrets - 200"],
+        &["get -/secrets shop 200", "watch -/secrets - 200"],
+    ),
     // Deployment patched.
-    ("ad9012a6-e518-4432-9890-f3b82b8fc71f", &["patch apps/deployments shop 200"], &["patch extensions/deployments shop 200", "update apps/deployments shop 200"]),
+    (
+        "ad9012a6-e518-4432-9890-f3b82b8fc71f",
+        &["patch apps/deployments shop 200"],
+        &["patch extensions/deployments shop 200", "update apps/deployments shop 200"],
+    ),
     // Role bindings changed.
     (
         "10b97915-ec8d-455f-a815-9a78926585f6",
-        &["create rbac.authorization.k8s.io/clusterrolebindings - 201", "delete rbac.authorization.k8s.io/rolebindings shop 200"],
-        &["create rbac.authorization.k8s.io/roles shop 201", "list rbac.authorization.k8s.io/rolebindings shop 200"],
+        &[
+            "create rbac.authorization.k8s.io/clusterrolebindings - 201",
+            "delete rbac.authorization.k8s.io/rolebindings shop 200",
+        ],
+        &[
+            "create rbac.authorization.k8s.io/roles shop 201",
+            "list rbac.authorization.k8s.io/rolebindings shop 200",
+        ],
     ),
 ];
 
