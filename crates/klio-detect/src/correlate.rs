@@ -4,6 +4,7 @@
 //! the state of all of them in bounded memory.
 
 mod correlator;
+mod finding;
 mod tally;
 mod window;
 

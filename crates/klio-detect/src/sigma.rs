@@ -259,7 +259,7 @@ impl Known {
         self.rejected.extend(["id", "name", "title"].iter().filter_map(|k| root.get(k)?.scalar()));
     }
 
-    fn names<'n>(&'n self) -> impl Iterator<Item = &'n str> + Clone {
+    fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.rules.keys().map(String::as_str)
     }
 }

@@ -4,6 +4,7 @@ mod counting;
 mod limits;
 mod order;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use klio_model::{Actor, Evidence, Object, Timestamp};
@@ -20,8 +21,7 @@ pub(super) fn set(section: &str) -> RuleSet {
     let text = if section.starts_with("---") {
         format!("{RULES}{section}")
     } else {
-        let body: String =
-            section.trim().lines().map(|l| format!("  {}\n", l.trim_start_matches('~'))).collect();
+        let body = section.trim().lines().fold(String::new(), |out, line| out + "  " + line + "\n");
         format!("{RULES}---\ntitle: X\nid: x\nlevel: high\ncorrelation:\n{body}")
     };
     let (set, problems) =
@@ -38,7 +38,7 @@ pub(super) fn at(rule: &str, second: f64, user: &str, value: &str) -> Match {
         time: Some(time),
         actor: Actor { user: Some(user.into()), ..Actor::default() },
         object: Object::default(),
-        values: Default::default(),
+        values: BTreeMap::default(),
         evidence: vec![Evidence {
             audit_id: format!("{rule}-{second}-{value}"),
             stage: "ResponseComplete",

@@ -102,9 +102,10 @@ impl Window {
         self.entries.len() + 2 * self.distinct.len()
     }
 
-    /// Nothing more is needed of a burst that has been reported.
-    pub(super) fn settle(&mut self) {
+    /// Nothing more than its bounds is needed of a burst that has been reported.
+    pub(super) fn settle(&mut self, start: i64) {
         self.fired = true;
+        self.first = start;
         self.entries = VecDeque::new();
         self.distinct = HashMap::default();
         self.kept.clear();

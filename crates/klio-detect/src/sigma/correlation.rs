@@ -5,6 +5,7 @@
 mod draft;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use klio_model::{FieldRef, Severity};
 
@@ -76,14 +77,11 @@ fn names(drafts: &mut [Draft<'_>], set: &RuleSet, known: &Known) -> HashMap<Stri
                 format!("the id `{id}` is taken by {}:{}", rule.file, rule.line),
                 "give it an id of its own",
             );
-        } else if names.contains_key(&id) {
-            draft.notes.error(
-                at,
-                format!("the id `{id}` is taken by another correlation"),
-                "give it an id of its own",
-            );
+        } else if let Entry::Vacant(free) = names.entry(id) {
+            free.insert(i);
         } else {
-            names.insert(id, i);
+            let message = format!("the id `{}` is taken by another correlation", draft.correlation.id);
+            draft.notes.error(at, message, "give it an id of its own");
         }
         if let Some(name) = &draft.correlation.name {
             names.entry(name.clone()).or_insert(i);

@@ -105,7 +105,9 @@ fn windash(pieces: &[Piece]) -> Result<Vec<Draft>, (String, &'static str)> {
     let mut variants: Vec<Vec<Piece>> = vec![Vec::new()];
     for piece in pieces {
         let Piece::Literal(text) = piece else {
-            variants.iter_mut().for_each(|v| v.push(piece.clone()));
+            for variant in &mut variants {
+                variant.push(piece.clone());
+            }
             continue;
         };
         let mut texts = vec![String::new()];
@@ -118,7 +120,9 @@ fn windash(pieces: &[Piece]) -> Result<Vec<Draft>, (String, &'static str)> {
                 && rest.peek().is_some_and(|n| is_word(*n));
             before = Some(c);
             if !option {
-                texts.iter_mut().for_each(|t| t.push(c));
+                for text in &mut texts {
+                    text.push(c);
+                }
                 continue;
             }
             if texts.len() * variants.len() * DASHES.len() > MAX_VARIANTS {

@@ -46,9 +46,10 @@ pub(super) fn texts(m: &Modifiers, value: &Node, known: &Placeholders, notes: &m
         for draft in drafts {
             let mut pieces = match draft {
                 Draft::Text(pieces) => pieces,
-                Draft::Bytes(bytes) => match String::from_utf8(bytes) {
-                    Ok(text) => vec![Piece::Literal(text)],
-                    Err(_) => {
+                Draft::Bytes(bytes) => {
+                    if let Ok(text) = String::from_utf8(bytes) {
+                        vec![Piece::Literal(text)]
+                    } else {
                         notes.error(
                             value,
                             "this UTF-16 is no text, and audit events are text",
@@ -56,7 +57,7 @@ pub(super) fn texts(m: &Modifiers, value: &Node, known: &Placeholders, notes: &m
                         );
                         return Vec::new();
                     }
-                },
+                }
             };
             if matches!(m.position, Position::End | Position::Anywhere) {
                 pieces.insert(0, Piece::Many);
@@ -241,19 +242,19 @@ fn expand(raw: &str, at: &Node, known: &Placeholders, notes: &mut Notes) -> Vec<
     let mut any = false;
     while let Some(i) = rest.find(['%', '\\']) {
         let (before, tail) = rest.split_at(i);
-        out.iter_mut().for_each(|o| o.push_str(before));
+        append(&mut out, before);
         if let Some(after) = tail.strip_prefix("\\%") {
-            out.iter_mut().for_each(|o| o.push('%'));
+            append(&mut out, "%");
             rest = after;
             continue;
         }
         if let Some(after) = tail.strip_prefix('\\') {
-            out.iter_mut().for_each(|o| o.push('\\'));
+            append(&mut out, "\\");
             rest = after;
             continue;
         }
         let Some((name, after)) = tail[1..].split_once('%').filter(|(name, _)| is_name(name)) else {
-            out.iter_mut().for_each(|o| o.push('%'));
+            append(&mut out, "%");
             rest = &tail[1..];
             continue;
         };
@@ -273,11 +274,17 @@ fn expand(raw: &str, at: &Node, known: &Placeholders, notes: &mut Notes) -> Vec<
         out = out.iter().flat_map(|o| values.iter().map(move |v| format!("{o}{v}"))).collect();
         rest = after;
     }
-    out.iter_mut().for_each(|o| o.push_str(rest));
+    append(&mut out, rest);
     if !any {
         notes.warn(at, "`expand` without a placeholder", "write `%name%` in the value or drop `expand`");
     }
     out
+}
+
+fn append(texts: &mut [String], more: &str) {
+    for text in texts {
+        text.push_str(more);
+    }
 }
 
 fn is_name(name: &str) -> bool {

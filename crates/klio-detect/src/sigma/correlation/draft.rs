@@ -222,10 +222,10 @@ impl<'d> Draft<'d> {
         let length = text[..digits].parse::<i64>().ok().zip(seconds).and_then(|(n, s)| n.checked_mul(s));
         match length {
             Some(seconds) if (1..=MAX_TIMESPAN).contains(&seconds) => {
-                self.correlation.timespan = seconds * 1_000_000
+                self.correlation.timespan = seconds * 1_000_000;
             }
             Some(_) => {
-                self.notes.error(node, format!("`{text}` is no window Klio can keep"), "use 1s to 366d")
+                self.notes.error(node, format!("`{text}` is no window Klio can keep"), "use 1s to 366d");
             }
             None => self.notes.error(
                 node,

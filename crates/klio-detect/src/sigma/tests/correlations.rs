@@ -6,7 +6,7 @@ const OTHER: &str = "title: Exec\nid: exec-id\nname: exec\nlogsource:\n  product
 
 /// A correlation document with this section; the base rules stand before it.
 fn document(section: &str) -> String {
-    let body: String = section.trim().lines().map(|l| format!("  {l}\n")).collect();
+    let body = indent(section.trim());
     format!("{BASE}---\n{OTHER}---\ntitle: C\nid: c-id\nname: c\ncorrelation:\n{body}")
 }
 
