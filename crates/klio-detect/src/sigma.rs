@@ -247,7 +247,7 @@ fn apply(document: &Document<'_>, rules: &mut [Rule], placeholders: &Placeholder
     }
     let negated = section.get("condition").and_then(Node::text).is_some_and(condition::is_negation);
     let keep = if negated { filter } else { Filter::not(filter) };
-    let mut add = |rule: &mut Rule| rule.filter = Filter::and([rule.filter.clone(), keep.clone()]);
+    let add = |rule: &mut Rule| rule.filter = Filter::and([rule.filter.clone(), keep.clone()]);
     if named.text().is_some_and(|t| t.eq_ignore_ascii_case("any")) {
         rules.iter_mut().for_each(add);
         return;

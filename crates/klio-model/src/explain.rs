@@ -29,11 +29,12 @@ pub fn explain(event: &Event<'_>) -> String {
     let action = Action::of(event);
     let mut out = format!("{}, {}{}{} ", when(event), actor(event), acting_as(event), whence(event));
     out.push_str(&deed(event, &action));
-    if event.outcome() == Outcome::Allowed && !matches!(event.stage, Stage::Panic | Stage::RequestReceived) {
-        if let Some(leave) = authority::of(event) {
-            out.push_str("; ");
-            out.push_str(&leave);
-        }
+    if event.outcome() == Outcome::Allowed
+        && !matches!(event.stage, Stage::Panic | Stage::RequestReceived)
+        && let Some(leave) = authority::of(event)
+    {
+        out.push_str("; ");
+        out.push_str(&leave);
     }
     out.push('.');
     let mut chars = out.chars();

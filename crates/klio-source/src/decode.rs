@@ -210,7 +210,14 @@ impl<'s> Cx<'s> {
                 }
                 Err(flaw) => {
                     line += newlines(b, counted, at);
-                    return self.reject(line, flaw.into());
+                    counted = at;
+                    self.reject(line, flaw.into());
+                    // Stray brackets do not take a whole event behind them along.
+                    let rest = b.get(at..).filter(|_| flaw != Flaw::Truncated);
+                    match rest.and_then(native::recover) {
+                        Some(event) => at = b.len() - event.len(),
+                        None => return,
+                    }
                 }
             }
         }

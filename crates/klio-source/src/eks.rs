@@ -27,11 +27,9 @@ pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>)
         payload(cx, data, "Lambda awslogs", place.inside(Format::Eks, b));
     } else if let Some(records) = top.records.filter(|v| is_list_with(v, b"data")) {
         // Each `data` is a batch of its own; the records within name their raw bytes themselves.
-        wrap::each(cx, b, records, place, &mut |cx, record, place| {
-            match member(record, b"data") {
-                Some(data) => payload(cx, data, "Firehose record", Place { format: Format::Eks, ..place }),
-                None => cx.value(record, place),
-            };
+        wrap::each(cx, b, records, place, &mut |cx, record, place| match member(record, b"data") {
+            Some(data) => payload(cx, data, "Firehose record", Place { format: Format::Eks, ..place }),
+            None => cx.value(record, place),
         });
     } else if let (Some(message), true) = (top.message, is_log_event(top)) {
         log_event(cx, b, message, top, place);
@@ -125,7 +123,7 @@ fn payload(cx: &mut Cx<'_>, data: &[u8], envelope: &'static str, place: Place<'_
     text.clear();
     let mut flaw = None;
     if packed.starts_with(&[0x1f, 0x8b]) {
-        let cap = PAYLOAD_CAP.min(1 << 20 | packed.len() as u64 * 1000);
+        let cap = PAYLOAD_CAP.min((packed.len() as u64 * 1000).max(1 << 20));
         let inflated = flate2::bufread::MultiGzDecoder::new(&packed[..]).take(cap).read_to_end(&mut text);
         flaw = match inflated {
             Err(e) => Some(e.to_string()),

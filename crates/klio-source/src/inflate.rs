@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn members_frames_and_layers_are_all_read() {
         let two = |f: fn(&[u8]) -> Vec<u8>| [f(b"one\n"), f(b"two\n")].concat();
-        for packed in [two(gz), two(zst), gz(&two(gz)), zst(&two(gz)), two(|b| b.to_vec())] {
+        for packed in [two(gz), two(zst), gz(&two(gz)), zst(&two(gz)), two(<[u8]>::to_vec)] {
             assert_eq!(all(packed), (b"one\ntwo\n".to_vec(), None));
         }
     }

@@ -36,10 +36,15 @@ pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>)
     true
 }
 
-/// The whole event at the end of a record that a parser refused: a log writer that was killed in the middle of a line
-/// goes on in the same line after its restart. An object inside an event cannot be taken for one, since the closing
+/// The whole event at the start or the end of a record that a parser refused: a log writer that was killed in the
+/// middle of a line goes on in the same line after its restart. An object inside an event cannot be taken for one, since the closing
 /// brackets of what surrounds it would follow.
 pub fn recover(json: &[u8]) -> Option<&[u8]> {
+    if let Ok(end) = skip_value(json, 0)
+        && end < json.len()
+    {
+        return json.get(..end);
+    }
     let at = memmem::rfind(json, HEAD).filter(|at| *at > 0)?;
     let tail = json.get(at..)?;
     (skip_value(tail, 0) == Ok(tail.len())).then_some(tail)
@@ -48,12 +53,12 @@ pub fn recover(json: &[u8]) -> Option<&[u8]> {
 /// What is wrong with the text of a record that a parser refused; `None` if nothing shows at this level. The fast path
 /// does not look inside a line, so that this is asked only when parsing failed.
 pub fn diagnose(json: &[u8]) -> Option<Reason> {
-    if recover(json).is_some() {
-        return Some(Reason::Truncated);
-    }
     let mut members = Members::new(json);
     if let Some(Err(flaw)) = members.by_ref().find(Result::is_err) {
         return Some(flaw.into());
+    }
+    if memmem::rfind(json, HEAD).is_some_and(|at| at > 0) && recover(json).is_some() {
+        return Some(Reason::Truncated);
     }
     let end = skip_ws(json, members.end());
     (end < json.len()).then_some(Reason::Malformed { at: end, expected: "the end of the record" })

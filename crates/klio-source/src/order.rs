@@ -62,7 +62,7 @@ fn stamp(s: &str) -> Option<usize> {
     let len = s.get(..len)?.trim_end_matches(['.', '-', '_', ':']).len();
     let head = s.get(..len)?;
     let digits = head.bytes().filter(u8::is_ascii_digit).count();
-    (digits >= 8 && head.starts_with(|c: char| c == '1' || c == '2')).then_some(len)
+    (digits >= 8 && head.starts_with(['1', '2'])).then_some(len)
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ impl Chunks {
         self.carry.clear();
         let first_line = self.splitter.line;
         let mut out = Pieces {
-            pieces,
+            list: pieces,
             rejected: Vec::new(),
             heads: Vec::new(),
             first_line,
@@ -108,7 +108,7 @@ impl Chunks {
                 Err(reason) => (end, trouble) = (true, Some(reason)),
             }
             let keep = self.splitter.split(&bytes, end, &mut out);
-            if end || !out.pieces.is_empty() {
+            if end || !out.list.is_empty() {
                 break keep;
             }
             bytes.drain(..keep);
@@ -123,7 +123,7 @@ impl Chunks {
         chunk.consumed = open.packed();
         chunk.heads = out.heads;
         chunk.first_line = first_line;
-        chunk.buffers = Buffers { bytes, pieces: out.pieces };
+        chunk.buffers = Buffers { bytes, pieces: out.list };
         self.offset += keep as u64;
         if !end {
             self.stage = Stage::Open(open);

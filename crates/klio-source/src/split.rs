@@ -22,7 +22,7 @@ pub(crate) struct Limits {
 /// What one buffer was cut into.
 #[derive(Debug)]
 pub(crate) struct Pieces {
-    pub pieces: Vec<Piece>,
+    pub list: Vec<Piece>,
     pub rejected: Vec<Rejected>,
     pub heads: Vec<Arc<[u8]>>,
     pub first_line: u64,
@@ -32,7 +32,7 @@ pub(crate) struct Pieces {
 impl Pieces {
     pub(crate) fn push(&mut self, start: usize, end: usize, line: u64, kind: Kind) {
         let line = line.saturating_sub(self.first_line) as u32;
-        self.pieces.push(Piece { start: start as u32, end: end as u32, line, kind });
+        self.list.push(Piece { start: start as u32, end: end as u32, line, kind });
     }
 
     pub(crate) fn reject(&mut self, line: u64, reason: Reason) {

@@ -57,8 +57,11 @@ fn after_time(b: &[u8]) -> Option<&[u8]> {
 
 /// True for the log lines of Kubernetes components and of what runs beside them.
 pub(crate) fn is_component(b: &[u8]) -> bool {
-    let klog = matches!(b, [b'I' | b'W' | b'E' | b'F', a, c, d, e, b' ', ..]
-        if [a, c, d, e].iter().all(|x| x.is_ascii_digit()));
+    let klog = b.get(..6).is_some_and(|h| {
+        matches!(h.first(), Some(b'I' | b'W' | b'E' | b'F'))
+            && h.get(1..5).is_some_and(|date| date.iter().all(u8::is_ascii_digit))
+            && h.last() == Some(&b' ')
+    });
     klog || after_time(b).is_some()
         || b.starts_with(b"time=\"")
         || b.starts_with(b"level=")

@@ -20,12 +20,11 @@ const MAX_NESTING: usize = 200;
 /// More documents in one file are no rule file.
 const MAX_DOCUMENTS: usize = 20_000;
 
-/// Where a node stands: characters from the start of its document, and the line in that document.
+/// Where a node stands: characters from the start of its document.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
     start: usize,
     end: usize,
-    line: usize,
 }
 
 /// A YAML node.
@@ -165,7 +164,7 @@ impl<'input> LoadableYamlNode<'input> for Node {
     }
 
     fn with_start_marker(mut self, mark: Marker) -> Self {
-        self.place = Place { start: mark.index(), end: mark.index(), line: mark.line() };
+        self.place = Place { start: mark.index(), end: mark.index() };
         self
     }
 
@@ -255,7 +254,7 @@ fn read(text: &str) -> Result<Option<Node>, Fault> {
             .advise("a rule is at most 1 MiB long"));
     }
     if let Some(line) = too_deep(text) {
-        let place = Place { start: line, end: line, line: 0 };
+        let place = Place { start: line, end: line };
         return Err(Fault::at(place, "this YAML nests too deeply").advise("a rule needs no more than a few levels"));
     }
     // The parser asserts things about its own state; no input may end the scan should one of them be wrong.
@@ -264,7 +263,7 @@ fn read(text: &str) -> Result<Option<Node>, Fault> {
         Ok(Ok(documents)) => Ok(documents.into_iter().next()),
         Ok(Err(error)) => {
             let at = error.marker().index();
-            let place = Place { start: at, end: at, line: 0 };
+            let place = Place { start: at, end: at };
             let advice = if error.info().contains("duplicated key") {
                 "keep one of the two keys; for two tests of one field write two selections"
             } else {

@@ -163,7 +163,8 @@ fn some(event: &Event<'_>, resource: &str) -> String {
     let mut out = format!("all {} {place}", plural(resource));
     for selector in ["labelSelector", "fieldSelector"] {
         if let Some(value) = param(event, selector).filter(|v| !v.is_empty()) {
-            out.push_str(&format!(" that match {}", code(&value)));
+            out.push_str(" that match ");
+            out.push_str(&code(&value));
         }
     }
     out

@@ -19,6 +19,8 @@ use crate::failure::Failure;
 
 /// Identities that are counted one by one; more are counted together.
 const IDENTITIES_CAP: usize = 50_000;
+/// Requests whose session is remembered for correlations.
+const SESSIONS_CAP: usize = 200_000;
 /// Rejections that the summary lists one by one.
 const REASONS_CAP: usize = 1_000;
 
@@ -38,6 +40,8 @@ pub(super) struct Sequence<'e> {
     correlator: Correlator,
     horizon: Horizon,
     stories: Storyteller,
+    /// Sessions of the requests that correlations watch.
+    session_of: HashMap<u64, u64, foldhash::fast::FixedState>,
     spill: Spill,
     times: Times,
     identities: HashMap<Box<str>, u64, foldhash::fast::FixedState>,
@@ -81,6 +85,7 @@ impl<'e> Sequence<'e> {
             correlator: Correlator::new(set),
             horizon: Horizon::default(),
             stories: Storyteller::new(),
+            session_of: HashMap::default(),
             spill: Spill::new(),
             times: Times::default(),
             identities: HashMap::default(),
@@ -167,7 +172,12 @@ impl<'e> Sequence<'e> {
                 self.found(hit.rule, seen.session, seen.time, *found, &evidence)?;
             }
             if let Some(matched) = hit.matched {
-                self.correlate(matched, seen)?;
+                if self.session_of.len() >= SESSIONS_CAP {
+                    self.session_of.clear();
+                }
+                self.session_of.insert(seen.request, seen.session);
+                let results = self.correlator.observe(&matched);
+                self.correlated(results)?;
             }
         }
         if known == Known::Reused {
@@ -176,19 +186,18 @@ impl<'e> Sequence<'e> {
         Ok(())
     }
 
-    fn correlate(&mut self, matched: Match, seen: &Seen) -> Result<(), Failure> {
-        for result in self.correlator.observe(&matched) {
+    fn correlated(&mut self, results: Vec<Match>) -> Result<(), Failure> {
+        for result in results {
             let Some(index) = self.set.correlations.iter().position(|c| *c.id == *result.rule) else {
                 continue;
             };
             let correlation = &self.set.correlations[index];
-            if !correlation.reports {
-                continue;
-            }
             let number = (self.set.rules.len() + index) as u32;
             let count = result.evidence.len();
             let first = result.evidence.first().map_or(String::new(), |e| e.audit_id.clone());
-            let id = mix(xxh3_64(correlation.id.as_bytes()), mix(xxh3_64(first.as_bytes()), seen.content));
+            let last = result.evidence.last().map_or(String::new(), |e| e.audit_id.clone());
+            let ends = mix(xxh3_64(first.as_bytes()), xxh3_64(last.as_bytes()));
+            let id = mix(xxh3_64(correlation.id.as_bytes()), mix(ends, count as u64));
             let evidence: Vec<_> = result
                 .evidence
                 .iter()
@@ -198,6 +207,8 @@ impl<'e> Sequence<'e> {
                     (request, e.audit_id.clone(), e.stage, time, String::new())
                 })
                 .collect();
+            let time = result.time.map_or(i64::MIN, |t| t.micros());
+            let session = evidence.iter().rev().find_map(|e| self.session_of.get(&e.0).copied()).unwrap_or(id);
             let who =
                 result.actor.user.clone().or_else(|| result.actor.source_ip.clone()).unwrap_or_default();
             let finding = Finding {
@@ -219,7 +230,7 @@ impl<'e> Sequence<'e> {
                 evidence: result.evidence,
             };
             let found = Found { finding, wrote: None, reached: None, binding: None };
-            self.found(number, seen.session, seen.time, found, &evidence)?;
+            self.found(number, session, time, found, &evidence)?;
         }
         Ok(())
     }
@@ -306,6 +317,8 @@ impl<'e> Sequence<'e> {
         blind: Vec<RuleName>,
         took: Duration,
     ) -> Result<Report, Failure> {
+        let results = self.correlator.finish();
+        self.correlated(results)?;
         let mut summary = std::mem::take(&mut self.summary);
         summary.files = troubles.files;
         summary.reject(troubles.rejected, REASONS_CAP);

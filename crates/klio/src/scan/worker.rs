@@ -93,7 +93,7 @@ impl<'e> Worker<'e> {
         let feeds = engine
             .rules()
             .iter()
-            .map(|r| rules.correlations.iter().any(|c| c.refers_to(&r.id, r.name.as_deref())))
+            .map(|r| rules.correlations.iter().flat_map(|c| &c.sources).any(|s| s.rule == r.id))
             .collect();
         Self {
             engine,

@@ -3,7 +3,7 @@
 use super::cursor::{Cursor, Result, Word, ends_term, is_reserved};
 use super::{FilterError, MAX_DEPTH, MAX_LENGTH};
 use crate::field::{FIELDS, FieldRef};
-use crate::filter::{Case, Filter, Matcher, Piece, Quantifier, Test, TextMatch};
+use crate::filter::{Case, Filter, Matcher, Quantifier, Test, TextMatch};
 
 /// No name in the registry or in Kubernetes is longer; looking for the nearest name takes time × length.
 const MAX_NAME: usize = 512;
@@ -227,7 +227,7 @@ impl Parser<'_> {
 
     fn missing_operator(&self) -> FilterError {
         let rest = self.cursor.rest();
-        let length = rest.find(|c| ends_term(c)).unwrap_or(rest.len()).max(self.cursor.here().len());
+        let length = rest.find(ends_term).unwrap_or(rest.len()).max(self.cursor.here().len());
         FilterError::new(self.cursor.at..self.cursor.at + length, "`and` or `or` is missing before this")
             .help("a text with spaces stands in quotes: user:\"Jane Doe\"")
     }
@@ -290,9 +290,4 @@ pub(super) fn field(name: &str, span: std::ops::Range<usize>) -> Result<FieldRef
             )),
         }
     })
-}
-
-/// Whether a word is a single `*`.
-pub(super) fn is_star(pieces: &[Piece]) -> bool {
-    matches!(pieces, [Piece::Many])
 }

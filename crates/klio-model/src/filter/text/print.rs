@@ -1,6 +1,6 @@
 //! From the tree to the text.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::cursor::is_reserved;
 use super::push_escaped;
@@ -97,9 +97,15 @@ fn test(out: &mut String, test: &Test) {
             out.push(':');
             pattern(out, regex);
         }
-        Matcher::Cidr(net) => out.push_str(&format!(":cidr({net})")),
-        Matcher::Compare(how, n) => out.push_str(&format!(" {} {}", how.symbol(), number(*n))),
-        Matcher::When(how, t) => out.push_str(&format!(" {} {t}", how.symbol())),
+        Matcher::Cidr(net) => {
+            let _ = write!(out, ":cidr({net})");
+        }
+        Matcher::Compare(how, n) => {
+            let _ = write!(out, " {} {}", how.symbol(), number(*n));
+        }
+        Matcher::When(how, t) => {
+            let _ = write!(out, " {} {t}", how.symbol());
+        }
         Matcher::Same(other) => {
             out.push_str(":same(");
             field(out, other);
@@ -107,7 +113,7 @@ fn test(out: &mut String, test: &Test) {
         }
         Matcher::TimePart(part, n) => {
             let name = TimePart::ALL.iter().find(|(p, _)| p == part).map_or("", |(_, name)| name);
-            out.push_str(&format!(":{name}({n})"));
+            let _ = write!(out, ":{name}({n})");
         }
     }
 }
@@ -197,7 +203,7 @@ fn wild(out: &mut String, s: &str, place: Place) {
     for (i, c) in s.chars().enumerate() {
         let plain = (is_word_char(c) && !(c == '/' && i == 0)) || (c == ':' && place != Place::Term);
         if c.is_whitespace() && c != ' ' && !super::is_unprintable(c) {
-            out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
             continue;
         }
         if !plain && !super::is_unprintable(c) {

@@ -1,19 +1,20 @@
 //! The clouds' envelopes, written from their documents: what comes out is the event, its cluster and its raw bytes.
 
-mod support;
-
+use crate::support::*;
 use base64::Engine;
 use klio_source::{Format, Reason, SkipReason};
 use serde_json::json;
-use support::*;
 
 fn b64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 fn subscription(messages: &[&str]) -> String {
-    let events: Vec<_> =
-        messages.iter().enumerate().map(|(i, m)| json!({"id": i.to_string(), "timestamp": 1_787_220_004_001u64, "message": m})).collect();
+    let events: Vec<_> = messages
+        .iter()
+        .enumerate()
+        .map(|(i, m)| json!({"id": i.to_string(), "timestamp": 1_787_220_004_001u64, "message": m}))
+        .collect();
     json!({"messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/aws/eks/prod/cluster",
         "logStream": "kube-apiserver-audit-0a1b", "subscriptionFilters": ["to-audit"], "logEvents": events})
     .to_string()
@@ -27,7 +28,8 @@ fn eks_deliveries_give_their_events() {
         {"logStreamName": "kube-apiserver-audit-1", "timestamp": 1, "message": b}], "searchedLogStreams": []});
     let insights = json!({"results": [[{"field": "@timestamp", "value": "2026-08-20 10:00:04.001"}, {"field": "@message", "value": a}],
         [{"field": "@message", "value": b}, {"field": "@log", "value": "111122223333:/aws/eks/prod/cluster"}]], "status": "Complete"});
-    let firehose = json!({"requestId": "r", "timestamp": 1, "records": [{"data": b64(&gz(record.as_bytes()))}]});
+    let firehose =
+        json!({"requestId": "r", "timestamp": 1, "records": [{"data": b64(&gz(record.as_bytes()))}]});
     let lambda = json!({"awslogs": {"data": b64(&gz(record.as_bytes()))}});
     let export = format!("2026-08-20T10:00:04.001Z {a}\n2026-08-20T10:00:04.002Z {b}\n");
     for text in [
@@ -65,7 +67,10 @@ fn eks_raw_is_the_log_event_as_received() {
 
 #[test]
 fn eks_cut_messages_are_salvaged() {
-    let a = event("a").replace(r#""requestReceived"#, &format!(r#""requestObject":{{"data":"{}"}},"requestReceived"#, "x".repeat(500)));
+    let a = event("a").replace(
+        r#""requestReceived"#,
+        &format!(r#""requestObject":{{"data":"{}"}},"requestReceived"#, "x".repeat(500)),
+    );
     let cut = format!("{}[Truncated...]", &a[..800]);
     let export = format!("2026-08-20T10:00:04.001Z {cut}\n");
     for text in [subscription(&[&cut]), subscription(&[&a[..800]]), export] {
@@ -73,7 +78,10 @@ fn eks_cut_messages_are_salvaged() {
         let r = &got.records[0];
         assert!(r.flags.salvaged());
         let v = json(&r.json);
-        assert_eq!((v["auditID"].as_str(), v["user"]["username"].as_str()), (Some("a"), Some("ana@example.org")));
+        assert_eq!(
+            (v["auditID"].as_str(), v["user"]["username"].as_str()),
+            (Some("a"), Some("ana@example.org"))
+        );
         assert_eq!(v["annotations"]["audit.k8s.io/truncated"], "true");
         assert!(v.get("requestObject").is_none());
     }
@@ -83,11 +91,17 @@ fn eks_cut_messages_are_salvaged() {
 
 #[test]
 fn eks_other_logs_are_counted() {
-    let got = read(subscription(&["time=\"2026-08-20T10:00:04Z\" level=info msg=\"access granted\"", "I0820 10:00:04.001002 1 a.go:1] x", &event("a")]));
+    let got = read(subscription(&[
+        "time=\"2026-08-20T10:00:04Z\" level=info msg=\"access granted\"",
+        "I0820 10:00:04.001002 1 a.go:1] x",
+        &event("a"),
+    ]));
     assert_eq!((got.records.len(), got.skips(SkipReason::ComponentLog), got.rejected.len()), (1, 2, 0));
-    let other = subscription(&["{\"level\":\"info\"}"]).replace("kube-apiserver-audit-0a1b", "authenticator-0a1b");
+    let other =
+        subscription(&["{\"level\":\"info\"}"]).replace("kube-apiserver-audit-0a1b", "authenticator-0a1b");
     assert_eq!(read(other).skips(SkipReason::ComponentLog), 1);
-    let probe = subscription(&["CWL CONTROL MESSAGE: Checking health of destination Firehose."]).replace("DATA_", "CONTROL_");
+    let probe = subscription(&["CWL CONTROL MESSAGE: Checking health of destination Firehose."])
+        .replace("DATA_", "CONTROL_");
     assert_eq!(read(probe).skips(SkipReason::Probe), 1);
     let broken = json!({"records": [{"data": "!!!"}, {"data": b64(b"\x1f\x8b\x08broken")}]}).to_string();
     assert!(matches!(read(broken).reasons()[..], [(1, Reason::Payload { .. }), (1, Reason::Payload { .. })]));
@@ -96,10 +110,14 @@ fn eks_other_logs_are_counted() {
 #[test]
 fn aks_records_give_their_events() {
     let id = "/SUBSCRIPTIONS/1/RESOURCEGROUPS/RG/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/PROD";
-    let record = |log: &str| json!({"time": "2026-08-20T10:00:04.001Z", "category": "kube-audit", "operationName": "x", "resourceId": id,
-        "properties": {"log": format!("{log}\n"), "stream": "stdout", "pod": "kube-apiserver-7d9", "containerID": "c0ffee"}});
-    let (a, b, klog) = (record(&event("a")), record(&event("b")), record("I0820 10:00:04.001002 1 a.go:1] x"));
-    let text = json!({"properties": {"log": event("a")}.to_string(), "category": "kube-audit", "resourceId": id}).to_string();
+    let record = |log: &str| {
+        json!({"time": "2026-08-20T10:00:04.001Z", "category": "kube-audit", "operationName": "x", "resourceId": id,
+        "properties": {"log": format!("{log}\n"), "stream": "stdout", "pod": "kube-apiserver-7d9", "containerID": "c0ffee"}})
+    };
+    let (a, b, klog) =
+        (record(&event("a")), record(&event("b")), record("I0820 10:00:04.001002 1 a.go:1] x"));
+    let properties = json!({"log": event("a")}).to_string();
+    let text = json!({"properties": properties, "category": "kube-audit", "resourceId": id}).to_string();
     for text in [
         json!({"records": [a, klog, b]}).to_string(),
         pretty(&json!({"records": [a, klog, b]}).to_string()),
@@ -152,7 +170,14 @@ fn entry() -> serde_json::Value {
 fn gke_entries_become_events() {
     let e = entry();
     let push = json!({"message": {"data": b64(e.to_string().as_bytes()), "messageId": "1"}, "subscription": "projects/p/subscriptions/s"});
-    for text in [e.to_string(), pretty(&e.to_string()), json!([e, e]).to_string(), pretty(&json!([e]).to_string()), json!({"entries": [e]}).to_string(), push.to_string()] {
+    for text in [
+        e.to_string(),
+        pretty(&e.to_string()),
+        json!([e, e]).to_string(),
+        pretty(&json!([e]).to_string()),
+        json!({"entries": [e]}).to_string(),
+        push.to_string(),
+    ] {
         let got = read_all_ways(text.as_bytes());
         assert!(got.rejected.is_empty(), "{text}: {:?}", got.rejected);
         let r = &got.records[0];
@@ -177,7 +202,19 @@ fn gke_status_and_level_are_true() {
         change(&mut e);
         json(&read(e.to_string()).records[0].json)
     };
-    for (code, want) in [(0, 201), (3, 400), (5, 404), (6, 409), (7, 403), (8, 429), (9, 412), (10, 409), (13, 500), (14, 503), (16, 401)] {
+    for (code, want) in [
+        (0, 201),
+        (3, 400),
+        (5, 404),
+        (6, 409),
+        (7, 403),
+        (8, 429),
+        (9, 412),
+        (10, 409),
+        (13, 500),
+        (14, 503),
+        (16, 401),
+    ] {
         let v = one(&|e| e["protoPayload"]["status"]["code"] = code.into());
         assert_eq!(v["responseStatus"]["code"], want, "google.rpc {code}");
     }
@@ -188,14 +225,21 @@ fn gke_status_and_level_are_true() {
         e["operation"] = json!(null);
         e["protoPayload"]["authenticationInfo"]["principalSubject"] = "serviceAccount:x".into();
     });
-    assert_eq!((v["level"].as_str(), v["auditID"].as_str(), v["responseStatus"]["code"].as_i64()), (Some("Request"), Some("1x2y3z"), Some(200)));
+    assert_eq!(
+        (v["level"].as_str(), v["auditID"].as_str(), v["responseStatus"]["code"].as_i64()),
+        (Some("Request"), Some("1x2y3z"), Some(200))
+    );
     assert_eq!(v["requestObject"], json!({"spec": {"hostPID": true}}));
     assert_eq!(v["user"]["extra"]["principalSubject"], json!(["serviceAccount:x"]));
     let v = one(&|e| {
         e["protoPayload"]["status"]["code"] = 3.into();
-        e["protoPayload"]["response"] = json!({"@type": "core.k8s.io/v1.Status", "code": 422, "reason": "Invalid"});
+        e["protoPayload"]["response"] =
+            json!({"@type": "core.k8s.io/v1.Status", "code": 422, "reason": "Invalid"});
     });
-    assert_eq!((v["level"].as_str(), v["responseStatus"]["code"].as_i64()), (Some("RequestResponse"), Some(422)));
+    assert_eq!(
+        (v["level"].as_str(), v["responseStatus"]["code"].as_i64()),
+        (Some("RequestResponse"), Some(422))
+    );
     assert_eq!(v["responseStatus"]["reason"], "Invalid");
 }
 
@@ -213,7 +257,8 @@ fn shippers_lines_give_their_events() {
     for text in [
         json!({"log": format!("{a}\n"), "stream": "stdout", "time": "2026-08-20T10:00:04Z"}).to_string(),
         json!({"@timestamp": "2026", "message": a, "host": {"name": "h"}}).to_string(),
-        json!({"@timestamp": "2026", "kubernetes": {"audit": v, "node": {}}, "event": {"kind": "event"}}).to_string(),
+        json!({"@timestamp": "2026", "kubernetes": {"audit": v, "node": {}}, "event": {"kind": "event"}})
+            .to_string(),
         json!({"event": {"original": a, "kind": "event"}}).to_string(),
         json!({"event.original": a}).to_string(),
         json!({"time": 1, "host": "h", "sourcetype": "kube:audit", "event": v}).to_string(),

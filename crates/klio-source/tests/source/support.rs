@@ -4,7 +4,8 @@
 use std::io::{Cursor, Write};
 
 use klio_source::{
-    Chunks, Format, Input, Item, Options, Pool, Reason, RecordFlags, Rejected, SkipReason, Skipped, decode, decode_bytes,
+    Chunks, Format, Input, Item, Options, Pool, Reason, RecordFlags, Rejected, SkipReason, Skipped, decode,
+    decode_bytes,
 };
 
 /// An owned record.
@@ -21,7 +22,14 @@ pub struct Rec {
 impl std::fmt::Debug for Rec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let head: String = self.json.chars().take(90).collect();
-        write!(f, "{}: {head}… ({} of {} bytes, {:?})", self.line, self.json.len(), self.raw.len(), self.flags)
+        write!(
+            f,
+            "{}: {head}… ({} of {} bytes, {:?})",
+            self.line,
+            self.json.len(),
+            self.raw.len(),
+            self.flags
+        )
     }
 }
 
@@ -108,7 +116,9 @@ pub fn read_all_ways(bytes: &[u8]) -> Got {
     for chunk in [1, 7, 64, 333, 5000] {
         let got = read_with(bytes, &Options { chunk, ..Options::default() });
         assert_eq!(got.records, whole.records, "records differ with chunks of {chunk}");
-        let place = |g: &Got| g.rejected.iter().filter(|r| r.count == 1).map(|r| (r.line, r.reason.clone())).collect::<Vec<_>>();
+        let place = |g: &Got| {
+            g.rejected.iter().filter(|r| r.count == 1).map(|r| (r.line, r.reason.clone())).collect::<Vec<_>>()
+        };
         if whole.rejected.iter().all(|r| r.count == 1) {
             assert_eq!(place(&got), place(&whole), "rejects differ with chunks of {chunk}");
         }
