@@ -1,2 +1,68 @@
-//! The project's own chores.
-fn main() {}
+//! The project's own chores, on the standard library alone: `cargo xtask` prints what there is.
+#![allow(clippy::print_stdout, reason = "these chores talk to a person in a terminal, and nobody pipes them")]
+
+mod arrows;
+mod check;
+mod house;
+mod links;
+mod measure;
+mod run;
+
+use std::process::ExitCode;
+
+const CONTENTS: &str = "\
+cargo xtask COMMAND
+
+  demo [ARG…]           build Klio and let it find the recorded attacks
+  test                  everything CI runs: format, lints, arrows, links, tests, rule cases, fuzz, bad input
+
+  bars [--runs N]       every bar of the project: required, measured, pass or fail
+  eval                  findings and stories on the recorded attacks, compared with their labels
+  corpus [SIZE] [SEED]  multiply the recorded events to corpus/mixed-SIZE.jsonl (1g by default)
+  bench scan [SIZE]     speed against a bare parse, scaling, memory, many rules (--record appends the table
+                        to docs/benchmarks.md)
+  fuzz [SECONDS]        mutated input against every decoder and compiler, so many seconds each
+
+  arrows                which crate may depend on what
+  links                 links between the documents
+  house                 file lengths and names
+
+Other people's rule files take part when the environment names them:
+  KLIO_TEST_SIGMA_RULES   folder of SigmaHQ's Kubernetes audit rules
+  KLIO_TEST_FALCO_RULES   Falco's k8s_audit_rules.yaml, or its folder";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let rest = words.get(1..).unwrap_or_default();
+    if let Err(error) = std::env::set_current_dir(run::root()) {
+        eprintln!("xtask: {}: {error}", run::root().display());
+        return ExitCode::from(3);
+    }
+    let result = match words.first().map(String::as_str) {
+        Some("demo") => check::demo(rest),
+        Some("test") => return check::test(),
+        Some("bars") => measure::bars(rest),
+        Some("eval") => measure::eval(rest),
+        Some("corpus") => measure::corpus(rest).map(|_| ()),
+        Some("bench") => measure::bench(rest),
+        Some("fuzz") => measure::fuzz(rest),
+        Some("arrows") => arrows::check(),
+        Some("links") => links::check(),
+        Some("house") => house::check(),
+        None | Some("help" | "--help" | "-h") => {
+            println!("{CONTENTS}");
+            Ok(())
+        }
+        Some(other) => {
+            eprintln!("xtask: there is no `{other}`\n\n{CONTENTS}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(said) => {
+            eprintln!("xtask: {said}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -14,6 +14,8 @@ pub mod correlate;
 
 pub mod engine;
 
+pub mod story;
+
 pub use correlate::{Correlation, Correlator};
 pub use engine::Engine;
 pub use rule::{Dialect, Match, Problem, Rule, RuleFile, RuleSet};

@@ -47,3 +47,6 @@ impl MemoryArchive {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,13 @@
 //! Every part may be missing: managed clouds, salvaged lines and denied requests leave holes.
 //! Source of the shape: `staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go`.
 
-mod patch;
-mod workload;
-mod recorded;
+mod block;
 mod identity;
+mod patch;
+mod recorded;
 mod uri;
 mod wire;
+mod workload;
 
 use std::cell::OnceCell;
 
@@ -180,6 +181,35 @@ impl<'a> Event<'a> {
         wire::read(json)
     }
 
+    fn empty(json: &'a str) -> Self {
+        Self {
+            json,
+            level: Level::Unstated,
+            stage: Stage::Unstated,
+            audit_id: None,
+            request_uri: None,
+            verb: None,
+            user: Identity::default(),
+            impersonated: None,
+            source_ips: Part::default(),
+            user_agent: None,
+            object: ObjectRef::default(),
+            code: None,
+            status: None,
+            message: None,
+            reason: None,
+            request_object: Part::default(),
+            response_object: Part::default(),
+            received: None,
+            staged: None,
+            annotations: Part::default(),
+            authentication: Part::default(),
+            salvaged: false,
+            document: OnceCell::new(),
+            patched: OnceCell::new(),
+        }
+    }
+
     /// The event's text as it was handed in.
     pub fn json(&self) -> &'a str {
         self.json
@@ -215,9 +245,7 @@ impl<'a> Event<'a> {
     pub fn patched(&self) -> Option<&Json<'a>> {
         let body = self.request_object.tree()?;
         match body {
-            Json::Array(operations) => {
-                self.patched.get_or_init(|| Some(patch::fold(operations))).as_ref()
-            }
+            Json::Array(operations) => self.patched.get_or_init(|| Some(patch::fold(operations))).as_ref(),
             other => Some(other),
         }
     }

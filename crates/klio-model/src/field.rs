@@ -3,6 +3,7 @@
 //! One entry per field in [`registry::FIELDS`]; a [`FieldRef`] is such an entry, or a path below one of
 //! those that hold objects. Adding a field is adding one entry and one arm in `field/read.rs`.
 
+pub mod falco;
 mod read;
 mod registry;
 mod walk;
@@ -59,12 +60,14 @@ impl FieldRef {
             .filter(|i| matches!(i.holds, Holds::Object | Holds::Strings))
             .flat_map(|i| [(i, i.name), (i, i.path)])
             .filter_map(|(i, prefix)| Some((i, name.strip_prefix(prefix)?.strip_prefix('.')?)))
-            .filter(|(i, rest)| !prefix_is_empty(rest) && (i.holds == Holds::Object || rest.parse::<usize>().is_ok()))
+            .filter(|(i, rest)| {
+                !prefix_is_empty(rest) && (i.holds == Holds::Object || rest.parse::<usize>().is_ok())
+            })
+            .filter(|(i, rest)| i.field != Field::Falco || falco::is_valid(rest))
             .min_by_key(|(_, rest)| rest.len());
-        below.map(|(info, rest)| Self::below(info.field, rest)).ok_or_else(|| UnknownField {
-            name: name.to_owned(),
-            suggestion: suggest(name),
-        })
+        below
+            .map(|(info, rest)| Self::below(info.field, rest))
+            .ok_or_else(|| UnknownField { name: name.to_owned(), suggestion: suggest(name) })
     }
 
     /// The registry entry it starts from.

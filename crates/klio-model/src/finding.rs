@@ -53,7 +53,15 @@ impl Actor {
         Self {
             user: own(text(&event.user.name)),
             impersonated: own(event.impersonated.as_ref().and_then(|i| text(&i.name))),
-            groups: event.user.groups.tree().map(Json::items).unwrap_or_default().iter().filter_map(|g| own(g.as_str())).collect(),
+            groups: event
+                .user
+                .groups
+                .tree()
+                .map(Json::items)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|g| own(g.as_str()))
+                .collect(),
             source_ip: own(event.source_ip()),
             user_agent: own(text(&event.user_agent)),
             credential: own(event.credential()),
@@ -116,7 +124,11 @@ fn as_map<S: serde::Serializer>(fields: &[(String, String)], s: S) -> Result<S::
             continue;
         }
         let values: Vec<_> = fields.iter().filter(|(n, _)| n == name).map(|(_, v)| v).collect();
-        if values.len() == 1 { map.serialize_entry(name, value)? } else { map.serialize_entry(name, &values)? }
+        if values.len() == 1 {
+            map.serialize_entry(name, value)?
+        } else {
+            map.serialize_entry(name, &values)?
+        }
     }
     map.end()
 }
@@ -143,6 +155,7 @@ pub struct Finding {
     /// On what.
     pub object: Object,
     /// The id of the story that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub story: Option<String>,
     /// One sentence for a reader.
     pub message: String,

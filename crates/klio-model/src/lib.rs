@@ -23,7 +23,10 @@ pub mod finding;
 
 pub mod archive;
 
+pub mod explain;
+
 pub use archive::MemoryArchive;
+pub use explain::explain;
 pub use attack::{Tactic, Technique};
 pub use event::{Event, Level, ParseError, Stage};
 pub use field::{Field, FieldRef, UnknownField};

@@ -49,9 +49,8 @@ impl FromStr for Severity {
     fn from_str(text: &str) -> Result<Self, String> {
         let wanted = text.to_ascii_lowercase();
         let wanted = if wanted == "info" { "informational" } else { &wanted };
-        Self::ALL
-            .into_iter()
-            .find(|s| s.name() == wanted)
-            .ok_or_else(|| format!("`{text}` is not a severity; use informational, low, medium, high or critical"))
+        Self::ALL.into_iter().find(|s| s.name() == wanted).ok_or_else(|| {
+            format!("`{text}` is not a severity; use informational, low, medium, high or critical")
+        })
     }
 }

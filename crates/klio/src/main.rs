@@ -1,2 +1,56 @@
-//! The `klio` program.
-fn main() {}
+//! `klio`: Kubernetes auditing on the command line.
+//!
+//! stdout is data, stderr is talk. Exit codes: 0 done, 1 findings at or above `--fail-on` (or a lint or test
+//! failed), 2 usage or configuration, 3 the world refused, 70 a bug.
+
+mod command;
+mod failure;
+mod output;
+mod pack;
+mod scan;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Hears what a Kubernetes cluster says about itself and tells what happened.
+#[derive(Parser)]
+#[command(name = "klio", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Examples:
+  klio demo                                 the recorded attacks that come with Klio
+  klio scan /var/log/kubernetes/audit/      find the attacks in audit logs
+  klio hunt 'verb:delete and resource:events' audit.log
+  klio rule list                            what Klio looks for
+
+Exit codes: 0 done, 1 findings at or above --fail-on, 2 usage, 3 the world refused, 70 a bug.")]
+struct Cli {
+    #[command(subcommand)]
+    command: command::Command,
+}
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        eprintln!("klio: a bug: {info}\nPlease report it with the command you ran.");
+        std::process::exit(70);
+    }));
+    // `kubectl klio …` runs a binary called kubectl-klio.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("klio: {}", failure.message);
+            }
+            for hint in &failure.hints {
+                eprintln!("  hint: {hint}");
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}

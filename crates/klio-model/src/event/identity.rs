@@ -57,7 +57,9 @@ impl UserKind {
                 Some(rest) if rest.starts_with("node:") => Self::Node,
                 Some(rest) => match rest.strip_prefix("serviceaccount:") {
                     Some(account) => match account.strip_prefix("kube-system:") {
-                        Some(c) if c.ends_with("-controller") || OTHER_CONTROLLERS.contains(&c) => Self::System,
+                        Some(c) if c.ends_with("-controller") || OTHER_CONTROLLERS.contains(&c) => {
+                            Self::System
+                        }
                         _ => Self::ServiceAccount,
                     },
                     None => Self::System,

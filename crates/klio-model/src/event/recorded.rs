@@ -26,10 +26,8 @@ impl Event<'_> {
         }
         let level = matches!(self.level, Level::Request | Level::RequestResponse);
         let decoded = self.stage != Stage::RequestReceived && !matches!(self.code, Some(401 | 403));
-        let connect = matches!(
-            text(&self.object.subresource),
-            Some("exec" | "attach" | "portforward" | "proxy")
-        );
+        let connect =
+            matches!(text(&self.object.subresource), Some("exec" | "attach" | "portforward" | "proxy"));
         if level && (decoded || connect) && !self.truncated() { Recorded::Yes } else { Recorded::No }
     }
 

@@ -55,8 +55,9 @@ impl super::Event<'_> {
 
     /// Whether the request asked for a server-side dry run (`dryRun=All`): nothing is stored.
     pub fn dry_run(&self) -> bool {
-        super::text(&self.request_uri)
-            .is_some_and(|uri| uri.contains("dryRun") && query_pairs(uri).any(|(k, v)| k == "dryRun" && v == "All"))
+        super::text(&self.request_uri).is_some_and(|uri| {
+            uri.contains("dryRun") && query_pairs(uri).any(|(k, v)| k == "dryRun" && v == "All")
+        })
     }
 }
 
@@ -66,7 +67,8 @@ mod tests {
 
     #[test]
     fn decodes_what_kubectl_sends() {
-        let pairs: Vec<_> = query_pairs("/x?command=sh&command=-c&command=cat+%2Fetc%2Fshadow&bad=%zz&tty").collect();
+        let pairs: Vec<_> =
+            query_pairs("/x?command=sh&command=-c&command=cat+%2Fetc%2Fshadow&bad=%zz&tty").collect();
         assert_eq!(pairs[2].1, "cat /etc/shadow");
         assert_eq!(pairs[3].1, "%zz");
         assert_eq!(pairs[4], ("tty".into(), "".into()));

@@ -16,7 +16,12 @@ impl<'a> Event<'a> {
         let path: &[&str] = match text(&self.object.resource) {
             Some("pods") => &[],
             Some(
-                "deployments" | "daemonsets" | "statefulsets" | "replicasets" | "replicationcontrollers" | "jobs",
+                "deployments"
+                | "daemonsets"
+                | "statefulsets"
+                | "replicasets"
+                | "replicationcontrollers"
+                | "jobs",
             ) => &["spec", "template"],
             Some("cronjobs") => &["spec", "jobTemplate", "spec", "template"],
             Some("podtemplates") => &["template"],
@@ -74,7 +79,8 @@ impl<'a> Event<'a> {
         for rule in rules.items() {
             let list = |key: &str| rule.get(key).map(Json::items).unwrap_or_default();
             for verb in list("verbs").iter().filter_map(Json::as_str) {
-                for target in list("resources").iter().chain(list("nonResourceURLs")).filter_map(Json::as_str) {
+                for target in list("resources").iter().chain(list("nonResourceURLs")).filter_map(Json::as_str)
+                {
                     grant.clear();
                     grant.push_str(verb);
                     grant.push(' ');

@@ -102,8 +102,14 @@ impl Event<'_> {
         let recorded = match field {
             Field::RequestObject | Field::Patch | Field::RoleRef => self.request_recorded(),
             Field::ResponseObject => self.response_recorded(),
-            Field::Code | Field::Status | Field::Message | Field::Reason | Field::Annotations | Field::Decision
-            | Field::DecisionReason | Field::PodSecurity => self.outcome_recorded(),
+            Field::Code
+            | Field::Status
+            | Field::Message
+            | Field::Reason
+            | Field::Annotations
+            | Field::Decision
+            | Field::DecisionReason
+            | Field::PodSecurity => self.outcome_recorded(),
             _ if self.salvaged => Recorded::No,
             _ => Recorded::Yes,
         };
@@ -113,6 +119,9 @@ impl Event<'_> {
     /// Calls `f` for each value of a field; `f` returns true to stop.
     pub fn visit(&self, at: &FieldRef, f: &mut dyn FnMut(Value<'_>) -> bool) -> Seen {
         let field = at.field();
+        if field == Field::Falco {
+            return super::falco::visit(self, at.path(), f);
+        }
         if let Some(found) = self.plain(field) {
             return match found {
                 Some(value) => {
@@ -205,7 +214,9 @@ impl Event<'_> {
                     pod.get(root).is_some_and(|part| walk(part, below, &mut |j| each(Value::of(j))))
                 });
             }
-            Field::Container => computed = self.containers(&mut |c| walk(c, path, &mut |j| each(Value::of(j)))),
+            Field::Container => {
+                computed = self.containers(&mut |c| walk(c, path, &mut |j| each(Value::of(j))))
+            }
             Field::Grant => computed = self.grants(&mut |grant| each(Value::Text(grant))),
             Field::Subject => computed = self.subjects(&mut |subject| each(Value::Text(subject))),
             Field::RoleRef => tree(self.patched().filter(|_| is_binding(self)), "roleRef.name", &mut each),
@@ -213,7 +224,9 @@ impl Event<'_> {
         }
         if any {
             Seen::Present
-        } else if computed == Recorded::No || (field == Field::RoleRef && is_binding(self) && self.patched().is_none()) {
+        } else if computed == Recorded::No
+            || (field == Field::RoleRef && is_binding(self) && self.patched().is_none())
+        {
             Seen::Unknown
         } else if field == Field::RoleRef {
             Seen::Absent
@@ -239,4 +252,23 @@ impl Event<'_> {
 
 fn is_binding(event: &Event<'_>) -> bool {
     matches!(text(&event.object.resource), Some("rolebindings" | "clusterrolebindings"))
+}
+
+impl Event<'_> {
+    /// The text of a plain text field; `None` if it is missing or the field holds something else.
+    pub fn text_of(&self, field: Field) -> Option<&str> {
+        self.plain(field).flatten()
+    }
+}
+
+impl FieldRef {
+    /// All values of the field in an event, as text.
+    pub fn values(&self, event: &Event<'_>) -> Vec<String> {
+        let mut out = Vec::new();
+        event.visit(self, &mut |value| {
+            out.push(value.to_text().into_owned());
+            false
+        });
+        out
+    }
 }

@@ -68,7 +68,7 @@ fields! {
     Verb "verb" "verb" Text Metadata "Kubernetes verb, or the lower-cased HTTP method of a non-resource request." "create";
     Uri "uri" "requestURI" Text Metadata "Path and query exactly as the client sent them." "/api/v1/namespaces/shop/pods/cart/exec?command=sh";
     UriPath "uri.path" "" Text Metadata "The request URI without its query." "/api/v1/namespaces/shop/pods/cart/exec";
-    UriParam "uri.param" "" Object Metadata "Query parameters, decoded; `uri.param.NAME` holds each value of NAME." "uri.param.limit:500";
+    UriParam "uri.param" "" Object Metadata "Query parameters, decoded; `uri.param.NAME` holds each value of NAME." "uri.param.dryRun:All";
     ExecCommand "exec.command" "" Text Metadata "The command of an exec: all `command=` parameters, decoded and joined by a space." "sh -c id";
     DryRun "dryRun" "" Bool Metadata "Whether the request was a server-side dry run, which stores nothing." "true";
     RequestWrite "request.write" "" Bool Metadata "Whether the request changes stored objects (create, update, patch, delete, deletecollection) and is no dry run." "true";
@@ -82,7 +82,7 @@ fields! {
     Impersonated "impersonated" "impersonatedUser.username" Text Metadata "As whom the request was made, when impersonation was allowed." "system:admin";
     ImpersonatedUid "impersonated.uid" "impersonatedUser.uid" Text Metadata "The impersonated uid." "1234";
     ImpersonatedGroups "impersonated.groups" "impersonatedUser.groups" Strings Metadata "The impersonated groups." "system:masters";
-    ImpersonatedExtra "impersonated.extra" "impersonatedUser.extra" Object Metadata "The impersonated extra values." "impersonated.extra.scopes:view";
+    ImpersonatedExtra "impersonated.extra" "impersonatedUser.extra" Object Metadata "The impersonated extra values." "impersonated.extra.scopes:*";
     Authentication "authentication" "authenticationMetadata" Object Metadata "How the identity was established (constrained impersonation, Kubernetes 1.35 and later)." "authentication.impersonationConstraint:impersonate\\:user-info";
     SourceIps "source.ips" "sourceIPs" Strings Metadata "X-Forwarded-For, X-Real-Ip and the TCP peer; all but the last are chosen by the client." "203.0.113.7";
     SourceIp "source.ip" "" Text Metadata "The TCP peer: the last of sourceIPs." "203.0.113.7";
@@ -99,13 +99,13 @@ fields! {
     ResourceVersion "object.version" "objectRef.resourceVersion" Text Metadata "Resource version the client named." "81672";
     Code "code" "responseStatus.code" Number Metadata "HTTP status code; 101 for an upgraded connection such as exec." "403";
     Status "status" "responseStatus.status" Text Metadata "Success or Failure, where the server said so." "Failure";
-    Message "message" "responseStatus.message" Text Metadata "What the server answered; present on failures." "secrets is forbidden: …";
+    Message "message" "responseStatus.message" Text Metadata "What the server answered; present on failures." "secrets is forbidden: User \"bob\" cannot list resource \"secrets\"";
     Reason "reason" "responseStatus.reason" Text Metadata "Machine-readable reason of a failure." "Forbidden";
     Outcome "outcome" "" Text Metadata "allowed, denied (401, 403), failed (other errors) or unknown." "denied";
     Annotations "annotations" "annotations" Object Metadata "Notes of authorization, admission and latency tracking." "annotations.authorization.k8s.io/decision:forbid";
     Decision "decision" "annotations.authorization.k8s.io/decision" Text Metadata "What the authorizer decided: allow or forbid." "allow";
-    DecisionReason "decision.reason" "annotations.authorization.k8s.io/reason" Text Metadata "Which binding and role allowed the request; empty for system:masters." "RBAC: allowed by ClusterRoleBinding \"view\" …";
-    PodSecurity "psa.violations" "annotations.pod-security.kubernetes.io/audit-violations" Text Metadata "What the Pod Security Standard of the namespace objects to." "would violate PodSecurity \"baseline:latest\": privileged …";
+    DecisionReason "decision.reason" "annotations.authorization.k8s.io/reason" Text Metadata "Which binding and role allowed the request; empty for system:masters." "RBAC: allowed by ClusterRoleBinding \"ops\" of ClusterRole \"admin\" to Group \"dev\"";
+    PodSecurity "psa.violations" "annotations.pod-security.kubernetes.io/audit-violations" Text Metadata "What the Pod Security Standard of the namespace objects to." "would violate PodSecurity \"baseline:latest\": privileged";
     RequestObject "request" "requestObject" Object Request "The body that was sent; a JSON patch is a list." "request.spec.replicas:3";
     Patch "patch" "" Object Request "The body that was sent, with JSON patches folded into the object they write." "patch.spec.type:LoadBalancer";
     ResponseObject "response" "responseObject" Object RequestResponse "The body that was answered." "response.metadata.uid:*";
@@ -114,6 +114,7 @@ fields! {
     Grant "rbac.grant" "" Strings Request "What a written role grants: `<verb> <resource>`, pairs of one rule only." "get secrets";
     Subject "rbac.subject" "" Strings Request "Whom a written binding binds: `User:…`, `Group:…`, `ServiceAccount:<namespace>:<name>`." "Group:system:masters";
     RoleRef "rbac.role" "" Text Request "Which role a written binding binds." "cluster-admin";
+    Falco "falco" "" Object Request "A value as a Falco rule names it, with its argument after a slash." "falco.ka.req.pod.volumes.hostpath:\\/etc*";
     Document "event" "" Object Metadata "The whole event, for paths that no other entry names." "event.kind:Event";
 }
 

@@ -61,7 +61,8 @@ fn keys_with_dots_and_lists_are_followed() {
 
 #[test]
 fn a_body_that_the_level_does_not_record_is_unknown_not_absent() {
-    let pod = |level: &str| format!(r#"{{"level":"{level}","verb":"create","objectRef":{{"resource":"pods"}}}}"#);
+    let pod =
+        |level: &str| format!(r#"{{"level":"{level}","verb":"create","objectRef":{{"resource":"pods"}}}}"#);
     assert_eq!(seen(&pod("Metadata"), "requestObject.spec.hostPID"), Seen::Unknown);
     assert_eq!(seen(&pod("Metadata"), "pod.hostPID"), Seen::Unknown);
     assert_eq!(seen(&pod("Request"), "pod.hostPID"), Seen::Absent);

@@ -16,7 +16,8 @@ pub(super) fn walk<'j, 'a>(node: &'j Json<'a>, path: &str, f: &mut dyn FnMut(&'j
     }
     match node {
         Json::Object(members) => {
-            let mut matching: Vec<_> = members.iter().filter_map(|(k, v)| Some((k.len(), v, rest_after(path, k)?))).collect();
+            let mut matching: Vec<_> =
+                members.iter().filter_map(|(k, v)| Some((k.len(), v, rest_after(path, k)?))).collect();
             matching.sort_by_key(|(length, ..)| std::cmp::Reverse(*length));
             matching.into_iter().any(|(_, value, rest)| walk(value, rest, f))
         }

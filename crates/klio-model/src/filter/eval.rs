@@ -53,8 +53,11 @@ impl Filter {
         match self {
             Self::All | Self::Nothing => {}
             Self::Keyword(word) => {
-                let text: String =
-                    word.pieces().iter().filter_map(|p| if let super::Piece::Literal(s) = p { Some(s.as_str()) } else { None }).collect();
+                let text: String = word
+                    .pieces()
+                    .iter()
+                    .filter_map(|p| if let super::Piece::Literal(s) = p { Some(s.as_str()) } else { None })
+                    .collect();
                 push(out, "event", text);
             }
             Self::And(parts) | Self::Or(parts) => {

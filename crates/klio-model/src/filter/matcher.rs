@@ -21,13 +21,15 @@ pub enum Matcher {
     Cidr(IpNet),
     /// A number (or a text that is one) compares so.
     Compare(Comparison, f64),
+    /// An RFC 3339 time lies so to an instant.
+    When(Comparison, Timestamp),
     /// Equal to a value of another field of the same event, case-insensitively.
     Same(FieldRef),
     /// A part of a time in UTC.
     TimePart(TimePart, i64),
 }
 
-/// An order between numbers.
+/// An order between numbers or instants.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Comparison {
     /// `<`
@@ -42,7 +44,7 @@ pub enum Comparison {
 
 impl Comparison {
     /// Whether `a` stands so to `b`.
-    pub fn holds(self, a: f64, b: f64) -> bool {
+    pub fn holds<T: PartialOrd>(self, a: T, b: T) -> bool {
         match self {
             Self::Less => a < b,
             Self::AtMost => a <= b,
@@ -163,7 +165,10 @@ impl TextMatch {
             [Piece::Many, Piece::Literal(s)] => Shape::Suffix(fold(s)),
             [Piece::Many, Piece::Literal(s), Piece::Many] => Shape::Contains(fold(s)),
             pieces => Shape::General(
-                pieces.iter().map(|p| if let Piece::Literal(s) = p { Piece::Literal(fold(s)) } else { p.clone() }).collect(),
+                pieces
+                    .iter()
+                    .map(|p| if let Piece::Literal(s) = p { Piece::Literal(fold(s)) } else { p.clone() })
+                    .collect(),
             ),
         };
         Self { pieces: joined, case, shape }
@@ -270,7 +275,8 @@ fn contains(text: &str, needle: &str, fold: bool) -> bool {
         return false;
     }
     let starts = &t[..=t.len() - n.len()];
-    memchr::memchr2_iter(first, first.to_ascii_uppercase(), starts).any(|i| t[i..i + n.len()].eq_ignore_ascii_case(n))
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), starts)
+        .any(|i| t[i..i + n.len()].eq_ignore_ascii_case(n))
 }
 
 /// Matches a pattern with wildcards in time proportional to text × pattern: on a mismatch only the last
@@ -361,8 +367,13 @@ impl Matcher {
             Self::Text(m) => with_text(value, |t| m.matches(t)),
             Self::OneOf(many) => with_text(value, |t| many.iter().any(|m| m.matches(t))),
             Self::Regex(m) => with_text(value, |t| m.matches(t)),
-            Self::Cidr(net) => with_text(value, |t| t.parse().is_ok_and(|ip: std::net::IpAddr| net.contains(&ip))),
+            Self::Cidr(net) => {
+                with_text(value, |t| t.parse().is_ok_and(|ip: std::net::IpAddr| net.contains(&ip)))
+            }
             Self::Compare(how, with) => number(value).is_some_and(|n| how.holds(n, *with)),
+            Self::When(how, with) => {
+                with_text(value, |t| Timestamp::parse(t).is_some_and(|t| how.holds(t, *with)))
+            }
             Self::TimePart(part, n) => {
                 with_text(value, |t| Timestamp::parse(t).and_then(|t| part.of(t)) == Some(*n))
             }

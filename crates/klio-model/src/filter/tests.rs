@@ -7,7 +7,8 @@ fn test(field: &str, pattern: &str) -> Filter {
 
 #[test]
 fn an_unrecorded_body_is_unknown_and_its_negation_too() {
-    let event = Event::parse(r#"{"level":"Metadata","verb":"create","objectRef":{"resource":"ingresses"}}"#).unwrap();
+    let event =
+        Event::parse(r#"{"level":"Metadata","verb":"create","objectRef":{"resource":"ingresses"}}"#).unwrap();
     let tls = Filter::test(FieldRef::parse("requestObject.spec.tls").unwrap(), Matcher::Present);
     let rule = Filter::and([test("verb", "create"), Filter::not(tls)]);
     assert_eq!(rule.eval(&event, Missing::Unknown), Tri::Unknown);
@@ -43,7 +44,10 @@ fn evidence_names_the_values_that_made_it_true() {
         r#"{"verb":"get","objectRef":{"resource":"secrets"},"user":{"groups":["dev","system:masters"]}}"#,
     )
     .unwrap();
-    let filter = Filter::and([test("verb", "get"), Filter::or([test("groups", "system:masters"), test("resource", "pods")])]);
+    let filter = Filter::and([
+        test("verb", "get"),
+        Filter::or([test("groups", "system:masters"), test("resource", "pods")]),
+    ]);
     let mut out = Vec::new();
     filter.evidence(&event, Missing::Unknown, &mut out);
     assert_eq!(out, [("verb".into(), "get".into()), ("groups".into(), "system:masters".into())]);

@@ -1,0 +1,139 @@
+//! Every bar of the project in one table: what is required, what was measured, whether it passes.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::eval::{self, Attack};
+use crate::{bad, klio, speed};
+
+/// One line of the table.
+struct Bar {
+    name: &'static str,
+    required: &'static str,
+    /// Nothing when it could not be measured here.
+    measured: Option<String>,
+    passed: bool,
+}
+
+/// Measures and prints; `false` when a bar was missed.
+pub fn run(corpus: Option<&Path>, runs: usize, out: &mut dyn Write) -> Result<bool, Error> {
+    let mut bars = vec![
+        loads("SigmaHQ's Kubernetes rules load unmodified", "16", klio::sigma_rules(), 16)?,
+        loads("Falco's k8s_audit rules load unmodified", "48", klio::falco_rules(), 48)?,
+    ];
+    let cases = Command::new(klio::program()?).args(["rule", "test"]).output()?;
+    let said = String::from_utf8_lossy(&cases.stdout).into_owned() + &String::from_utf8_lossy(&cases.stderr);
+    bars.push(Bar {
+        name: "Cases on the pages of Klio's rules",
+        required: "all",
+        measured: said.trim().lines().last().map(str::to_owned),
+        passed: cases.status.success(),
+    });
+    let own = rules(&[])?;
+    bars.push(bar("Rules in Klio's own pack", "≥ 30", own.to_string(), own >= 30));
+
+    let found = eval::evaluate(&klio::recorded())?;
+    let hit = found.counted().filter(|attack| attack.found > 0).count();
+    let all = found.counted().count();
+    let recall = found.mean(Attack::recall);
+    let precision = found.mean(Attack::precision);
+    let (events, grave, any) = found.benign();
+    let per = |count: u64| {
+        let each = events.checked_div(count).map_or_else(String::new, |n| format!(" (1 per {n})"));
+        format!("{count} of {events}{each}")
+    };
+    bars.extend([
+        bar("Recorded attacks found (≥ medium, own events)", "all", format!("{hit} of {all}"), hit == all),
+        bar("Labelled events held by stories", "≥ 85 %", percent(recall), recall >= 0.85),
+        bar("Of what those stories hold, labelled", "≥ 80 %", percent(precision), precision >= 0.80),
+        bar("Benign findings of medium or above", "≤ 1 per 5,000", per(grave), grave * 5_000 <= events),
+        bar("Benign findings of any severity", "≤ 1 per 200", per(any), any * 200 <= events),
+    ]);
+
+    match corpus {
+        Some(corpus) => bars.extend(fast(&speed::measure(corpus, runs)?)),
+        None => bars.push(Bar {
+            name: "Speed and memory",
+            required: "see `bench scan`",
+            measured: None,
+            passed: false,
+        }),
+    }
+    let cases = bad::run()?;
+    let failed: Vec<&str> = cases.iter().filter(|case| !case.passed).map(|case| case.name).collect();
+    let mut told = format!("{} of {}", cases.len() - failed.len(), cases.len());
+    if !failed.is_empty() {
+        told = format!("{told}; failed: {}", failed.join(", "));
+    }
+    bars.push(bar("Bad input counted, named, survived", "all", told, failed.is_empty()));
+    print(&bars, out)
+}
+
+fn fast(speed: &speed::Speed) -> Vec<Bar> {
+    let ratio = speed.ratio();
+    let twice = speed.two_threads();
+    let growth = speed.growth();
+    vec![
+        bar(
+            "Scan against the bare parse, CPU",
+            "≤ 1.65×",
+            format!("{ratio:.2}× ({:.2} s / {:.2} s; {})", speed.scan, speed.parse, speed.with),
+            ratio <= 1.65,
+        ),
+        Bar {
+            name: "Scan against DuckDB with five rules, CPU",
+            required: "less",
+            measured: speed.duckdb.map(|duck| format!("{:.2} s / {duck:.2} s", speed.scan)),
+            passed: speed.duckdb.is_none_or(|duck| speed.scan < duck),
+        },
+        bar("Two cores", "≥ 1.8×", format!("{twice:.2}×"), twice >= 1.8),
+        bar(
+            "Peak memory",
+            "≤ 200 MB",
+            format!("{:.0} MB", speed.peak as f64 / 1e6),
+            speed.peak <= 200_000_000,
+        ),
+        bar("10 to 300 rules, CPU", "≤ 2×", format!("{growth:.2}×"), growth <= 2.0),
+    ]
+}
+
+/// Whether a folder or file of other people's rules loads whole.
+fn loads(name: &'static str, required: &'static str, path: Option<String>, count: usize) -> Result<Bar, Error> {
+    let Some(path) = path else { return Ok(Bar { name, required, measured: None, passed: true }) };
+    let loaded = rules(&["--only-rules", "--rules", &path])?;
+    Ok(bar(name, required, loaded.to_string(), loaded >= count))
+}
+
+/// How many rules `klio rule list` shows with these arguments.
+fn rules(arguments: &[&str]) -> Result<usize, Error> {
+    let output =
+        Command::new(klio::program()?).args(["rule", "list", "-o", "jsonl"]).args(arguments).output()?;
+    let lines = output.stdout.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.filter(|line| serde_json::from_slice::<Value>(line).is_ok()).count())
+}
+
+fn bar(name: &'static str, required: &'static str, measured: String, passed: bool) -> Bar {
+    Bar { name, required, measured: Some(measured), passed }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn print(bars: &[Bar], out: &mut dyn Write) -> Result<bool, Error> {
+    writeln!(out, "| bar | required | measured | |\n|---|---|---|---|")?;
+    for bar in bars {
+        let verdict = match (&bar.measured, bar.passed) {
+            (None, _) => "–",
+            (Some(_), true) => "pass",
+            (Some(_), false) => "**fail**",
+        };
+        let measured = bar.measured.as_deref().unwrap_or("not measured");
+        writeln!(out, "| {} | {} | {measured} | {verdict} |", bar.name, bar.required)?;
+    }
+    Ok(bars.iter().all(|bar| bar.passed || bar.measured.is_none()))
+}

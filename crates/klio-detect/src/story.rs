@@ -1,0 +1,228 @@
+//! Joins findings into stories: one actor, what he did before, between and after.
+//!
+//! A *session* is the requests of one user with one credential, one client and from one address. Each session
+//! keeps a short log of its latest requests. The first finding of medium or above opens a *story*: it takes
+//! over the log's last minutes, then what the session goes on to do. Stories of one intruder under several
+//! identities are joined at the end (`link.rs`). All state is bounded; what had to be dropped is counted.
+
+mod link;
+mod session;
+mod tale;
+
+use std::collections::BTreeMap;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use klio_model::{Actor, Severity, Timestamp};
+
+use session::Session;
+use tale::{Entry, Tale};
+pub use tale::{Role, RuleInStory, Story, StoryEvent};
+
+/// Requests this long before the first finding and after the last one belong to the tale.
+const AROUND: i64 = 10 * 60 * 1_000_000;
+/// A session that was quiet for so long begins a new story.
+const PAUSE: i64 = 60 * 60 * 1_000_000;
+/// Memory for the logs of sessions without a story, bytes.
+const LOGS_CAP: usize = 40 << 20;
+/// Requests that one story lists; more are counted.
+const EVENTS_CAP: usize = 5_000;
+/// Requests that all stories list; more are counted.
+const ALL_EVENTS_CAP: usize = 200_000;
+/// Tokens whose issuer is remembered.
+const ISSUED_CAP: usize = 200_000;
+
+/// One request of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// Which session.
+    pub session: u64,
+    /// Which request: the same for all its stages.
+    pub request: u64,
+    /// When it was received, microseconds since the epoch.
+    pub time: i64,
+    /// The control plane's and the nodes' own work is not logged before it becomes suspicious.
+    pub quiet: bool,
+    /// Audit id.
+    pub audit_id: &'r str,
+    /// Stage name.
+    pub stage: &'static str,
+    /// What it did, in a few words.
+    pub what: &'r str,
+}
+
+/// What a finding tells the story.
+#[derive(Clone, Debug)]
+pub struct Clue<'c> {
+    /// Number of the finding, from 0.
+    pub number: u32,
+    /// Its id.
+    pub id: &'c str,
+    /// Which rule, by number.
+    pub rule: u32,
+    /// How much it matters.
+    pub severity: Severity,
+    /// When.
+    pub time: i64,
+    /// Who.
+    pub actor: &'c Actor,
+    /// What was written, as `resource/namespace/name`.
+    pub wrote: Option<String>,
+    /// What was read or entered, likewise.
+    pub reached: Option<String>,
+    /// The binding that allowed it, as the authorizer named it.
+    pub binding: Option<String>,
+    /// One sentence.
+    pub message: &'c str,
+    /// Request, audit id, stage, time and words of each event that proves it.
+    pub evidence: &'c [(u64, String, &'static str, i64, String)],
+}
+
+/// All sessions and stories of a run.
+#[derive(Debug, Default)]
+pub struct Storyteller {
+    sessions: HashMap<u64, Session, FixedState>,
+    logged: usize,
+    tales: Vec<Tale>,
+    listed: usize,
+    /// Story of each finding, by number; `u32::MAX` for none.
+    of_finding: Vec<u32>,
+    /// Which session was issued a credential.
+    issued: HashMap<u64, u64, FixedState>,
+    /// Logs dropped to stay within memory.
+    pub forgotten: u64,
+}
+
+impl Storyteller {
+    /// No sessions yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes that a session was issued a credential (hash of its id) by TokenRequest.
+    pub fn credential_issued(&mut self, session: u64, credential: u64) {
+        if self.issued.len() < ISSUED_CAP {
+            self.issued.insert(credential, session);
+        }
+    }
+
+    /// Notes a request; called before its findings.
+    pub fn request(&mut self, r: &Request<'_>) {
+        if r.quiet && !self.sessions.contains_key(&r.session) {
+            return;
+        }
+        let session = self.sessions.entry(r.session).or_default();
+        session.last = session.last.max(r.time);
+        if let Some(tale) = session.story.and_then(|s| self.tales.get_mut(s as usize)) {
+            if r.time <= tale.last_clue.saturating_add(AROUND) {
+                if tale.tell(Entry::of(r, Role::Context), self.listed < ALL_EVENTS_CAP) {
+                    self.listed += 1;
+                }
+                return;
+            }
+        }
+        let before = session.log.len();
+        session.remember(r);
+        self.logged = self.logged + session.log.len() - before.min(session.log.len());
+        if self.logged > LOGS_CAP {
+            self.forget();
+        }
+    }
+
+    /// Notes a finding and returns whether it belongs to a story now; findings below medium join a story but
+    /// open none.
+    pub fn finding(&mut self, session_key: u64, clue: &Clue<'_>) {
+        if self.of_finding.len() <= clue.number as usize {
+            self.of_finding.resize(clue.number as usize + 1, u32::MAX);
+        }
+        let session = self.sessions.entry(session_key).or_default();
+        session.last = session.last.max(clue.time);
+        let open =
+            session.story.filter(|&s| clue.time <= self.tales[s as usize].last_clue.saturating_add(PAUSE));
+        let story = match open {
+            Some(story) => story,
+            None if clue.severity < Severity::Medium => {
+                session.suspect(clue);
+                return;
+            }
+            None => {
+                let story = self.tales.len() as u32;
+                let mut tale = Tale::open(session_key, clue);
+                for entry in session.recall(clue.time.saturating_sub(AROUND)) {
+                    if tale.tell(entry, self.listed < ALL_EVENTS_CAP) {
+                        self.listed += 1;
+                    }
+                }
+                self.logged = self.logged.saturating_sub(session.log.len());
+                session.log = Vec::new();
+                session.story = Some(story);
+                for earlier in std::mem::take(&mut session.suspicions) {
+                    if earlier.time >= clue.time.saturating_sub(AROUND) {
+                        self.of_finding[earlier.number as usize] = story;
+                        tale.note(&earlier.clue());
+                    }
+                }
+                self.tales.push(tale);
+                story
+            }
+        };
+        self.of_finding[clue.number as usize] = story;
+        let tale = &mut self.tales[story as usize];
+        tale.note(clue);
+        for (request, audit_id, stage, time, what) in clue.evidence {
+            let entry = Entry {
+                request: *request,
+                time: *time,
+                stage,
+                role: Role::Evidence,
+                audit_id: audit_id.as_str().into(),
+                what: what.as_str().into(),
+            };
+            if tale.tell(entry, self.listed < ALL_EVENTS_CAP) {
+                self.listed += 1;
+            }
+        }
+    }
+
+    /// Drops the older half of the logs of sessions without a story.
+    fn forget(&mut self) {
+        let mut ages: Vec<i64> =
+            self.sessions.values().filter(|s| s.story.is_none()).map(|s| s.last).collect();
+        let middle = ages.len() / 2;
+        let (_, &mut limit, _) = ages.select_nth_unstable(middle);
+        let before = self.sessions.len();
+        self.sessions.retain(|_, s| s.story.is_some() || s.last > limit);
+        self.forgotten += (before - self.sessions.len()) as u64;
+        self.logged = self.sessions.values().map(|s| s.log.len()).sum();
+    }
+
+    /// Joins what belongs together and tells the stories, the gravest first, and the story of each finding.
+    pub fn finish(self) -> (Vec<Story>, Vec<Option<u32>>) {
+        let groups = link::join(&self.tales, &self.issued);
+        let mut by_group: BTreeMap<usize, Vec<Tale>> = BTreeMap::new();
+        for (tale, group) in self.tales.into_iter().zip(&groups) {
+            by_group.entry(*group).or_default().push(tale);
+        }
+        let mut stories: Vec<(usize, Story)> =
+            by_group.into_iter().map(|(group, tales)| (group, tale::tell_story(tales))).collect();
+        stories.sort_by(|(_, a), (_, b)| {
+            (b.severity, b.score, a.first, &a.id).cmp(&(a.severity, a.score, b.first, &b.id))
+        });
+        let place: HashMap<usize, u32> =
+            stories.iter().enumerate().map(|(i, (group, _))| (*group, i as u32)).collect();
+        let of_finding = self
+            .of_finding
+            .iter()
+            .map(|&tale| groups.get(tale as usize).and_then(|g| place.get(g).copied()))
+            .collect();
+        (stories.into_iter().map(|(_, s)| s).collect(), of_finding)
+    }
+}
+
+/// The time as the model has it; the least number stands for none.
+fn stamp(time: i64) -> Option<Timestamp> {
+    (time != i64::MIN).then_some(Timestamp(time))
+}
+
+#[cfg(test)]
+mod tests;

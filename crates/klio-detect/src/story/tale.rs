@@ -1,0 +1,284 @@
+//! One session's tale, and several of them told as one story.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
+use klio_model::{Actor, Severity, Timestamp};
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Clue, EVENTS_CAP, Request, stamp};
+
+/// Finding ids that a story lists; more are counted.
+const FINDINGS_CAP: usize = 10_000;
+/// Objects that a tale remembers for linking.
+const OBJECTS_CAP: usize = 256;
+
+/// Why a request is in a story.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The same actor did it around the findings.
+    Context,
+    /// A finding rests on it.
+    Evidence,
+}
+
+/// A request in a story.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub request: u64,
+    pub time: i64,
+    pub stage: &'static str,
+    pub role: Role,
+    pub audit_id: Box<str>,
+    pub what: Box<str>,
+}
+
+impl Entry {
+    pub(super) fn of(r: &Request<'_>, role: Role) -> Self {
+        Self {
+            request: r.request,
+            time: r.time,
+            stage: r.stage,
+            role,
+            audit_id: r.audit_id.into(),
+            what: r.what.into(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Tally {
+    count: u64,
+    first: i64,
+    severity: Severity,
+    message: String,
+}
+
+/// The story of one session, while it is told.
+#[derive(Debug)]
+pub(super) struct Tale {
+    pub session: u64,
+    pub actor: Actor,
+    pub first_clue: i64,
+    pub last_clue: i64,
+    pub wrote: BTreeSet<String>,
+    pub reached: BTreeSet<String>,
+    pub bindings: BTreeSet<String>,
+    severity: Severity,
+    findings: Vec<String>,
+    finding_count: u64,
+    rules: HashMap<u32, Tally>,
+    entries: Vec<Entry>,
+    by_request: HashMap<u64, u32>,
+    unlisted: u64,
+}
+
+impl Tale {
+    pub(super) fn open(session: u64, clue: &Clue<'_>) -> Self {
+        Self {
+            session,
+            actor: clue.actor.clone(),
+            first_clue: clue.time,
+            last_clue: clue.time,
+            wrote: BTreeSet::new(),
+            reached: BTreeSet::new(),
+            bindings: BTreeSet::new(),
+            severity: clue.severity,
+            findings: Vec::new(),
+            finding_count: 0,
+            rules: HashMap::new(),
+            entries: Vec::new(),
+            by_request: HashMap::new(),
+            unlisted: 0,
+        }
+    }
+
+    /// Adds a finding.
+    pub(super) fn note(&mut self, clue: &Clue<'_>) {
+        self.severity = self.severity.max(clue.severity);
+        self.first_clue = self.first_clue.min(clue.time);
+        self.last_clue = self.last_clue.max(clue.time);
+        self.finding_count += 1;
+        if self.findings.len() < FINDINGS_CAP {
+            self.findings.push(clue.id.to_owned());
+        }
+        for (set, one) in [
+            (&mut self.wrote, &clue.wrote),
+            (&mut self.reached, &clue.reached),
+            (&mut self.bindings, &clue.binding),
+        ] {
+            if set.len() < OBJECTS_CAP {
+                set.extend(one.clone());
+            }
+        }
+        let tally = self.rules.entry(clue.rule).or_insert_with(|| Tally {
+            count: 0,
+            first: clue.time,
+            severity: clue.severity,
+            message: clue.message.to_owned(),
+        });
+        tally.count += 1;
+        tally.severity = tally.severity.max(clue.severity);
+        if clue.time < tally.first {
+            tally.first = clue.time;
+            clue.message.clone_into(&mut tally.message);
+        }
+    }
+
+    /// Adds a request unless it is there; returns whether it was added.
+    pub(super) fn tell(&mut self, entry: Entry, room: bool) -> bool {
+        if let Some(&at) = self.by_request.get(&entry.request) {
+            let known = &mut self.entries[at as usize];
+            known.role = known.role.max(entry.role);
+            return false;
+        }
+        if !room || self.entries.len() >= EVENTS_CAP {
+            self.unlisted += 1;
+            return false;
+        }
+        self.by_request.insert(entry.request, self.entries.len() as u32);
+        self.entries.push(entry);
+        true
+    }
+}
+
+/// A request in a finished story.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoryEvent {
+    /// Audit id.
+    pub audit_id: Box<str>,
+    /// Stage.
+    pub stage: &'static str,
+    /// When the request was received.
+    pub time: Option<Timestamp>,
+    /// Why it is here.
+    pub role: Role,
+    /// What it did, in a few words.
+    pub what: Box<str>,
+}
+
+/// What one rule found in a story.
+#[derive(Clone, Debug)]
+pub struct RuleInStory {
+    /// Which rule, by number.
+    pub rule: u32,
+    /// How many findings.
+    pub count: u64,
+    /// The first of them.
+    pub first: Option<Timestamp>,
+    /// Severity.
+    pub severity: Severity,
+    /// The first finding's sentence.
+    pub message: String,
+}
+
+/// Findings that belong together, with the requests around them.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// Deterministic id.
+    pub id: String,
+    /// The gravest finding's.
+    pub severity: Severity,
+    /// 0–100: grows with severity and with the number of different rules.
+    pub score: u32,
+    /// Who, the first identity first.
+    pub actors: Vec<Actor>,
+    /// First request.
+    pub first: Option<Timestamp>,
+    /// Last request.
+    pub last: Option<Timestamp>,
+    /// Ids of the findings.
+    pub findings: Vec<String>,
+    /// How many findings.
+    pub finding_count: u64,
+    /// What each rule found, in the order of time.
+    pub rules: Vec<RuleInStory>,
+    /// The requests, in the order of time.
+    pub events: Vec<StoryEvent>,
+    /// Requests beyond those listed.
+    pub unlisted: u64,
+}
+
+/// Puts the tales of one actor, or of one intruder's several identities, in order.
+pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
+    tales.sort_by_key(|t| (t.first_clue, t.session));
+    let mut rules: HashMap<u32, Tally> = HashMap::new();
+    let mut entries: HashMap<u64, Entry> = HashMap::new();
+    let mut actors: Vec<Actor> = Vec::new();
+    let mut findings = Vec::new();
+    let (mut finding_count, mut unlisted) = (0, 0);
+    let severity = tales.iter().map(|t| t.severity).max().unwrap_or(Severity::Informational);
+    for tale in tales {
+        if !actors.contains(&tale.actor) {
+            actors.push(tale.actor);
+        }
+        findings.extend(tale.findings);
+        finding_count += tale.finding_count;
+        unlisted += tale.unlisted;
+        for (rule, tally) in tale.rules {
+            rules
+                .entry(rule)
+                .and_modify(|t| {
+                    t.count += tally.count;
+                    t.severity = t.severity.max(tally.severity);
+                    if tally.first < t.first {
+                        t.first = tally.first;
+                        t.message.clone_from(&tally.message);
+                    }
+                })
+                .or_insert(tally);
+        }
+        for entry in tale.entries {
+            entries.entry(entry.request).and_modify(|e| e.role = e.role.max(entry.role)).or_insert(entry);
+        }
+    }
+    let mut entries: Vec<Entry> = entries.into_values().collect();
+    entries.sort_by(|a, b| (a.time, &a.audit_id).cmp(&(b.time, &b.audit_id)));
+    let mut rules: Vec<(u32, Tally)> = rules.into_iter().collect();
+    rules.sort_by_key(|(rule, t)| (t.first, *rule));
+    let weight = |s: Severity| match s {
+        Severity::Critical => 40,
+        Severity::High => 25,
+        Severity::Medium => 12,
+        Severity::Low => 4,
+        Severity::Informational => 1,
+    };
+    let score = rules.iter().map(|(_, t)| weight(t.severity)).sum::<u32>().min(100);
+    let mut name = String::new();
+    for f in findings.iter().take(1) {
+        name.push_str(f);
+    }
+    Story {
+        id: format!("{:016x}", xxh3_64(name.as_bytes())),
+        severity,
+        score,
+        actors,
+        first: entries.iter().map(|e| e.time).find(|t| *t != i64::MIN).and_then(stamp),
+        last: entries.last().and_then(|e| stamp(e.time)),
+        findings,
+        finding_count,
+        rules: rules
+            .into_iter()
+            .map(|(rule, t)| RuleInStory {
+                rule,
+                count: t.count,
+                first: stamp(t.first),
+                severity: t.severity,
+                message: t.message,
+            })
+            .collect(),
+        events: entries
+            .into_iter()
+            .map(|e| StoryEvent {
+                audit_id: e.audit_id,
+                stage: e.stage,
+                time: stamp(e.time),
+                role: e.role,
+                what: e.what,
+            })
+            .collect(),
+        unlisted,
+    }
+}

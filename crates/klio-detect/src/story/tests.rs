@@ -1,0 +1,83 @@
+use super::*;
+
+fn actor(user: &str, ip: &str) -> Actor {
+    Actor { user: Some(user.into()), source_ip: Some(ip.into()), ..Actor::default() }
+}
+
+fn request(session: u64, n: u64, minute: i64) -> Request<'static> {
+    Request {
+        session,
+        request: n,
+        time: minute * 60_000_000,
+        quiet: false,
+        audit_id: "id",
+        stage: "ResponseComplete",
+        what: "get pods",
+    }
+}
+
+fn finding(t: &mut Storyteller, session: u64, number: u32, minute: i64, severity: Severity, actor: &Actor) {
+    let clue = Clue {
+        number,
+        id: &format!("f{number}"),
+        rule: number,
+        severity,
+        time: minute * 60_000_000,
+        actor,
+        wrote: None,
+        reached: None,
+        binding: None,
+        message: "m",
+        evidence: &[],
+    };
+    t.finding(session, &clue);
+}
+
+#[test]
+fn a_story_holds_what_the_actor_did_around_the_finding() {
+    let mut t = Storyteller::new();
+    let alice = actor("alice", "10.0.0.1");
+    t.request(&request(1, 1, 0)); // too long before
+    t.request(&request(1, 2, 25));
+    t.request(&request(2, 3, 26)); // somebody else
+    t.request(&request(1, 4, 30));
+    finding(&mut t, 1, 0, 30, Severity::High, &alice);
+    t.request(&request(1, 5, 35));
+    t.request(&request(1, 6, 90)); // too long after
+    let (stories, of) = t.finish();
+    assert_eq!(stories.len(), 1);
+    assert_eq!(stories[0].events.len(), 3);
+    assert_eq!(of, [Some(0)]);
+}
+
+#[test]
+fn low_findings_join_a_story_and_open_none() {
+    let mut t = Storyteller::new();
+    let alice = actor("alice", "10.0.0.1");
+    finding(&mut t, 1, 0, 1, Severity::Low, &alice);
+    finding(&mut t, 2, 1, 1, Severity::Low, &alice);
+    finding(&mut t, 1, 2, 2, Severity::Medium, &alice);
+    let (stories, of) = t.finish();
+    assert_eq!((stories.len(), of), (1, vec![Some(0), None, Some(0)]));
+    assert_eq!(stories[0].findings, ["f0", "f2"]);
+}
+
+#[test]
+fn one_public_address_is_one_intruder_and_a_private_one_is_not() {
+    let mut t = Storyteller::new();
+    finding(&mut t, 1, 0, 1, Severity::High, &actor("a", "203.0.113.7"));
+    finding(&mut t, 2, 1, 2, Severity::High, &actor("b", "203.0.113.7"));
+    finding(&mut t, 3, 2, 1, Severity::High, &actor("c", "10.0.0.7"));
+    finding(&mut t, 4, 3, 2, Severity::High, &actor("d", "10.0.0.7"));
+    assert_eq!(t.finish().0.len(), 3);
+}
+
+#[test]
+fn whoever_uses_a_token_belongs_to_whoever_had_it_issued() {
+    let mut t = Storyteller::new();
+    t.credential_issued(1, xxhash_rust::xxh3::xxh3_64(b"JTI=x"));
+    finding(&mut t, 1, 0, 1, Severity::High, &actor("a", "10.0.0.1"));
+    let thief = Actor { credential: Some("JTI=x".into()), ..actor("sa", "10.0.0.2") };
+    finding(&mut t, 2, 1, 500, Severity::High, &thief);
+    assert_eq!(t.finish().0.len(), 1);
+}

@@ -1,0 +1,8 @@
+//! The crate seen from outside: bytes in, records and reasons out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::format_collect)] // helpers beside the tests
+
+mod clouds;
+mod inputs;
+mod laws;
+mod shapes;
+mod support;

@@ -1,0 +1,38 @@
+//! The commands, one file each.
+
+mod demo;
+mod explain;
+mod hunt;
+mod rule;
+mod scan;
+
+use crate::failure::Failure;
+
+/// What klio can do.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Find the attacks in audit logs.
+    Scan(scan::Scan),
+    /// Print the events that match a filter.
+    Hunt(hunt::Hunt),
+    /// List, show, check and test detection rules.
+    #[command(subcommand)]
+    Rule(rule::Rule),
+    /// Say in one sentence what an audit event means.
+    Explain(explain::Explain),
+    /// Scan the recorded attacks that come with Klio.
+    Demo(demo::Demo),
+}
+
+impl Command {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Scan(c) => c.run(),
+            Self::Hunt(c) => c.run(),
+            Self::Rule(c) => c.run(),
+            Self::Explain(c) => c.run(),
+            Self::Demo(c) => c.run(),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `klio hunt`
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use klio_model::{Event, TimeRange, explain};
+use klio_source::{Chunks, Item, Options, Pool, decode, discover};
+
+use super::scan::{Window, parse_filter};
+use crate::failure::Failure;
+use crate::output::plain;
+
+/// Print the events that match a filter.
+///
+/// The filter language is that of `--where`: `field:value`, wildcards, ranges, `and or not`, parentheses,
+/// quoted strings, `field:*` for present. The field guide (docs/fields.md) lists the fields.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  klio hunt 'verb:delete and resource:events' audit.log
+  klio hunt 'resource:secrets and user.kind:human' /var/log/kubernetes/audit/ -o wide
+  klio hunt 'exec.command:*/etc/shadow*' audit.log -o json
+  klio hunt 'code >= 400 and source.scope:public' audit.log --since 24h --limit 20")]
+pub struct Hunt {
+    /// What to look for.
+    pub filter: String,
+    /// Files, directories, patterns, or - for standard input.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub window: Window,
+    /// Stop after so many events.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// table: a line per event; wide: with address and client; jsonl: the events exactly as they were received.
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: HuntFormat,
+}
+
+/// `-o` of hunt.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum HuntFormat {
+    /// One line per event.
+    Table,
+    /// With address and client.
+    Wide,
+    /// The events as received, one per line.
+    Jsonl,
+    /// The same.
+    Json,
+}
+
+impl Hunt {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let filter = parse_filter(&self.filter)?;
+        let and = self.window.filter()?;
+        let range = self.window.range()?;
+        let found = discover(&self.paths);
+        let mut troubles: Vec<String> = found.rejected.iter().map(ToString::to_string).collect();
+        let (options, pool) = (Options::default(), Pool::default());
+        let stdout = std::io::stdout();
+        let mut out = BufWriter::new(stdout.lock());
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        let mut failed = None;
+        let mut rejected = 0;
+        'files: for input in &found.inputs {
+            for chunk in Chunks::new(input, &options, &pool) {
+                decode(&chunk, &mut |item| match item {
+                    Item::Record(record) if left > 0 && failed.is_none() => {
+                        let event =
+                            std::str::from_utf8(record.json).ok().and_then(|json| Event::parse(json).ok());
+                        let Some(mut event) = event else {
+                            rejected += 1;
+                            return;
+                        };
+                        event.salvaged = record.flags.salvaged();
+                        let in_range =
+                            range == TimeRange::default() || event.time().is_some_and(|t| range.contains(t));
+                        if in_range && filter.matches(&event) && and.matches(&event) {
+                            left -= 1;
+                            failed = self.show(&event, record.raw, &mut out).err();
+                        }
+                    }
+                    Item::Rejected(r) => {
+                        rejected += r.count;
+                        if troubles.len() < 5 {
+                            troubles.push(r.to_string());
+                        }
+                    }
+                    _ => {}
+                });
+                if left == 0 || failed.is_some() {
+                    break 'files;
+                }
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        out.flush()?;
+        if rejected > 0 || !troubles.is_empty() {
+            eprintln!("klio: {rejected} records could not be read");
+            troubles.iter().take(5).for_each(|t| eprintln!("  {}", plain(t)));
+        }
+        if found.inputs.is_empty() {
+            return Err(
+                Failure::world("nothing to read").hint("give audit log files, directories, patterns, or -")
+            );
+        }
+        Ok(())
+    }
+
+    fn show(&self, event: &Event<'_>, raw: &[u8], out: &mut dyn Write) -> std::io::Result<()> {
+        match self.output {
+            HuntFormat::Json | HuntFormat::Jsonl => {
+                if raw.contains(&b'\n') {
+                    // A pretty-printed event becomes one line.
+                    return match serde_json::from_slice::<serde_json::Value>(raw) {
+                        Ok(value) => writeln!(out, "{value}"),
+                        Err(_) => writeln!(out, "{}", event.json().replace('\n', " ")),
+                    };
+                }
+                out.write_all(raw)?;
+                writeln!(out)
+            }
+            HuntFormat::Table => writeln!(out, "{}", plain(&explain(event))),
+            HuntFormat::Wide => {
+                let text = |f| event.text_of(f).unwrap_or("-");
+                writeln!(
+                    out,
+                    "{}  [{} {} {}]",
+                    plain(&explain(event)),
+                    text(klio_model::Field::AuditId),
+                    text(klio_model::Field::SourceIp),
+                    plain(text(klio_model::Field::UserAgent))
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! One report, many forms.
+
+mod csv;
+mod html;
+mod json;
+mod markdown;
+mod sarif;
+mod table;
+mod view;
+
+use std::io::{BufWriter, Write};
+
+use crate::failure::Failure;
+use crate::scan::Report;
+pub use view::View;
+
+/// `-o`
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// For a terminal.
+    Table,
+    /// For a wide terminal: with audit ids, files and lines.
+    Wide,
+    /// One document.
+    Json,
+    /// One object per line, a stable contract.
+    Jsonl,
+    /// One document.
+    Yaml,
+    /// One line per finding.
+    Csv,
+    /// For an issue or a wiki.
+    Md,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// One self-contained file, fit to mail.
+    Html,
+}
+
+/// Prints a report to stdout.
+pub fn print(format: Format, report: &mut Report, view: &View<'_>) -> Result<(), Failure> {
+    let stdout = std::io::stdout();
+    let mut out = BufWriter::with_capacity(1 << 16, stdout.lock());
+    match format {
+        Format::Table => table::print(report, view, false, &mut out)?,
+        Format::Wide => table::print(report, view, true, &mut out)?,
+        Format::Json => json::document(report, view, &mut out)?,
+        Format::Jsonl => json::lines(report, view, &mut out)?,
+        Format::Yaml => json::yaml(report, view, &mut out)?,
+        Format::Csv => csv::print(report, view, &mut out)?,
+        Format::Md => markdown::print(report, view, &mut out)?,
+        Format::Sarif => sarif::print(report, view, &mut out)?,
+        Format::Html => html::print(report, view, &mut out)?,
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Text from a log made harmless for a terminal: control characters become visible.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => ' ',
+            // Bidirectional overrides can make a line read as another.
+            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+                '\u{fffd}'
+            }
+            c => c,
+        })
+        .collect()
+}

@@ -1,0 +1,291 @@
+//! The report for a terminal: summary first, then the stories with their evidence and the next step.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+
+use klio_detect::story::{Role, Story};
+use klio_model::Severity;
+
+use super::plain;
+use super::view::{View, who};
+use crate::scan::{Report, Summary};
+
+/// Stories that are told in full; the rest is counted.
+const STORIES: usize = 25;
+/// Requests of a story shown with `--timeline`.
+const TIMELINE: usize = 200;
+
+/// Colours, if stdout is a terminal and `NO_COLOR` is not set.
+#[derive(Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn severity(self, severity: Severity, text: &str) -> String {
+        self.with(
+            match severity {
+                Severity::Critical => "1;97;41",
+                Severity::High => "1;31",
+                Severity::Medium => "33",
+                Severity::Low => "36",
+                Severity::Informational => "2",
+            },
+            text,
+        )
+    }
+}
+
+pub(super) fn print(report: &Report, view: &View<'_>, wide: bool, out: &mut dyn Write) -> io::Result<()> {
+    let paint =
+        Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()));
+    overview(&report.summary, paint, out)?;
+    let stories: Vec<&Story> = report.stories.iter().filter(|s| view.shows(s.severity)).collect();
+    for (i, story) in stories.iter().take(STORIES).enumerate() {
+        tell(i + 1, story, report, view, wide, paint, out)?;
+    }
+    if stories.len() > STORIES {
+        writeln!(out, "\n… and {} more stories; -o jsonl lists all.", stories.len() - STORIES)?;
+    }
+    rest(report, view, paint, out)?;
+    troubles(&report.summary, paint, out)
+}
+
+fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let rate = if s.seconds > 0.0 { s.bytes as f64 / s.seconds / 1e6 } else { 0.0 };
+    writeln!(
+        out,
+        "{}  {} events of {} identities in {}, {:.1} MB, {:.1} s ({rate:.0} MB/s)",
+        paint.bold("Read     "),
+        count(s.events),
+        count(s.identities_seen),
+        plural(s.files, "file"),
+        s.bytes as f64 / 1e6,
+        s.seconds
+    )?;
+    if let (Some(start), Some(end)) = (s.time_range.start, s.time_range.end) {
+        writeln!(
+            out,
+            "{}  {} to {}",
+            paint.bold("Time     "),
+            short(&start.to_string()),
+            short(&end.to_string())
+        )?;
+    }
+    if !s.gaps.is_empty() {
+        let longest = s.gaps.iter().max_by_key(|g| g.seconds);
+        let text = longest.map_or(String::new(), |g| {
+            format!("the longest {} min from {}", g.seconds / 60, short(&g.start.to_string()))
+        });
+        writeln!(out, "{}  {}, {text}", paint.bold("Gaps     "), plural(s.gaps.len() as u64, "silence"))?;
+    }
+    let names: Vec<String> = s
+        .top_identities
+        .iter()
+        .take(4)
+        .map(|(n, c)| format!("{} {}", if n.is_empty() { "(nobody)".into() } else { plain(n) }, count(*c)))
+        .collect();
+    writeln!(out, "{}  {}", paint.bold("Busiest  "), names.join(" · "))?;
+    let by: Vec<String> = Severity::ALL
+        .iter()
+        .rev()
+        .filter_map(|l| s.findings.by_severity.get(l).map(|n| paint.severity(*l, &format!("{n} {l}"))))
+        .collect();
+    let findings = if by.is_empty() { "none".to_owned() } else { by.join(" · ") };
+    writeln!(out, "{}  {findings}  ({} rules ran)", paint.bold("Findings "), s.rules_run)?;
+    if !s.findings.by_tactic.is_empty() {
+        let tactics: Vec<String> = s.findings.by_tactic.iter().map(|(t, n)| format!("{t} {n}")).collect();
+        writeln!(out, "{}  {}", paint.bold("Tactics  "), tactics.join(" · "))?;
+    }
+    if s.duplicates + s.filtered > 0 {
+        writeln!(
+            out,
+            "{}  {} delivered twice, {} outside the window",
+            paint.bold("Left out "),
+            count(s.duplicates),
+            count(s.filtered)
+        )?;
+    }
+    if !s.rules_blind.is_empty() {
+        let names: Vec<&str> = s.rules_blind.iter().take(3).map(|r| r.title.as_str()).collect();
+        let more = if s.rules_blind.len() > 3 { " …" } else { "" };
+        writeln!(
+            out,
+            "{}  {} need bodies that this audit policy does not record: {}{more}",
+            paint.bold("Blind    "),
+            plural(s.rules_blind.len() as u64, "rule"),
+            names.join("; ")
+        )?;
+    }
+    Ok(())
+}
+
+fn tell(
+    number: usize,
+    story: &Story,
+    report: &Report,
+    view: &View<'_>,
+    wide: bool,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let badge = paint.severity(story.severity, &format!(" {} ", story.severity.name().to_uppercase()));
+    let actor = story.actors.first().map(who).unwrap_or_default();
+    writeln!(
+        out,
+        "\n{badge} {}  {}",
+        paint.bold(&format!("Story {number}: {}", plain(&actor))),
+        paint.dim(&story.id)
+    )?;
+    for other in story.actors.iter().skip(1).take(5) {
+        writeln!(out, "          also {}", plain(&who(other)))?;
+    }
+    if story.actors.len() > 6 {
+        writeln!(out, "          and {} more identities", story.actors.len() - 6)?;
+    }
+    let evidence = story.events.iter().filter(|e| e.role == Role::Evidence).count();
+    let span = match (story.first, story.last) {
+        (Some(a), Some(b)) => format!("{} to {}", short(&a.to_string()), clock(&b.to_string())),
+        _ => "at an unknown time".into(),
+    };
+    writeln!(
+        out,
+        "  {span}, {}, {evidence} of them evidence, score {}",
+        plural(story.events.len() as u64 + story.unlisted, "request"),
+        story.score
+    )?;
+    for r in &story.rules {
+        let title = report.rules.get(r.rule as usize).map_or("", |c| c.rule.title.as_str());
+        let time = r.first.map(|t| clock(&t.to_string())).unwrap_or_default();
+        let times = if r.count > 1 { format!(" ×{}", r.count) } else { String::new() };
+        let level = paint.severity(r.severity, &format!("{:<13}", r.severity.name()));
+        writeln!(out, "  {} {level} {}{times}", paint.dim(&time), paint.bold(&plain(title)))?;
+        let message =
+            r.message.strip_prefix(title).map_or(r.message.as_str(), |m| m.trim_start_matches(": "));
+        writeln!(out, "             {}", plain(message))?;
+        if wide {
+            if let Some(first) = story.events.iter().find(|e| e.role == Role::Evidence) {
+                writeln!(out, "             {}", paint.dim(&plain(&first.audit_id)))?;
+            }
+        }
+    }
+    let gravest = story.rules.iter().max_by_key(|r| (r.severity, std::cmp::Reverse(r.first)));
+    if let Some(next) = gravest.and_then(|r| view.next_step(r.rule)) {
+        writeln!(out, "  {} {}", paint.bold("Next:"), next)?;
+    }
+    if view.timeline {
+        writeln!(out, "  {}", paint.dim("TIME             ROLE      REQUEST"))?;
+        for event in story.events.iter().take(TIMELINE) {
+            let time = event.time.map(|t| clock(&t.to_string())).unwrap_or_else(|| "?".into());
+            let role = if event.role == Role::Evidence { "evidence" } else { "context " };
+            let id = if wide { format!("  {}", paint.dim(&plain(&event.audit_id))) } else { String::new() };
+            writeln!(out, "  {time:<16} {role}  {}{id}", plain(&event.what))?;
+        }
+        let more = story.events.len().saturating_sub(TIMELINE) as u64 + story.unlisted;
+        if more > 0 {
+            writeln!(out, "  … and {more} more requests")?;
+        }
+    }
+    Ok(())
+}
+
+/// Findings that belong to no story, by rule.
+fn rest(report: &Report, view: &View<'_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let mut told: BTreeMap<u32, u64> = BTreeMap::new();
+    for rule in report.stories.iter().flat_map(|s| &s.rules) {
+        *told.entry(rule.rule).or_default() += rule.count;
+    }
+    let mut loose: Vec<(Severity, u64, &str)> = report
+        .rules
+        .iter()
+        .enumerate()
+        .map(|(i, r)| {
+            (
+                r.severity,
+                r.count.saturating_sub(told.get(&(i as u32)).copied().unwrap_or(0)),
+                r.rule.title.as_str(),
+            )
+        })
+        .filter(|(severity, n, _)| *n > 0 && view.shows(*severity))
+        .collect();
+    loose.sort_by(|a, b| b.cmp(a));
+    if loose.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", paint.bold("Outside any story"))?;
+    for (severity, n, title) in loose {
+        writeln!(
+            out,
+            "  {} {n:>6}  {}",
+            paint.severity(severity, &format!("{:<13}", severity.name())),
+            plain(title)
+        )?;
+    }
+    Ok(())
+}
+
+fn troubles(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    if s.rejected > 0 {
+        writeln!(
+            out,
+            "\n{}",
+            paint.severity(Severity::Medium, &format!("{} could not be read", plural(s.rejected, "record")))
+        )?;
+        for t in s.rejected_reasons.iter().take(10) {
+            let times = if t.count > 1 { format!(" ({}×)", t.count) } else { String::new() };
+            writeln!(out, "  {}:{}: {}{times}", plain(&t.file), t.line, plain(&t.reason))?;
+        }
+        if s.rejected_reasons.len() > 10 {
+            writeln!(out, "  … and more; -o jsonl lists them in its summary")?;
+        }
+    }
+    for t in s.skipped_reasons.iter().take(10) {
+        writeln!(
+            out,
+            "{} {}:{}: {} ({}×)",
+            paint.dim("skipped"),
+            plain(&t.file),
+            t.line,
+            plain(&t.reason),
+            t.count
+        )?;
+    }
+    Ok(())
+}
+
+fn plural(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// 1234567 as 1,234,567.
+fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `2026-11-21 01:01:58`
+fn short(time: &str) -> String {
+    time.get(..19).unwrap_or(time).replace('T', " ")
+}
+
+/// `01:01:58.390`
+fn clock(time: &str) -> String {
+    time.get(11..23).unwrap_or(time).to_owned()
+}

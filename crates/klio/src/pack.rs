@@ -1,0 +1,187 @@
+//! Which rules run: Klio's own pack, and what the user gives.
+
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+use klio_detect::{Dialect, Problem, Rule, RuleFile, RuleSet, falco, sigma};
+
+use crate::failure::Failure;
+
+/// Klio's own rules with their pages, as they are in the repository.
+static PACK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../rules");
+
+/// A rule file larger than this is refused.
+const FILE_CAP: u64 = 16 << 20;
+
+/// Which rules a command uses.
+#[derive(clap::Args, Default, Clone)]
+pub struct Rules {
+    /// Sigma rule file or directory to add; may be repeated.
+    #[arg(long, value_name = "DIR", help_heading = "Rules")]
+    pub rules: Vec<PathBuf>,
+    /// Falco rule file (source k8s_audit) to add; later files override earlier ones.
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub falco_rules: Vec<PathBuf>,
+    /// Leave out Klio's own rules.
+    #[arg(long, help_heading = "Rules")]
+    pub only_rules: bool,
+}
+
+/// Loaded rules and what was wrong with some of them.
+pub struct Loaded {
+    /// What runs.
+    pub set: RuleSet,
+    /// What does not, and warnings.
+    pub problems: Vec<Problem>,
+}
+
+impl Rules {
+    /// Reads and compiles the rules.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        let mut set = RuleSet::default();
+        let mut problems = Vec::new();
+        if !self.only_rules {
+            let (pack, wrong) = sigma::compile(&own(), Dialect::Klio);
+            set.rules.extend(pack.rules);
+            set.correlations.extend(pack.correlations);
+            problems.extend(wrong);
+        }
+        let mut files = Vec::new();
+        for path in &self.rules {
+            collect(path, &mut files)?;
+        }
+        // A directory may hold both dialects: a Falco file is a list of rules, macros and lists.
+        let (falco_files, sigma_files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|f| looks_like_falco(&f.text));
+        if !sigma_files.is_empty() {
+            let (given, wrong) = sigma::compile(&sigma_files, Dialect::Sigma);
+            set.rules.extend(given.rules);
+            set.correlations.extend(given.correlations);
+            problems.extend(wrong);
+        }
+        let mut falco_all = falco_files;
+        for path in &self.falco_rules {
+            collect(path, &mut falco_all)?;
+        }
+        if !falco_all.is_empty() {
+            let (given, wrong) = falco::compile(&falco_all, &falco::Options::default());
+            set.rules.extend(given.rules);
+            problems.extend(wrong);
+        }
+        Ok(Loaded { set, problems })
+    }
+}
+
+impl Loaded {
+    /// Prints what is wrong to stderr and fails if a rule cannot run.
+    pub fn checked(self) -> Result<RuleSet, Failure> {
+        report_problems(&self.problems);
+        let errors = self.problems.iter().filter(|p| !p.warning).count();
+        if errors > 0 {
+            let are = if errors == 1 { "rule problem" } else { "rule problems" };
+            return Err(Failure::usage(format!("{errors} {are}; nothing was scanned"))
+                .hint("`klio rule lint FILE` shows them; take the rule out or mend it, so that no rule is silently missing"));
+        }
+        Ok(self.set)
+    }
+}
+
+/// Prints problems with their excerpts.
+pub fn report_problems(problems: &[Problem]) {
+    for problem in problems {
+        if problem.warning {
+            eprintln!("warning: {}:{}: {}", problem.file, problem.line, problem.message);
+            continue;
+        }
+        let mut text = String::new();
+        let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor());
+        if handler.render_report(&mut text, problem).is_err() {
+            text = problem.message.clone();
+        }
+        eprintln!("{}:{}: error: {}\n{text}", problem.file, problem.line, problem.message);
+    }
+}
+
+/// Klio's own rule files.
+pub fn own() -> Vec<RuleFile> {
+    let mut files = Vec::new();
+    gather(&PACK, &mut files);
+    files.sort_by(|a: &RuleFile, b| a.name.cmp(&b.name));
+    files
+}
+
+fn gather(dir: &Dir<'_>, out: &mut Vec<RuleFile>) {
+    for file in dir.files().filter(|f| f.path().extension().is_some_and(|e| e == "yml")) {
+        if let Some(text) = file.contents_utf8() {
+            out.push(RuleFile { name: format!("rules/{}", file.path().display()), text: text.into() });
+        }
+    }
+    dir.dirs().for_each(|d| gather(d, out));
+}
+
+/// The page of one of Klio's own rules.
+pub fn page(rule_file: &str) -> Option<&'static str> {
+    let path = rule_file.strip_prefix("rules/")?.strip_suffix(".yml")?;
+    PACK.get_file(format!("{path}.md"))?.contents_utf8()
+}
+
+/// A section of a rule's page, by its heading.
+pub fn section(page: &'static str, heading: &str) -> Option<&'static str> {
+    let start = page.find(&format!("\n## {heading}\n"))? + heading.len() + 5;
+    let rest = &page[start..];
+    Some(rest.split("\n## ").next().unwrap_or(rest).trim())
+}
+
+/// What to do next about a rule's finding, in a line or two.
+pub fn next_step(rule: &Rule) -> Option<String> {
+    let text = section(page(&rule.file)?, "What to do next")?;
+    let paragraph = text.split("\n\n").next().unwrap_or(text);
+    let first =
+        paragraph.lines().take_while(|l| !l.trim_start().starts_with("2.")).collect::<Vec<_>>().join(" ");
+    Some(
+        first
+            .trim_start_matches(|c: char| c == '-' || c == '*' || c == '1' || c == '.' || c == ' ')
+            .to_owned(),
+    )
+}
+
+fn looks_like_falco(text: &str) -> bool {
+    text.lines().any(|l| {
+        let l = l.trim_start();
+        ["- rule:", "- macro:", "- list:", "- required_engine_version:"].iter().any(|k| l.starts_with(k))
+    })
+}
+
+/// Reads a rule file, or all of a directory.
+fn collect(path: &Path, out: &mut Vec<RuleFile>) -> Result<(), Failure> {
+    let meta = std::fs::metadata(path).map_err(|e| {
+        Failure::usage(format!("cannot read rules from {}: {e}", path.display()))
+            .hint("give a .yml file or a directory")
+    })?;
+    if meta.is_dir() {
+        let mut entries: Vec<PathBuf> =
+            std::fs::read_dir(path)?.filter_map(|e| Some(e.ok()?.path())).collect();
+        entries.sort();
+        for entry in entries {
+            let yaml = entry.extension().is_some_and(|e| e == "yml" || e == "yaml");
+            let own_link = entry.is_symlink() && entry.is_dir();
+            if (entry.is_dir() && !own_link) || (yaml && entry.is_file()) {
+                collect(&entry, out)?;
+            }
+        }
+        return Ok(());
+    }
+    if meta.len() > FILE_CAP {
+        return Err(Failure::usage(format!(
+            "{} is larger than {} MiB: not a rule file",
+            path.display(),
+            FILE_CAP >> 20
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        Failure::usage(format!("{}: not UTF-8 after byte {}", path.display(), e.utf8_error().valid_up_to()))
+    })?;
+    out.push(RuleFile { name: path.display().to_string(), text: text.into() });
+    Ok(())
+}

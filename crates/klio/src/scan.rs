@@ -1,0 +1,95 @@
+//! The way of a scan: read → decode and judge on every core → put in order → tell.
+//!
+//! Workers take chunks from one [`feed`], judge them alone and hand results to the [`sequence`], which takes them
+//! in the order of the input: duplicates, correlations and stories need it. Findings go to a [`spill`] file,
+//! so that memory does not grow with their number.
+
+mod feed;
+mod known;
+mod progress;
+mod report;
+mod sequence;
+mod spill;
+mod tally;
+mod turns;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use klio_detect::engine::{FalcoMatching, Sight};
+use klio_detect::{Engine, RuleSet};
+use klio_model::{Filter, TimeRange};
+
+use crate::failure::Failure;
+use feed::Feed;
+pub use report::{Report, RuleCount, RuleName, Summary};
+use sequence::Sequence;
+use turns::Turns;
+use worker::Worker;
+
+/// What to scan and how.
+pub struct Options {
+    /// Files, directories, patterns or `-`.
+    pub paths: Vec<PathBuf>,
+    /// Only these events are judged.
+    pub filter: Filter,
+    /// Only events of this time are judged.
+    pub range: TimeRange,
+    /// Threads; 0 for as many as there are cores.
+    pub threads: usize,
+    /// Which Falco rules count.
+    pub matching: FalcoMatching,
+    /// Show a progress bar on stderr.
+    pub progress: bool,
+}
+
+/// Runs a scan.
+pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
+    let started = Instant::now();
+    let engine = Engine::new(rules.rules.clone(), options.matching);
+    let feed = Feed::open(&options.paths)?;
+    let threads = match options.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    let bar = progress::Bar::new(options.progress, feed.total_bytes());
+    let feed = Mutex::new(feed);
+    let turns = Turns::new(Sequence::new(&engine, rules)?, 4 * threads);
+    let work = || -> Result<Vec<Sight>, Failure> {
+        let mut worker = Worker::new(&engine, rules, options);
+        // The guard is dropped before the chunk is judged.
+        while let Some((number, chunk)) = { lock(&feed).next_chunk() } {
+            let consumed = chunk.consumed;
+            let judged = worker.judge(&chunk);
+            bar.at(chunk.input, consumed);
+            drop(chunk);
+            turns.hand_in(number, judged)?;
+        }
+        Ok(worker.into_sight())
+    };
+    let mut sight = vec![Sight::default(); engine.rules().len()];
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut results = vec![work()];
+        results.extend(
+            others.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Failure::world("a thread died")))),
+        );
+        results
+    });
+    for result in results {
+        for (sum, part) in sight.iter_mut().zip(result?) {
+            sum.unknown += part.unknown;
+            sum.decided += part.decided;
+        }
+    }
+    bar.done();
+    let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let blind = engine.blind(&sight).map(RuleName::of).collect();
+    turns.into_sequence().finish(feed.into_troubles(), blind, started.elapsed())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

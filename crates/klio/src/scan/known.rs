@@ -1,0 +1,103 @@
+//! Which events and requests have been seen, within a bounded horizon.
+
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashSet};
+
+/// Events that are remembered at least; twice as many at most. Retries of the audit webhook arrive within 98
+/// seconds, at up to 4,000 events per second.
+const HORIZON: usize = 500_000;
+/// Requests whose second stage may still come.
+const REQUESTS: usize = 100_000;
+
+/// Keys are hashes already.
+type Map = HashMap<u64, u64, FixedState>;
+
+/// What an event is to those before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Known {
+    /// Its audit id and stage were not seen.
+    New,
+    /// The same content was seen: delivered twice.
+    Duplicate,
+    /// Another event bore the same audit id and stage.
+    Reused,
+}
+
+/// The latest events by audit id and stage, and the latest requests that were judged.
+#[derive(Default)]
+pub(super) struct Horizon {
+    young: Map,
+    old: Map,
+    judged: [HashSet<u64, FixedState>; 2],
+    merged: [HashSet<u64, FixedState>; 2],
+}
+
+impl Horizon {
+    /// Takes note of an event. `key` stands for audit id and stage, `content` for everything in it.
+    pub(super) fn event(&mut self, key: u64, content: u64) -> Known {
+        if self.young.len() >= HORIZON {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+        }
+        // Contents under a reused id are kept under keys of their own, so that their repeats are duplicates too.
+        let own = key ^ content.rotate_left(17);
+        let seen = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
+        match seen {
+            None => {
+                self.young.insert(key, content);
+                Known::New
+            }
+            Some(first) if first == content => Known::Duplicate,
+            Some(_) if self.young.contains_key(&own) || self.old.contains_key(&own) => Known::Duplicate,
+            Some(_) => {
+                self.young.insert(own, content);
+                Known::Reused
+            }
+        }
+    }
+
+    /// Whether a request of which several stages are judged was judged before.
+    pub(super) fn request_judged(&mut self, request: u64) -> bool {
+        !fresh(&mut self.judged, request)
+    }
+
+    /// Whether this rule found this request before, at another stage.
+    pub(super) fn finding_made(&mut self, request: u64, rule: u32) -> bool {
+        !fresh(&mut self.merged, request ^ u64::from(rule).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+}
+
+/// Inserts and tells whether the value was new.
+fn fresh(generations: &mut [HashSet<u64, FixedState>; 2], value: u64) -> bool {
+    if generations[0].len() >= REQUESTS {
+        generations.swap(0, 1);
+        generations[0].clear();
+    }
+    !generations[1].contains(&value) && generations[0].insert(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_content_is_a_duplicate_and_another_under_the_same_id_is_not() {
+        let mut h = Horizon::default();
+        assert_eq!(h.event(1, 10), Known::New);
+        assert_eq!(h.event(1, 10), Known::Duplicate);
+        assert_eq!(h.event(1, 11), Known::Reused);
+        assert_eq!(h.event(1, 11), Known::Duplicate);
+        assert!(!h.request_judged(5));
+        assert!(h.request_judged(5));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut h = Horizon::default();
+        for i in 0..3 * HORIZON as u64 {
+            h.event(i, i);
+        }
+        assert!(h.young.len() + h.old.len() <= 2 * HORIZON);
+        assert_eq!(h.event(3 * HORIZON as u64 - 1, 3 * HORIZON as u64 - 1), Known::Duplicate);
+    }
+}

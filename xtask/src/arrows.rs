@@ -1,0 +1,45 @@
+//! Which crate may depend on what: the house's promises, checked with `cargo tree`.
+
+use crate::run;
+
+/// A crate, our crates it may use, and foreign ones it must never see.
+struct Rule {
+    name: &'static str,
+    ours: &'static [&'static str],
+    never: &'static [&'static str],
+}
+
+/// The heavy parts that only the store may have, once it exists.
+const LAKE: [&str; 4] = ["arrow", "parquet", "datafusion", "deltalake"];
+
+const RULES: [Rule; 5] = [
+    Rule { name: "klio-model", ours: &[], never: &["tokio", "hyper", "reqwest"] },
+    Rule { name: "klio-source", ours: &["klio-model"], never: &[] },
+    Rule { name: "klio-detect", ours: &["klio-model"], never: &["tokio", "hyper", "reqwest"] },
+    Rule { name: "klio", ours: &["klio-model", "klio-source", "klio-detect"], never: &[] },
+    Rule { name: "xtask", ours: &[], never: &[] },
+];
+
+/// Fails with every arrow that is not allowed.
+pub fn check() -> Result<(), String> {
+    let mut wrong = Vec::new();
+    for rule in &RULES {
+        let tree = run::output(run::cargo(&[
+            "tree", "--quiet", "--package", rule.name, "--edges", "normal,build", "--prefix", "none", "--format",
+            "{p}",
+        ]))?;
+        // The first line is the crate itself.
+        for dependency in tree.lines().skip(1).filter_map(|line| line.split_whitespace().next()) {
+            let ours = dependency == "klio" || dependency.starts_with("klio-");
+            let foreign = rule.never.contains(&dependency)
+                || LAKE.iter().any(|part| dependency == *part || dependency.starts_with(&format!("{part}-")))
+                || rule.name == "xtask";
+            if (ours && !rule.ours.contains(&dependency)) || (foreign && !ours) {
+                wrong.push(format!("{} → {dependency}", rule.name));
+            }
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    if wrong.is_empty() { Ok(()) } else { Err(format!("forbidden dependencies: {}", wrong.join(", "))) }
+}

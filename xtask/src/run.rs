@@ -1,0 +1,60 @@
+//! Running other programs, and where things lie.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The checkout.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// The cargo that started us.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
+
+/// A program that cargo built in `profile` (`debug` or `release`).
+pub fn built(profile: &str, name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join(profile).join(name)
+}
+
+/// Runs to the end, passing output on.
+pub fn run(mut command: Command) -> Result<(), String> {
+    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
+}
+
+/// Runs to the end and returns what it printed.
+pub fn output(mut command: Command) -> Result<String, String> {
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{command:?} ended with {}", output.status))
+    }
+}
+
+/// Runs to the end, passing output on line by line and showing each line to `see`; says whether it succeeded.
+pub fn watched(mut command: Command, mut see: impl FnMut(&str)) -> Result<bool, String> {
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            println!("{line}");
+            see(&line);
+        }
+    }
+    child.wait().map(|status| status.success()).map_err(|error| error.to_string())
+}
+
+/// The files git knows or would add, by extension.
+pub fn files(extension: &str) -> Result<Vec<String>, String> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "--cached", "--others", "--exclude-standard", "--", &format!("*.{extension}")]);
+    let listed = output(git)?;
+    Ok(listed.lines().filter(|path| Path::new(path).is_file()).map(str::to_owned).collect())
+}
