@@ -8,6 +8,7 @@ mod bars;
 mod corpus;
 mod error;
 mod eval;
+mod fuzz;
 mod klio;
 mod measure;
 mod parse;
@@ -93,6 +94,15 @@ enum Task {
     },
     /// Feed the scan broken input and check that it copes.
     Bad,
+    /// Feed mutated input to every decoder, parser and compiler.
+    Fuzz {
+        /// Seconds for each.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+        /// Seed of every choice.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Every bar of the project: required, measured, pass or fail.
     Bars {
         /// The corpus; the speed bars are left unmeasured without it.
@@ -160,6 +170,7 @@ fn run(task: Task) -> Result<bool, Error> {
             }
             return Ok(cases.iter().all(|case| case.passed));
         }
+        Task::Fuzz { seconds, seed } => return fuzz::run(seconds, seed, &mut out),
         Task::Bars { corpus, runs } => return bars::run(corpus.as_deref(), runs, &mut out),
     }
     Ok(true)

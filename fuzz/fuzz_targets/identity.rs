@@ -1,0 +1,6 @@
+//! Any bytes through `klio_source::fuzz::identity`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = klio_source::fuzz::identity(bytes);
+});
