@@ -25,7 +25,15 @@ pub fn check() -> Result<(), String> {
     let mut wrong = Vec::new();
     for rule in &RULES {
         let tree = run::output(run::cargo(&[
-            "tree", "--quiet", "--package", rule.name, "--edges", "normal,build", "--prefix", "none", "--format",
+            "tree",
+            "--quiet",
+            "--package",
+            rule.name,
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
             "{p}",
         ]))?;
         // The first line is the crate itself.

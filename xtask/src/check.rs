@@ -34,7 +34,15 @@ pub fn test() -> ExitCode {
     });
     tally.tests();
     tally.step("build", || {
-        run::run(run::cargo(&["build", "--quiet", "--locked", "--package", "klio", "--package", "klio-bench"]))
+        run::run(run::cargo(&[
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "klio",
+            "--package",
+            "klio-bench",
+        ]))
     });
     let klio = run::built("debug", "klio");
     let bench = run::built("debug", "klio-bench");

@@ -6,6 +6,7 @@ mod check;
 mod house;
 mod links;
 mod measure;
+mod picture;
 mod run;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ cargo xtask COMMAND
   arrows                which crate may depend on what
   links                 links between the documents
   house                 file lengths and names
+  picture               draw docs/scan.svg from what `klio demo` prints
 
 Other people's rule files take part when the environment names them:
   KLIO_TEST_SIGMA_RULES   folder of SigmaHQ's Kubernetes audit rules
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Some("arrows") => arrows::check(),
         Some("links") => links::check(),
         Some("house") => house::check(),
+        Some("picture") => picture::draw(),
         None | Some("help" | "--help" | "-h") => {
             println!("{CONTENTS}");
             Ok(())

@@ -13,7 +13,8 @@ pub fn corpus(words: &[String]) -> Result<PathBuf, String> {
     let size = words.first().map_or(SIZE, String::as_str).to_lowercase();
     let bytes = bytes(&size).ok_or_else(|| format!("`{size}` is no size: write 500m, 1g, 10g"))?;
     let seed = words.get(1).map_or("1", String::as_str);
-    let name = if seed == "1" { format!("mixed-{size}.jsonl") } else { format!("mixed-{size}-seed{seed}.jsonl") };
+    let name =
+        if seed == "1" { format!("mixed-{size}.jsonl") } else { format!("mixed-{size}-seed{seed}.jsonl") };
     let path = run::root().join("corpus").join(name);
     if !path.is_file() {
         run::run(run::cargo(&["build", "--quiet", "--release", "--package", "klio-bench"]))?;

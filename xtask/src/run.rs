@@ -30,7 +30,8 @@ pub fn run(mut command: Command) -> Result<(), String> {
 
 /// Runs to the end and returns what it printed.
 pub fn output(mut command: Command) -> Result<String, String> {
-    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{command:?}: {error}"))?;
+    let output =
+        command.stderr(Stdio::inherit()).output().map_err(|error| format!("{command:?}: {error}"))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {

@@ -50,7 +50,12 @@ pub fn run() -> Result<Vec<Case>, Error> {
         ("binary noise", around(&noise(1 << 20)), 2, 1),
         ("NUL bytes", around(&[0u8; 4096]), 2, 1),
         ("empty file", Vec::new(), 0, 0),
-        ("mixed formats", around(format!("[{0},{0}]", GOOD.replace("\"ID\"", "\"in array\"")).as_bytes()), 2, 0),
+        (
+            "mixed formats",
+            around(format!("[{0},{0}]", GOOD.replace("\"ID\"", "\"in array\"")).as_bytes()),
+            2,
+            0,
+        ),
     ];
     let mut cases = Vec::new();
     for (name, content, events, rejects) in files {
@@ -94,8 +99,11 @@ pub fn run() -> Result<Vec<Case>, Error> {
 
 /// Scans and checks exit code, events and rejects; a reject must be named as `file:line`.
 fn judge(name: &'static str, paths: &[&Path], events: u64, rejects: u64) -> Result<Case, Error> {
-    let output =
-        Command::new(klio::program()?).arg("scan").args(paths).args(["-o", "jsonl", "--threads", "1"]).output()?;
+    let output = Command::new(klio::program()?)
+        .arg("scan")
+        .args(paths)
+        .args(["-o", "jsonl", "--threads", "1"])
+        .output()?;
     let code = output.status.code().unwrap_or(-1);
     let summary: Option<Value> = output
         .stdout

@@ -102,7 +102,12 @@ fn fast(speed: &speed::Speed) -> Vec<Bar> {
 }
 
 /// Whether a folder or file of other people's rules loads whole.
-fn loads(name: &'static str, required: &'static str, path: Option<String>, count: usize) -> Result<Bar, Error> {
+fn loads(
+    name: &'static str,
+    required: &'static str,
+    path: Option<String>,
+    count: usize,
+) -> Result<Bar, Error> {
     let Some(path) = path else { return Ok(Bar { name, required, measured: None, passed: true }) };
     let loaded = rules(&["--only-rules", "--rules", &path])?;
     Ok(bar(name, required, loaded.to_string(), loaded >= count))

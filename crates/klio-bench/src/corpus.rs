@@ -185,7 +185,8 @@ fn load(recorded: &Path) -> Result<Pools, Error> {
 
 /// The lines of a zstd-compressed log.
 fn read_log(path: &Path) -> Result<Vec<Vec<u8>>, Error> {
-    let file = std::fs::File::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
+    let file =
+        std::fs::File::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
     let reader = BufReader::with_capacity(1 << 18, zstd::Decoder::new(file)?);
     Ok(reader.split(b'\n').collect::<Result<_, _>>()?)
 }

@@ -147,8 +147,10 @@ impl Evaluation {
 /// Runs everything under `recorded`.
 pub fn evaluate(recorded: &Path) -> Result<Evaluation, Error> {
     let mut result = Evaluation::default();
-    let mut folders: Vec<_> =
-        std::fs::read_dir(recorded.join("attacks"))?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    let mut folders: Vec<_> = std::fs::read_dir(recorded.join("attacks"))?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .collect();
     folders.sort();
     for folder in folders.iter().filter(|folder| folder.join("labels.json").is_file()) {
         let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -163,8 +165,12 @@ pub fn evaluate(recorded: &Path) -> Result<Evaluation, Error> {
     }
     for policy in POLICIES {
         let lines = scan(&recorded.join(format!("benign/{policy}.jsonl.zst")))?;
-        let mut log =
-            Benign { policy: policy.to_owned(), events: 0, findings: BTreeMap::new(), rules: BTreeMap::new() };
+        let mut log = Benign {
+            policy: policy.to_owned(),
+            events: 0,
+            findings: BTreeMap::new(),
+            rules: BTreeMap::new(),
+        };
         for line in &lines {
             match line["type"].as_str() {
                 Some("finding") => {

@@ -28,8 +28,30 @@ struct Target {
 
 /// Pieces that break parsers more often than chance does.
 const PIECES: [&str; 24] = [
-    "{", "}", "[", "]", "\"", ":", ",", "\\u0000", "\\ud800", "null", "-1e999", "18446744073709551616", "\n", "\r\n",
-    "- ", "*", "?", "|", "(", ")", " and ", " not ", "&a", "\u{feff}",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ":",
+    ",",
+    "\\u0000",
+    "\\ud800",
+    "null",
+    "-1e999",
+    "18446744073709551616",
+    "\n",
+    "\r\n",
+    "- ",
+    "*",
+    "?",
+    "|",
+    "(",
+    ")",
+    " and ",
+    " not ",
+    "&a",
+    "\u{feff}",
 ];
 
 /// Runs every target for `seconds` with inputs that depend on `seed` alone; `false` when one failed.
@@ -52,7 +74,11 @@ pub fn run(seconds: f64, seed: u64, out: &mut dyn Write) -> Result<bool, Error> 
             let survived = catch_unwind(AssertUnwindSafe(|| (target.read)(&input))).is_ok();
             let took = one.elapsed();
             if !survived || took > SLOWEST {
-                let what = if survived { format!("took {:.1} s", took.as_secs_f64()) } else { "panicked".to_owned() };
+                let what = if survived {
+                    format!("took {:.1} s", took.as_secs_f64())
+                } else {
+                    "panicked".to_owned()
+                };
                 wrong = Some((what, input));
                 break;
             }
@@ -86,15 +112,27 @@ fn targets() -> Result<Vec<Target>, Error> {
     let clone = |some: &Vec<Vec<u8>>| some.clone();
     Ok(vec![
         Target { name: "event", seeds: clone(&events), read: event },
-        Target { name: "stream", seeds: clone(&several), read: |bytes| drop(klio_source::fuzz::stream(bytes)) },
+        Target {
+            name: "stream",
+            seeds: clone(&several),
+            read: |bytes| drop(klio_source::fuzz::stream(bytes)),
+        },
         Target { name: "body", seeds: clone(&several), read: |bytes| drop(klio_source::fuzz::body(bytes)) },
         Target { name: "eks", seeds: clone(&events), read: |bytes| drop(klio_source::fuzz::eks(bytes)) },
         Target { name: "aks", seeds: clone(&events), read: |bytes| drop(klio_source::fuzz::aks(bytes)) },
         Target { name: "gke", seeds: clone(&events), read: |bytes| drop(klio_source::fuzz::gke(bytes)) },
-        Target { name: "salvage", seeds: clone(&events), read: |bytes| drop(klio_source::fuzz::salvage(bytes)) },
+        Target {
+            name: "salvage",
+            seeds: clone(&events),
+            read: |bytes| drop(klio_source::fuzz::salvage(bytes)),
+        },
         Target { name: "identity", seeds: events, read: |bytes| drop(klio_source::fuzz::identity(bytes)) },
         Target { name: "filter", seeds: filters, read: filter },
-        Target { name: "sigma", seeds: rules, read: |bytes| drop(sigma::compile(&file(bytes), Dialect::Sigma)) },
+        Target {
+            name: "sigma",
+            seeds: rules,
+            read: |bytes| drop(sigma::compile(&file(bytes), Dialect::Sigma)),
+        },
         Target {
             name: "falco",
             seeds: falco,

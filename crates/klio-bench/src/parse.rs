@@ -50,8 +50,7 @@ struct User<'a> {
 
 /// Parses every line of `path`.
 pub fn parse(path: &Path) -> Result<Parsed, Error> {
-    let mut file =
-        File::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
+    let mut file = File::open(path).map_err(|source| Error::Open { path: path.to_path_buf(), source })?;
     let mut parsed = Parsed::default();
     let mut buffer = vec![0u8; CHUNK];
     let mut filled = 0;
@@ -62,7 +61,8 @@ pub fn parse(path: &Path) -> Result<Parsed, Error> {
         let read = file.read(&mut buffer[filled..])?;
         parsed.bytes += read as u64;
         filled += read;
-        let end = if read == 0 { filled } else { memchr::memrchr(b'\n', &buffer[..filled]).map_or(0, |at| at + 1) };
+        let end =
+            if read == 0 { filled } else { memchr::memrchr(b'\n', &buffer[..filled]).map_or(0, |at| at + 1) };
         let mut from = 0;
         for at in memchr::memchr_iter(b'\n', &buffer[..end]).chain((read == 0 && end > 0).then_some(end)) {
             if at > from {

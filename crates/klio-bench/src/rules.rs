@@ -10,8 +10,22 @@ use crate::error::Error;
 use crate::rng::Rng;
 
 const RESOURCES: [&str; 16] = [
-    "pods", "secrets", "configmaps", "deployments", "daemonsets", "cronjobs", "jobs", "roles", "clusterroles",
-    "rolebindings", "clusterrolebindings", "serviceaccounts", "services", "nodes", "networkpolicies", "ingresses",
+    "pods",
+    "secrets",
+    "configmaps",
+    "deployments",
+    "daemonsets",
+    "cronjobs",
+    "jobs",
+    "roles",
+    "clusterroles",
+    "rolebindings",
+    "clusterrolebindings",
+    "serviceaccounts",
+    "services",
+    "nodes",
+    "networkpolicies",
+    "ingresses",
 ];
 const VERBS: [&str; 8] = ["create", "update", "patch", "delete", "deletecollection", "get", "list", "watch"];
 
@@ -54,14 +68,21 @@ fn rule(rng: &mut Rng, number: usize) -> String {
         }
         7 => {
             line(&mut selection, format_args!("objectRef.resource: {resource}"));
-            line(&mut selection, format_args!("responseStatus.code: {}", rng.pick(&["403", "404", "409", "500"])));
+            line(
+                &mut selection,
+                format_args!("responseStatus.code: {}", rng.pick(&["403", "404", "409", "500"])),
+            );
             line(&mut selection, format_args!("objectRef.namespace: 'tenant-{number}'"));
         }
         8 => {
             line(&mut selection, format_args!("verb: {write_verb}"));
             line(&mut selection, format_args!("objectRef.resource: pods"));
-            line(&mut selection, format_args!(
-                "requestObject.spec.containers.image|re: '^registry{number}\\.example/[a-z]+:.*$'"));
+            line(
+                &mut selection,
+                format_args!(
+                    "requestObject.spec.containers.image|re: '^registry{number}\\.example/[a-z]+:.*$'"
+                ),
+            );
         }
         _ => {
             line(&mut selection, format_args!("sourceIPs|cidr: '192.0.{}.0/24'", number % 256));

@@ -98,12 +98,18 @@ pub fn measure(corpus: &Path, runs: usize) -> Result<Speed, Error> {
     }
     let own_only = |folder: &str| -> Result<Vec<String>, Error> {
         let program = klio::program()?;
-        let words = [&program, "scan", &path, "-o", "jsonl", "--threads", "1", "--only-rules", "--rules", folder];
+        let words =
+            [&program, "scan", &path, "-o", "jsonl", "--threads", "1", "--only-rules", "--rules", folder];
         Ok(words.map(String::from).into())
     };
     let parse = [this, "parse".to_owned(), path.clone()];
-    let commands =
-        [parse.into(), klio::scan(&path, 1)?, klio::scan(&path, 2)?, own_only(&sets[0])?, own_only(&sets[1])?];
+    let commands = [
+        parse.into(),
+        klio::scan(&path, 1)?,
+        klio::scan(&path, 2)?,
+        own_only(&sets[0])?,
+        own_only(&sets[1])?,
+    ];
     let duckdb = duckdb_command(&path);
 
     let mut costs: [Vec<Cost>; 5] = Default::default();

@@ -19,8 +19,10 @@ impl Stamp {
         let second = micros.div_euclid(1_000_000);
         if self.text.is_empty() || second != self.second {
             self.second = second;
-            self.text = jiff::Timestamp::from_second(second)
-                .map_or_else(|_| String::from("1970-01-01T00:00:00"), |t| t.strftime("%Y-%m-%dT%H:%M:%S").to_string());
+            self.text = jiff::Timestamp::from_second(second).map_or_else(
+                |_| String::from("1970-01-01T00:00:00"),
+                |t| t.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+            );
         }
         out.extend_from_slice(self.text.as_bytes());
         let mut rest = micros.rem_euclid(1_000_000);
