@@ -4,6 +4,7 @@
 //! the state of all of them in bounded memory.
 
 mod correlator;
+mod finding;
 mod tally;
 mod window;
 
@@ -104,8 +105,14 @@ pub enum Relation {
 
 impl Relation {
     /// All relations as Sigma writes them.
-    pub const ALL: [(&'static str, Self); 6] =
-        [("gt", Self::Gt), ("gte", Self::Gte), ("lt", Self::Lt), ("lte", Self::Lte), ("eq", Self::Eq), ("neq", Self::Neq)];
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("gt", Self::Gt),
+        ("gte", Self::Gte),
+        ("lt", Self::Lt),
+        ("lte", Self::Lte),
+        ("eq", Self::Eq),
+        ("neq", Self::Neq),
+    ];
 
     /// Whether `a` stands so to `b`.
     pub fn holds(self, a: f64, b: f64) -> bool {

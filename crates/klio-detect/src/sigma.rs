@@ -131,22 +131,34 @@ fn classify(root: &Node, notes: &mut Notes) -> Option<Kind> {
         );
         return None;
     }
-    for (key, kind) in [("detection", Kind::Rule), ("correlation", Kind::Correlation), ("filter", Kind::Filter)] {
+    for (key, kind) in
+        [("detection", Kind::Rule), ("correlation", Kind::Correlation), ("filter", Kind::Filter)]
+    {
         if root.get(key).is_some() {
             return Some(kind);
         }
     }
     let near = root.members().filter_map(|(k, _)| k.text()).find_map(|k| {
-        let known = ["detection", "correlation", "filter"].into_iter().find(|n| strsim::damerau_levenshtein(n, k) <= 2)?;
+        let known = ["detection", "correlation", "filter"]
+            .into_iter()
+            .find(|n| strsim::damerau_levenshtein(n, k) <= 2)?;
         Some(format!("`{k}` should be `{known}`"))
     });
-    let advice = near.unwrap_or_else(|| "a rule has `detection`, a correlation `correlation`, a filter `filter`".to_owned());
+    let advice = near.unwrap_or_else(|| {
+        "a rule has `detection`, a correlation `correlation`, a filter `filter`".to_owned()
+    });
     notes.error(root, "neither rule nor correlation nor filter", advice);
     None
 }
 
 /// Compiles one rule; `None` when it cannot run or is for other logs.
-fn rule(dialect: Dialect, file: &RuleFile, document: &Document<'_>, known: &Placeholders, notes: &mut Notes) -> Option<Rule> {
+fn rule(
+    dialect: Dialect,
+    file: &RuleFile,
+    document: &Document<'_>,
+    known: &Placeholders,
+    notes: &mut Notes,
+) -> Option<Rule> {
     let root = &document.root;
     if meta::source(root, notes) == Source::Other {
         return None;
@@ -157,7 +169,18 @@ fn rule(dialect: Dialect, file: &RuleFile, document: &Document<'_>, known: &Plac
     if notes.failed() {
         return None;
     }
-    let Meta { id, name, title, description, severity, tags, tactics, techniques, false_positives, references } = meta;
+    let Meta {
+        id,
+        name,
+        title,
+        description,
+        severity,
+        tags,
+        tactics,
+        techniques,
+        false_positives,
+        references,
+    } = meta;
     Some(Rule {
         id,
         name,
@@ -191,7 +214,15 @@ struct Known {
 
 impl Known {
     /// Takes the id and name of a rule; false if they are taken.
-    fn add(&mut self, id: &str, name: Option<&str>, rule: &Rule, document: &Document<'_>, set: &RuleSet, notes: &mut Notes) -> bool {
+    fn add(
+        &mut self,
+        id: &str,
+        name: Option<&str>,
+        rule: &Rule,
+        document: &Document<'_>,
+        set: &RuleSet,
+        notes: &mut Notes,
+    ) -> bool {
         let index = set.rules.len();
         let at = document.root.get("id").unwrap_or(&document.root);
         if let Some(other) = self.rules.get(id).and_then(|i| set.rules.get(*i)) {
@@ -199,7 +230,11 @@ impl Known {
             if other.filter == rule.filter {
                 notes.warn(at, format!("the same rule stands in {place}: skipped"), "give each file once");
             } else {
-                notes.error(at, format!("the id `{id}` is taken by {place}"), "give each rule an id of its own");
+                notes.error(
+                    at,
+                    format!("the id `{id}` is taken by {place}"),
+                    "give each rule an id of its own",
+                );
             }
             return false;
         }
@@ -224,13 +259,19 @@ impl Known {
         self.rejected.extend(["id", "name", "title"].iter().filter_map(|k| root.get(k)?.scalar()));
     }
 
-    fn names<'n>(&'n self) -> impl Iterator<Item = &'n str> + Clone {
+    fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.rules.keys().map(String::as_str)
     }
 }
 
 /// Adds a filter document to the rules that it names.
-fn apply(document: &Document<'_>, rules: &mut [Rule], placeholders: &Placeholders, known: &Known, notes: &mut Notes) {
+fn apply(
+    document: &Document<'_>,
+    rules: &mut [Rule],
+    placeholders: &Placeholders,
+    known: &Known,
+    notes: &mut Notes,
+) {
     let root = &document.root;
     if root.get("logsource").is_some() && meta::source(root, notes) == Source::Other {
         return;
@@ -254,7 +295,11 @@ fn apply(document: &Document<'_>, rules: &mut [Rule], placeholders: &Placeholder
     }
     for node in named.items() {
         let Some(name) = node.scalar() else {
-            notes.error(node, format!("a rule's id or name is a string, not {}", node.describe()), "write the id in quotes");
+            notes.error(
+                node,
+                format!("a rule's id or name is a string, not {}", node.describe()),
+                "write the id in quotes",
+            );
             continue;
         };
         match known.rules.get(&name).and_then(|i| rules.get_mut(*i)) {

@@ -26,9 +26,9 @@ pub mod archive;
 pub mod explain;
 
 pub use archive::MemoryArchive;
-pub use explain::explain;
 pub use attack::{Tactic, Technique};
 pub use event::{Event, Level, ParseError, Stage};
+pub use explain::explain;
 pub use field::{Field, FieldRef, UnknownField};
 pub use filter::{Filter, Matcher, Missing, Quantifier, Test, TextMatch, Tri};
 pub use finding::{Actor, Evidence, Finding, Object, Proof, RuleRef};

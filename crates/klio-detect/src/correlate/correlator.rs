@@ -13,16 +13,16 @@
 //! touched longest ago are forgotten, and counted in [`CorrelatorStats::evicted`].
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use klio_model::Timestamp;
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::Correlation;
+use super::finding::{combinations, counted, finding, kept};
 use super::tally::Tally;
-use super::window::{Entry, Hit, Keep, Kept, Window};
-use super::{Correlation, CorrelationKind};
+use super::window::{Entry, Hit, Window};
 use crate::rule::{Match, RuleSet};
 
 /// Memory in units of about 24 bytes; the whole state stays near 40 MB.
@@ -30,14 +30,8 @@ pub(super) const MAX_WEIGHT: usize = 1_000_000;
 /// A match kept as evidence, with its strings.
 const KEPT_WEIGHT: usize = 40;
 const GROUP_WEIGHT: usize = 16;
-/// A match belongs to at most so many groups, and counts at most so many values.
-const MAX_COMBINATIONS: usize = 16;
 /// How late an event may come.
 const MAX_SLACK: i64 = 600_000_000;
-/// Evidence in one finding.
-const MAX_EVIDENCE: usize = 256;
-/// Values of one field in one finding.
-const MAX_VALUES: usize = 64;
 
 /// What the correlator could not use or had to forget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,16 +49,19 @@ pub struct CorrelatorStats {
 pub struct Correlator {
     plans: Vec<Correlation>,
     /// Rule id to correlation and step.
-    watchers: HashMap<String, Vec<(usize, u16)>>,
+    watchers: HashMap<String, Arc<[(usize, u16)]>>,
     groups: HashMap<(usize, Box<str>), Group, foldhash::fast::FixedState>,
-    /// Windows that are judged when they are over: end, correlation, group, serial number.
-    closing: BinaryHeap<Reverse<(i64, usize, Box<str>, u64)>>,
+    /// Windows that are judged when they are over.
+    closing: BinaryHeap<Reverse<Closing>>,
     newest: i64,
     serial: u64,
     weight: usize,
     limit: usize,
     stats: CorrelatorStats,
 }
+
+/// When a window is over: end, correlation, group, serial number.
+type Closing = (i64, usize, Box<str>, u64);
 
 #[derive(Debug, Default)]
 struct Group {
@@ -104,7 +101,7 @@ impl Correlator {
         }
         Self {
             plans: set.correlations.clone(),
-            watchers,
+            watchers: watchers.into_iter().map(|(rule, at)| (rule, at.into())).collect(),
             groups: HashMap::default(),
             closing: BinaryHeap::new(),
             newest: i64::MIN,
@@ -123,6 +120,12 @@ impl Correlator {
     /// What could not be used or had to be forgotten.
     pub fn stats(&self) -> CorrelatorStats {
         self.stats
+    }
+
+    /// The memory in use, in the units of [`MAX_WEIGHT`].
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Takes a match of a rule; returns the matches of correlations that it completes, and of windows that
@@ -159,12 +162,12 @@ impl Correlator {
     }
 
     fn watch(&mut self, m: &Match, fired: &mut VecDeque<(usize, Match)>) {
-        let Some(watchers) = self.watchers.get(m.rule.as_ref()) else { return };
+        let Some(watchers) = self.watchers.get(m.rule.as_ref()).cloned() else { return };
         let Some(time) = m.time.map(Timestamp::micros) else {
             self.stats.untimed += 1;
             return;
         };
-        for (plan, step) in watchers.clone() {
+        for &(plan, step) in watchers.iter() {
             let source = &self.plans[plan].sources[usize::from(step)];
             let keys = combinations(&source.keys, m);
             let values = counted(self.plans[plan].kind, &source.fields, step, m);
@@ -190,20 +193,24 @@ impl Correlator {
         let serial = self.serial;
         let correlation = &self.plans[plan];
         let (span, slack) = (correlation.timespan, correlation.timespan.min(MAX_SLACK));
-        let group = match self.groups.get_mut(&GroupKey(plan, key)) {
-            Some(group) => group,
-            None => {
-                self.weight += GROUP_WEIGHT;
-                self.groups.entry((plan, key.into())).or_default()
-            }
+        let group = if let Some(group) = self.groups.get_mut(&GroupKey(plan, key)) {
+            group
+        } else {
+            self.weight += GROUP_WEIGHT;
+            self.groups.entry((plan, key.into())).or_default()
         };
         let before = group.weight();
         group.touched = serial;
         let mut fresh = None;
         if let Some(need) = correlation.need() {
             let reach = |w: &Window| {
-                let low = if w.fired { w.first - span } else { w.newest - span - slack };
-                (low..=w.newest + span).contains(&entry.time)
+                // A reported burst ends when the group is quiet; another window still needs what it remembers.
+                let (low, high) = if w.fired {
+                    (w.first - span, w.newest + span)
+                } else {
+                    (w.newest - span - slack, w.newest + span + slack)
+                };
+                (low..=high).contains(&entry.time)
             };
             let at = group.windows.iter().rposition(reach);
             let mut window = match at {
@@ -214,9 +221,11 @@ impl Correlator {
                 window.newest = window.newest.max(entry.time);
             } else {
                 window.kept.push(kept(correlation, entry, m));
-                if let Some(hit) = window.add(entry, correlation.kind, correlation.sources.len(), need, span, slack) {
+                if let Some(hit) =
+                    window.add(entry, correlation.kind, correlation.sources.len(), need, span, slack)
+                {
                     fresh = finding(correlation, key, &window.kept, hit);
-                    window.settle();
+                    window.settle(hit.start);
                 }
             }
             group.windows.push(window);
@@ -226,12 +235,11 @@ impl Correlator {
         } else {
             let reach = |t: &Tally| (t.first - slack..=t.first + span).contains(&entry.time);
             let at = group.tallies.iter().rposition(reach);
-            let mut tally = match at {
-                Some(at) => group.tallies.remove(at),
-                None => {
-                    self.closing.push(Reverse((entry.time + span + slack, plan, key.into(), serial)));
-                    Tally::new(entry.time, serial)
-                }
+            let mut tally = if let Some(at) = at {
+                group.tallies.remove(at)
+            } else {
+                self.closing.push(Reverse((entry.time + span + slack, plan, key.into(), serial)));
+                Tally::new(entry.time, serial)
             };
             tally.kept.push(kept(correlation, entry, m));
             tally.add(entry, correlation.kind);
@@ -257,7 +265,8 @@ impl Correlator {
             let mut tally = group.tallies.remove(at);
             let mut fresh = None;
             if let Some(number) = tally.judge(correlation) {
-                let follows = group.reported.is_some_and(|end| tally.first > end - span && tally.first <= end + span);
+                let follows =
+                    group.reported.is_some_and(|end| tally.first > end - span && tally.first <= end + span);
                 group.reported = Some(tally.first + span);
                 if !follows {
                     let hit = Hit { start: i64::MIN, end: i64::MAX, number };
@@ -310,98 +319,4 @@ impl hashbrown::Equivalent<(usize, Box<str>)> for GroupKey<'_> {
     fn equivalent(&self, key: &(usize, Box<str>)) -> bool {
         self.0 == key.0 && self.1 == key.1.as_ref()
     }
-}
-
-/// Separates the values of a key; a value that holds it loses it.
-const SEPARATOR: char = '\u{1f}';
-
-/// One key for each combination of the values of some fields; none when a field has no value.
-fn combinations(names: &[String], m: &Match) -> Vec<String> {
-    let mut out = vec![String::new()];
-    for (i, name) in names.iter().enumerate() {
-        let Some(values) = m.values.get(name) else { return Vec::new() };
-        out = out
-            .iter()
-            .flat_map(|key| {
-                values.iter().map(move |v| {
-                    let v = v.replace(SEPARATOR, "");
-                    if i == 0 { v } else { format!("{key}{SEPARATOR}{v}") }
-                })
-            })
-            .take(MAX_COMBINATIONS)
-            .collect();
-    }
-    out
-}
-
-/// What a match adds to the count.
-fn counted(kind: CorrelationKind, fields: &[String], step: u16, m: &Match) -> Vec<u64> {
-    match kind {
-        CorrelationKind::EventCount => vec![0],
-        CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => vec![u64::from(step)],
-        CorrelationKind::ValueCount | CorrelationKind::ValueShare => {
-            combinations(fields, m).iter().map(|v| xxh3_64(v.as_bytes())).collect()
-        }
-        CorrelationKind::ValueSum | CorrelationKind::ValueAvg | CorrelationKind::ValuePercentile(_) => {
-            let values = fields.first().and_then(|f| m.values.get(f)).map(Vec::as_slice).unwrap_or_default();
-            let numbers = values.iter().filter_map(|v| v.trim().parse::<f64>().ok()).filter(|n| n.is_finite());
-            numbers.map(f64::to_bits).take(MAX_COMBINATIONS).collect()
-        }
-    }
-}
-
-/// A match as evidence, with the values that the correlation hands on.
-fn kept(correlation: &Correlation, entry: Entry, m: &Match) -> Kept {
-    let source = &correlation.sources[usize::from(entry.step)];
-    let names = correlation.carries.iter().map(klio_model::FieldRef::name).chain(source.fields.iter().map(String::as_str));
-    let carried = names.filter_map(|n| Some((n.to_owned(), m.values.get(n)?.iter().take(MAX_VALUES).cloned().collect())));
-    Kept {
-        time: entry.time,
-        evidence: m.evidence.clone(),
-        actor: m.actor.clone(),
-        object: m.object.clone(),
-        proven: m.proven,
-        carried: carried.collect(),
-    }
-}
-
-/// The match of a correlation. Its values hold the group keys, what it carries, and `count`: the number that
-/// satisfied the condition.
-fn finding(correlation: &Correlation, key: &str, keep: &Keep, hit: Hit) -> Option<Match> {
-    let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut evidence: Vec<klio_model::Evidence> = Vec::new();
-    let mut proven = true;
-    let mut last = None;
-    for kept in keep.between(hit.start, hit.end) {
-        for (name, more) in &kept.carried {
-            let all = values.entry(name.clone()).or_default();
-            for value in more {
-                if all.len() < MAX_VALUES && !all.contains(value) {
-                    all.push(value.clone());
-                }
-            }
-        }
-        for one in &kept.evidence {
-            let known = evidence.iter().any(|e| e.audit_id == one.audit_id && e.stage == one.stage && e.line == one.line && e.file == one.file);
-            if !known && evidence.len() < MAX_EVIDENCE {
-                evidence.push(one.clone());
-            }
-        }
-        proven &= kept.proven;
-        last = Some(kept);
-    }
-    let last = last?;
-    for (name, value) in correlation.group_by.iter().zip(key.split(SEPARATOR)) {
-        values.insert(name.clone(), vec![value.to_owned()]);
-    }
-    values.insert("count".to_owned(), vec![hit.number.to_string()]);
-    Some(Match {
-        rule: Arc::from(correlation.id.as_str()),
-        time: Some(Timestamp(last.time)),
-        actor: last.actor.clone(),
-        object: last.object.clone(),
-        values,
-        evidence,
-        proven,
-    })
 }

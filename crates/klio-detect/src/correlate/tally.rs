@@ -95,7 +95,8 @@ impl Tally {
                 *self.numbers.get(rank - 1)?
             }
             CorrelationKind::ValueShare => {
-                let mut shares: Vec<f64> = self.values.values().map(|n| 100.0 * *n as f64 / self.count as f64).collect();
+                let mut shares: Vec<f64> =
+                    self.values.values().map(|n| 100.0 * *n as f64 / self.count as f64).collect();
                 shares.sort_by(f64::total_cmp);
                 return shares.into_iter().find(|share| correlation.holds(*share));
             }

@@ -102,16 +102,25 @@ impl Window {
         self.entries.len() + 2 * self.distinct.len()
     }
 
-    /// Nothing more is needed of a burst that has been reported.
-    pub(super) fn settle(&mut self) {
+    /// Nothing more than its bounds is needed of a burst that has been reported.
+    pub(super) fn settle(&mut self, start: i64) {
         self.fired = true;
+        self.first = start;
         self.entries = VecDeque::new();
         self.distinct = HashMap::default();
         self.kept.clear();
     }
 
     /// Adds an entry and looks for a window around it that reaches `need`.
-    pub(super) fn add(&mut self, entry: Entry, kind: CorrelationKind, steps: usize, need: f64, span: i64, slack: i64) -> Option<Hit> {
+    pub(super) fn add(
+        &mut self,
+        entry: Entry,
+        kind: CorrelationKind,
+        steps: usize,
+        need: f64,
+        span: i64,
+        slack: i64,
+    ) -> Option<Hit> {
         self.newest = self.newest.max(entry.time);
         self.first = self.first.min(entry.time);
         self.forget(self.newest - span - slack);
@@ -187,7 +196,11 @@ impl Window {
             values.extend(self.entries.range(start..=end).map(|e| e.value));
             values.sort_unstable();
             values.dedup();
-            (values.len() >= need).then(|| Hit { start: self.entries[start].time, end: last, number: values.len() as f64 })
+            (values.len() >= need).then(|| Hit {
+                start: self.entries[start].time,
+                end: last,
+                number: values.len() as f64,
+            })
         })
     }
 
@@ -225,7 +238,8 @@ impl Window {
     /// Of one value the first and the last entry are enough.
     fn thin_value(&mut self, value: u64) {
         if self.distinct.get(&value).is_some_and(|n| *n > 2) {
-            let middle = self.entries.iter().enumerate().filter(|(_, e)| e.value == value).nth(1).map(|(i, _)| i);
+            let middle =
+                self.entries.iter().enumerate().filter(|(_, e)| e.value == value).nth(1).map(|(i, _)| i);
             if let Some(i) = middle {
                 self.entries.remove(i);
                 self.uncount(value);
@@ -246,10 +260,15 @@ impl Window {
         if self.entries.len() <= KEEP_NUMBERS {
             return;
         }
-        let pairs: Vec<Entry> = self.entries.make_contiguous().chunks(2).map(|pair| {
-            let sum: f64 = pair.iter().map(|e| f64::from_bits(e.value)).sum();
-            Entry { value: sum.to_bits(), ..pair[pair.len() - 1] }
-        }).collect();
+        let pairs: Vec<Entry> = self
+            .entries
+            .make_contiguous()
+            .chunks(2)
+            .map(|pair| {
+                let sum: f64 = pair.iter().map(|e| f64::from_bits(e.value)).sum();
+                Entry { value: sum.to_bits(), ..pair[pair.len() - 1] }
+            })
+            .collect();
         self.entries = pairs.into();
     }
 }

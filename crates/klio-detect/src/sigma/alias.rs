@@ -33,7 +33,10 @@ pub(super) fn resolve(name: &str) -> Result<FieldRef, UnknownField> {
         // Elastic cannot hold a dot in the first part of a key and writes `authorization_k8s_io/decision`.
         return resolve(&path.replace("_k8s_io/", ".k8s.io/"));
     }
-    if DOCUMENT_PATHS.iter().any(|p| name.strip_prefix(p).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))) {
+    if DOCUMENT_PATHS
+        .iter()
+        .any(|p| name.strip_prefix(p).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    {
         return Ok(FieldRef::below(Field::Document, name));
     }
     FieldRef::parse(name).map_err(|error| UnknownField {

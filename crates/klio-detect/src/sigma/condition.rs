@@ -24,7 +24,11 @@ fn wrong<T>(message: impl Into<String>, advice: impl Into<String>) -> Result<T, 
 }
 
 /// Reads a condition over named selections and marks those that it uses.
-pub(super) fn compile(text: &str, selections: &[(String, Filter)], used: &mut [bool]) -> Result<Filter, Wrong> {
+pub(super) fn compile(
+    text: &str,
+    selections: &[(String, Filter)],
+    used: &mut [bool],
+) -> Result<Filter, Wrong> {
     if text.contains('|') {
         return wrong(
             "aggregation in a condition (`| count() …`) was removed from Sigma",
@@ -113,12 +117,11 @@ impl<'p> Parser<'p> {
 
     fn selection(&mut self, name: &str) -> Result<Filter, Wrong> {
         match self.selections.iter().position(|(n, _)| n == name) {
-            Some(i) => {
-                self.take(i)
-            }
-            None if name.contains('*') => {
-                wrong(format!("the pattern `{name}` needs a quantifier"), format!("write `1 of {name}` or `all of {name}`"))
-            }
+            Some(i) => self.take(i),
+            None if name.contains('*') => wrong(
+                format!("the pattern `{name}` needs a quantifier"),
+                format!("write `1 of {name}` or `all of {name}`"),
+            ),
             None if ["and", "or", "not", "of"].contains(&name.to_ascii_lowercase().as_str()) => {
                 wrong(format!("`{name}` where a selection should stand"), "name a selection here")
             }
@@ -141,7 +144,10 @@ impl<'p> Parser<'p> {
 
     fn quantified(&mut self, quantifier: &str) -> Result<Filter, Wrong> {
         let Some(pattern) = self.next().filter(|p| !matches!(*p, "(" | ")")) else {
-            return wrong(format!("`{quantifier} of` what?"), "write `them` or a pattern such as `selection*`");
+            return wrong(
+                format!("`{quantifier} of` what?"),
+                "write `them` or a pattern such as `selection*`",
+            );
         };
         let any = match quantifier.to_ascii_lowercase().as_str() {
             "1" | "any" => true,
@@ -176,7 +182,13 @@ fn tests(filter: &Filter) -> usize {
     match filter {
         Filter::And(parts) | Filter::Or(parts) => parts.iter().map(tests).sum(),
         Filter::Not(part) => tests(part),
-        Filter::Test(test) => if let klio_model::Matcher::OneOf(many) = &test.matcher { many.len() } else { 1 },
+        Filter::Test(test) => {
+            if let klio_model::Matcher::OneOf(many) = &test.matcher {
+                many.len()
+            } else {
+                1
+            }
+        }
         _ => 1,
     }
 }

@@ -5,6 +5,7 @@
 mod draft;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use klio_model::{FieldRef, Severity};
 
@@ -32,7 +33,8 @@ pub(super) fn compile(
     known: &Known,
     problems: &mut Vec<Problem>,
 ) {
-    let mut drafts: Vec<Draft<'_>> = documents.iter().map(|(d, file, document)| draft::read(*d, file, document)).collect();
+    let mut drafts: Vec<Draft<'_>> =
+        documents.iter().map(|(d, file, document)| draft::read(*d, file, document)).collect();
     let names = names(&mut drafts, set, known);
     let targets = targets(&mut drafts, set, known, &names);
     refuse_cycles(&mut drafts, &targets);
@@ -70,11 +72,16 @@ fn names(drafts: &mut [Draft<'_>], set: &RuleSet, known: &Known) -> HashMap<Stri
         let id = draft.correlation.id.clone();
         let at = draft.root.get("id").unwrap_or(draft.root);
         if let Some(rule) = known.rules.get(&id).and_then(|r| set.rules.get(*r)) {
-            draft.notes.error(at, format!("the id `{id}` is taken by {}:{}", rule.file, rule.line), "give it an id of its own");
-        } else if names.contains_key(&id) {
-            draft.notes.error(at, format!("the id `{id}` is taken by another correlation"), "give it an id of its own");
+            draft.notes.error(
+                at,
+                format!("the id `{id}` is taken by {}:{}", rule.file, rule.line),
+                "give it an id of its own",
+            );
+        } else if let Entry::Vacant(free) = names.entry(id) {
+            free.insert(i);
         } else {
-            names.insert(id, i);
+            let message = format!("the id `{}` is taken by another correlation", draft.correlation.id);
+            draft.notes.error(at, message, "give it an id of its own");
         }
         if let Some(name) = &draft.correlation.name {
             names.entry(name.clone()).or_insert(i);
@@ -84,7 +91,12 @@ fn names(drafts: &mut [Draft<'_>], set: &RuleSet, known: &Known) -> HashMap<Stri
 }
 
 /// What each correlation watches, in the order written.
-fn targets(drafts: &mut [Draft<'_>], set: &RuleSet, known: &Known, names: &HashMap<String, usize>) -> Vec<Vec<Option<Target>>> {
+fn targets(
+    drafts: &mut [Draft<'_>],
+    set: &RuleSet,
+    known: &Known,
+    names: &HashMap<String, usize>,
+) -> Vec<Vec<Option<Target>>> {
     let mut out = Vec::new();
     for draft in drafts {
         let mut mine: Vec<Option<Target>> = Vec::new();
@@ -115,14 +127,20 @@ fn refuse_cycles(drafts: &mut [Draft<'_>], targets: &[Vec<Option<Target>>]) {
     let mut height = vec![1usize; drafts.len()];
     for _ in 0..=MAX_CHAIN {
         for i in 0..drafts.len() {
-            let below = targets[i].iter().filter_map(|t| if let Some(Target::Correlation(j)) = t { Some(height[*j] + 1) } else { None });
+            let below = targets[i].iter().filter_map(|t| {
+                if let Some(Target::Correlation(j)) = t { Some(height[*j] + 1) } else { None }
+            });
             height[i] = below.max().unwrap_or(1);
         }
     }
     for (draft, height) in drafts.iter_mut().zip(&height) {
         if *height > MAX_CHAIN {
             let at = draft.root.get("correlation").and_then(|c| c.get("rules")).unwrap_or(draft.root);
-            draft.notes.error(at, "this correlation watches itself, or the chain is too long", "let correlations build on each other in one direction");
+            draft.notes.error(
+                at,
+                "this correlation watches itself, or the chain is too long",
+                "let correlations build on each other in one direction",
+            );
         }
     }
 }
@@ -193,19 +211,36 @@ enum Aliased {
 
 impl Draft<'_> {
     /// An alias names rules by `name`; an id is understood too.
-    fn aliased(&self, written: &str, called: &str, target: Target, set: &RuleSet, drafts: &[Draft<'_>]) -> Aliased {
-        let Some((_, fields)) = self.aliases.iter().find(|(alias, _)| alias == written) else { return Aliased::No };
+    fn aliased(
+        &self,
+        written: &str,
+        called: &str,
+        target: Target,
+        set: &RuleSet,
+        drafts: &[Draft<'_>],
+    ) -> Aliased {
+        let Some((_, fields)) = self.aliases.iter().find(|(alias, _)| alias == written) else {
+            return Aliased::No;
+        };
         let (id, name) = match target {
             Target::Rule(r) => (&set.rules[r].id, set.rules[r].name.as_deref()),
             Target::Correlation(j) => (&drafts[j].correlation.id, drafts[j].correlation.name.as_deref()),
         };
-        let field = fields.iter().find(|(rule, _)| rule == called || rule == id || Some(rule.as_str()) == name);
+        let field =
+            fields.iter().find(|(rule, _)| rule == called || rule == id || Some(rule.as_str()) == name);
         field.map_or(Aliased::Missing, |(_, field)| Aliased::As(field.clone()))
     }
 }
 
 /// Makes the matches of a rule, or of all rules below a correlation, carry a field.
-fn carry(target: Target, field: &FieldRef, drafts: &mut [Draft<'_>], targets: &[Vec<Option<Target>>], set: &mut RuleSet, depth: usize) {
+fn carry(
+    target: Target,
+    field: &FieldRef,
+    drafts: &mut [Draft<'_>],
+    targets: &[Vec<Option<Target>>],
+    set: &mut RuleSet,
+    depth: usize,
+) {
     let carries = match target {
         Target::Rule(r) => &mut set.rules[r].carries,
         Target::Correlation(j) => &mut drafts[j].correlation.carries,

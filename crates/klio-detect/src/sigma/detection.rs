@@ -14,8 +14,20 @@ use super::{Placeholders, alias, condition};
 
 /// Verbs of resource requests and the lower-cased HTTP methods of other requests.
 const VERBS: &[&str] = &[
-    "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "post", "put", "head", "options",
-    "connect", "trace",
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "post",
+    "put",
+    "head",
+    "options",
+    "connect",
+    "trace",
 ];
 /// A selection and its parts nest no deeper.
 const MAX_DEPTH: usize = 16;
@@ -29,7 +41,11 @@ pub(super) struct Compiler<'c> {
 /// What `detection` or `filter` says, besides `skip`ped keys: the filter of its condition.
 pub(super) fn compile(section: &Node, skip: &[&str], known: &Placeholders, notes: &mut Notes) -> Filter {
     if !matches!(section.kind, yaml::Kind::Map(_)) {
-        notes.error(section, format!("expected a map of selections, not {}", section.describe()), "write selections and a condition");
+        notes.error(
+            section,
+            format!("expected a map of selections, not {}", section.describe()),
+            "write selections and a condition",
+        );
         return Filter::Nothing;
     }
     let mut selections = Vec::new();
@@ -51,13 +67,21 @@ pub(super) fn compile(section: &Node, skip: &[&str], known: &Placeholders, notes
         return Filter::Nothing;
     };
     if let Some(timeframe) = section.get("timeframe") {
-        notes.warn(timeframe, "`timeframe` has no effect", "it belonged to aggregations; write a correlation with `timespan`");
+        notes.warn(
+            timeframe,
+            "`timeframe` has no effect",
+            "it belonged to aggregations; write a correlation with `timespan`",
+        );
     }
     let mut used = vec![false; selections.len()];
     let mut parts = Vec::new();
     for node in conditions.items() {
         let Some(text) = node.text() else {
-            notes.error(node, format!("a condition is a string, not {}", node.describe()), "write for example `selection`");
+            notes.error(
+                node,
+                format!("a condition is a string, not {}", node.describe()),
+                "write for example `selection`",
+            );
             continue;
         };
         match condition::compile(text, &selections, &mut used) {
@@ -69,9 +93,17 @@ pub(super) fn compile(section: &Node, skip: &[&str], known: &Placeholders, notes
         notes.error(conditions, "there is no condition", "name a selection");
     }
     if !notes.failed() {
-        for (key, _) in keys.iter().zip(&used).filter(|(k, used)| !**used && !k.text().is_some_and(|t| t.starts_with('_'))) {
+        for (key, _) in keys
+            .iter()
+            .zip(&used)
+            .filter(|(k, used)| !**used && !k.text().is_some_and(|t| t.starts_with('_')))
+        {
             let name = key.scalar().unwrap_or_default();
-            notes.warn(key, format!("the condition does not use `{name}`"), "remove the selection or name it in the condition");
+            notes.warn(
+                key,
+                format!("the condition does not use `{name}`"),
+                "remove the selection or name it in the condition",
+            );
         }
     }
     Filter::or(parts)
@@ -87,7 +119,9 @@ impl Compiler<'_> {
             yaml::Kind::Map(map) if map.is_empty() => self.empty(node),
             yaml::Kind::Map(_) => self.map(node),
             yaml::Kind::List(items) if items.is_empty() => self.empty(node),
-            yaml::Kind::List(items) => Filter::or(items.iter().map(|item| self.selection(item, depth + 1)).collect::<Vec<_>>()),
+            yaml::Kind::List(items) => {
+                Filter::or(items.iter().map(|item| self.selection(item, depth + 1)).collect::<Vec<_>>())
+            }
             yaml::Kind::Null | yaml::Kind::Bad => self.empty(node),
             _ => self.keyword(&plain(), node),
         }
@@ -155,11 +189,19 @@ impl Compiler<'_> {
                     continue;
                 }
                 yaml::Kind::Bad => {
-                    self.notes.error(item, "this alias has no anchor", "define the anchor with `&name` before it");
+                    self.notes.error(
+                        item,
+                        "this alias has no anchor",
+                        "define the anchor with `&name` before it",
+                    );
                     continue;
                 }
                 yaml::Kind::Null if list && items.len() > 1 => {
-                    self.notes.warn(item, "null in a list of values", "Sigma keeps null for a selection of its own; Klio reads it as absent");
+                    self.notes.warn(
+                        item,
+                        "null in a list of values",
+                        "Sigma keeps null for a selection of its own; Klio reads it as absent",
+                    );
                 }
                 _ => {}
             }
@@ -172,9 +214,15 @@ impl Compiler<'_> {
 
     /// A word anywhere in the event. The event is JSON text, so the word is looked for as JSON writes it.
     fn keyword(&mut self, m: &Modifiers, node: &Node) -> Filter {
-        let text = m.kind == Kind::Text && m.part.is_none() && matches!(m.position, Position::Whole | Position::Anywhere);
+        let text = m.kind == Kind::Text
+            && m.part.is_none()
+            && matches!(m.position, Position::Whole | Position::Anywhere);
         if !text {
-            self.notes.error(node, "this modifier needs a field", "words without a field go with all, cased, contains and the encodings");
+            self.notes.error(
+                node,
+                "this modifier needs a field",
+                "words without a field go with all, cased, contains and the encodings",
+            );
             return Filter::Nothing;
         }
         if node.scalar().is_some_and(|t| t.trim_matches('*').is_empty()) {
@@ -187,11 +235,20 @@ impl Compiler<'_> {
 
     /// Values that no event has.
     fn lint(&mut self, field: &FieldRef, m: &Modifiers, item: &Node) {
-        let Some(text) = item.text().filter(|_| m.kind == Kind::Text && m.position == Position::Whole && !m.neq) else { return };
-        if field.field() == Field::Verb && !text.contains(['*', '?', '%']) && !VERBS.iter().any(|v| v.eq_ignore_ascii_case(text)) {
+        let Some(text) =
+            item.text().filter(|_| m.kind == Kind::Text && m.position == Position::Whole && !m.neq)
+        else {
+            return;
+        };
+        if field.field() == Field::Verb
+            && !text.contains(['*', '?', '%'])
+            && !VERBS.iter().any(|v| v.eq_ignore_ascii_case(text))
+        {
             let advice = match text.to_ascii_lowercase().as_str() {
                 "replace" => "`kubectl replace` sends `update`".to_owned(),
-                "exec" | "attach" | "portforward" => format!("an {text} is `verb: [create, get]` with `objectRef.subresource: {text}`"),
+                "exec" | "attach" | "portforward" => {
+                    format!("an {text} is `verb: [create, get]` with `objectRef.subresource: {text}`")
+                }
                 other => super::notes::nearest(other, VERBS.iter().copied()),
             };
             self.notes.warn(item, format!("no audit event has the verb `{text}`"), advice);
@@ -240,7 +297,8 @@ fn json_forms(text: &TextMatch) -> Vec<TextMatch> {
     let escape = |go: bool| {
         let pieces = text.pieces().iter().map(|piece| match piece {
             Piece::Literal(s) => {
-                let mut json = s.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
+                let mut json =
+                    s.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
                 if go {
                     json = json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
                 }
@@ -265,8 +323,10 @@ type Item<'n> = (Option<(FieldRef, Modifiers, &'n Node)>, Filter);
 fn connect_as_get(items: &mut [Item<'_>]) {
     let texts = |item: &Item<'_>, field: Field| -> Option<Vec<String>> {
         let (f, m, values) = item.0.as_ref()?;
-        let simple = f.field() == field && m.kind == Kind::Text && !m.neq && !m.all && m.position == Position::Whole;
-        simple.then(|| values.items().iter().filter_map(Node::scalar).map(|t| t.to_ascii_lowercase()).collect())
+        let simple =
+            f.field() == field && m.kind == Kind::Text && !m.neq && !m.all && m.position == Position::Whole;
+        simple
+            .then(|| values.items().iter().filter_map(Node::scalar).map(|t| t.to_ascii_lowercase()).collect())
     };
     let connects = items.iter().filter_map(|item| texts(item, Field::Subresource)).any(|values| {
         !values.is_empty() && values.iter().all(|v| matches!(v.as_str(), "exec" | "attach" | "portforward"))
@@ -277,7 +337,12 @@ fn connect_as_get(items: &mut [Item<'_>]) {
     for item in items.iter_mut() {
         let Some(verbs) = texts(item, Field::Verb) else { continue };
         if verbs.iter().any(|v| v == "create") && !verbs.iter().any(|v| v == "get") {
-            let is = |field, text: &str| Filter::test(FieldRef::of(field), Matcher::Text(TextMatch::new([Piece::Literal(text.to_owned())], Case::Insensitive)));
+            let is = |field, text: &str| {
+                Filter::test(
+                    FieldRef::of(field),
+                    Matcher::Text(TextMatch::new([Piece::Literal(text.to_owned())], Case::Insensitive)),
+                )
+            };
             let upgraded = Filter::and([is(Field::Verb, "get"), is(Field::Code, "101")]);
             item.1 = Filter::or([item.1.clone(), upgraded]);
         }

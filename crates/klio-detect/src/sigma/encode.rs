@@ -48,7 +48,9 @@ impl Encoding {
         if self == Self::Windash {
             return match draft {
                 Draft::Text(pieces) => windash(pieces),
-                Draft::Bytes(_) => Err(("`windash` comes after an encoding".into(), "write it as the first modifier")),
+                Draft::Bytes(_) => {
+                    Err(("`windash` comes after an encoding".into(), "write it as the first modifier"))
+                }
             };
         }
         let bytes = match draft {
@@ -61,8 +63,9 @@ impl Encoding {
                 .into_bytes(),
         };
         let wide = |order: fn(u16) -> [u8; 2], mark: &[u8]| -> Result<Vec<Draft>, (String, &'static str)> {
-            let text = String::from_utf8(bytes.clone())
-                .map_err(|_| ("UTF-16 comes after another encoding".to_owned(), "write it before base64 and only once"))?;
+            let text = String::from_utf8(bytes.clone()).map_err(|_| {
+                ("UTF-16 comes after another encoding".to_owned(), "write it before base64 and only once")
+            })?;
             let units = text.encode_utf16().flat_map(order);
             Ok(vec![Draft::Bytes(mark.iter().copied().chain(units).collect())])
         };
@@ -102,7 +105,9 @@ fn windash(pieces: &[Piece]) -> Result<Vec<Draft>, (String, &'static str)> {
     let mut variants: Vec<Vec<Piece>> = vec![Vec::new()];
     for piece in pieces {
         let Piece::Literal(text) = piece else {
-            variants.iter_mut().for_each(|v| v.push(piece.clone()));
+            for variant in &mut variants {
+                variant.push(piece.clone());
+            }
             continue;
         };
         let mut texts = vec![String::new()];
@@ -110,14 +115,21 @@ fn windash(pieces: &[Piece]) -> Result<Vec<Draft>, (String, &'static str)> {
         let mut rest = text.chars().peekable();
         while let Some(c) = rest.next() {
             let is_word = |c: char| c.is_alphanumeric() || c == '_';
-            let option = DASHES.contains(&c) && !before.is_some_and(is_word) && rest.peek().is_some_and(|n| is_word(*n));
+            let option = DASHES.contains(&c)
+                && !before.is_some_and(is_word)
+                && rest.peek().is_some_and(|n| is_word(*n));
             before = Some(c);
             if !option {
-                texts.iter_mut().for_each(|t| t.push(c));
+                for text in &mut texts {
+                    text.push(c);
+                }
                 continue;
             }
             if texts.len() * variants.len() * DASHES.len() > MAX_VARIANTS {
-                return Err(("`windash` makes too many values of this one".into(), "keep at most five options in a value"));
+                return Err((
+                    "`windash` makes too many values of this one".into(),
+                    "keep at most five options in a value",
+                ));
             }
             texts = texts.iter().flat_map(|t| DASHES.map(|dash| format!("{t}{dash}"))).collect();
         }

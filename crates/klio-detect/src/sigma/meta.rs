@@ -37,7 +37,11 @@ pub(super) fn read(root: &Node, notes: &mut Notes) -> Meta {
     let title = title.unwrap_or_default();
     let id = string(root, "id", notes);
     if id.is_none() && !title.is_empty() {
-        notes.warn(root, "there is no `id`", "findings and filters then know the rule by its title; add a random UUID");
+        notes.warn(
+            root,
+            "there is no `id`",
+            "findings and filters then know the rule by its title; add a random UUID",
+        );
     }
     let tags = strings(root, "tags", notes);
     let (mut tactics, mut techniques) = (Vec::new(), Vec::new());
@@ -70,7 +74,8 @@ pub(super) fn read(root: &Node, notes: &mut Notes) -> Meta {
 /// Groups, software, data sources, mitigations and assets of ATT&CK.
 fn is_other_object(tag: &str) -> bool {
     ["ds", "g", "s", "m", "a", "c"].iter().any(|p| {
-        tag.strip_prefix(p).is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        tag.strip_prefix(p)
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
     })
 }
 
@@ -78,7 +83,11 @@ fn string(root: &Node, key: &str, notes: &mut Notes) -> Option<String> {
     let node = root.get(key)?;
     let text = node.scalar().filter(|t| !t.trim().is_empty());
     if text.is_none() && node.kind != yaml::Kind::Null {
-        notes.error(node, format!("`{key}` is a string, not {}", node.describe()), "write text, in quotes if need be");
+        notes.error(
+            node,
+            format!("`{key}` is a string, not {}", node.describe()),
+            "write text, in quotes if need be",
+        );
     }
     text
 }
@@ -100,7 +109,11 @@ fn level(root: &Node, notes: &mut Notes) -> Option<Severity> {
     let text = node.scalar().unwrap_or_default();
     let level = Severity::ALL.into_iter().find(|s| s.name() == text);
     if level.is_none() {
-        notes.error(node, format!("`{text}` is no level"), nearest(&text, Severity::ALL.map(Severity::name).into_iter()));
+        notes.error(
+            node,
+            format!("`{text}` is no level"),
+            nearest(&text, Severity::ALL.map(Severity::name).into_iter()),
+        );
     }
     level
 }
@@ -108,7 +121,10 @@ fn level(root: &Node, notes: &mut Notes) -> Option<Severity> {
 /// Whether `logsource` means Kubernetes audit events. The category says nothing more and is not read.
 pub(super) fn source(root: &Node, notes: &mut Notes) -> Source {
     let Some(node) = root.get("logsource") else {
-        let near = root.members().filter_map(|(k, _)| k.text()).find(|k| strsim::damerau_levenshtein(k, "logsource") <= 2);
+        let near = root
+            .members()
+            .filter_map(|(k, _)| k.text())
+            .find(|k| strsim::damerau_levenshtein(k, "logsource") <= 2);
         let advice = near.map_or_else(
             || "add `logsource:` with `product: kubernetes` and `service: audit`".to_owned(),
             |k| format!("`{k}` should be `logsource`"),
@@ -116,11 +132,14 @@ pub(super) fn source(root: &Node, notes: &mut Notes) -> Source {
         notes.error(root, "there is no `logsource`", advice);
         return Source::Other;
     };
-    let is = |key: &str, want: &str| node.get(key).and_then(Node::scalar).is_some_and(|v| v.eq_ignore_ascii_case(want));
+    let is = |key: &str, want: &str| {
+        node.get(key).and_then(Node::scalar).is_some_and(|v| v.eq_ignore_ascii_case(want))
+    };
     if is("product", "kubernetes") && is("service", "audit") {
         return Source::Audit;
     }
-    let said: Vec<_> = node.members().filter_map(|(k, v)| Some(format!("{}: {}", k.text()?, v.scalar()?))).collect();
+    let said: Vec<_> =
+        node.members().filter_map(|(k, v)| Some(format!("{}: {}", k.text()?, v.scalar()?))).collect();
     notes.warn(
         node,
         format!("not for Kubernetes audit logs ({}): skipped", said.join(", ")),

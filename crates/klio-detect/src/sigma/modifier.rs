@@ -45,15 +45,47 @@ pub(super) struct Modifiers {
 }
 
 const NAMES: &[&str] = &[
-    "all", "startswith", "endswith", "contains", "exists", "cased", "neq", "windash", "re", "i", "m", "s", "base64",
-    "base64offset", "utf16le", "utf16be", "utf16", "wide", "lt", "lte", "gt", "gte", "minute", "hour", "day", "week",
-    "month", "year", "cidr", "expand", "fieldref",
+    "all",
+    "startswith",
+    "endswith",
+    "contains",
+    "exists",
+    "cased",
+    "neq",
+    "windash",
+    "re",
+    "i",
+    "m",
+    "s",
+    "base64",
+    "base64offset",
+    "utf16le",
+    "utf16be",
+    "utf16",
+    "wide",
+    "lt",
+    "lte",
+    "gt",
+    "gte",
+    "minute",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "year",
+    "cidr",
+    "expand",
+    "fieldref",
 ];
 
 /// Splits a key into its field and modifiers; `None` when a fault was noted.
 pub(super) fn parse<'k>(key: &'k Node, notes: &mut Notes) -> Option<(&'k str, Modifiers)> {
     let Some(text) = key.text() else {
-        notes.error(key, format!("a field name is a string, not {}", key.describe()), "put the name in quotes");
+        notes.error(
+            key,
+            format!("a field name is a string, not {}", key.describe()),
+            "put the name in quotes",
+        );
         return None;
     };
     let mut parts = text.split('|');
@@ -98,7 +130,11 @@ impl Modifiers {
             "gte" => self.set(Kind::Compare(Comparison::AtLeast), key, notes),
             "i" | "m" | "s" if self.kind == Kind::Regex => self.flags.push_str(name),
             "i" | "m" | "s" => {
-                notes.error(key, format!("`{name}` is a flag of `re` and stands after it"), format!("write `|re|{name}`"));
+                notes.error(
+                    key,
+                    format!("`{name}` is a flag of `re` and stands after it"),
+                    format!("write `|re|{name}`"),
+                );
             }
             "minute" | "hour" | "day" | "week" | "month" | "year" => {
                 self.part = TimePart::ALL.iter().find(|(_, n)| *n == name).map(|(part, _)| *part);
@@ -114,7 +150,11 @@ impl Modifiers {
                     }
                     self.encodings.push(encoding);
                 }
-                None => notes.error(key, format!("unknown modifier `{name}`"), nearest(name, NAMES.iter().copied())),
+                None => notes.error(
+                    key,
+                    format!("unknown modifier `{name}`"),
+                    nearest(name, NAMES.iter().copied()),
+                ),
             },
         }
     }
@@ -132,7 +172,11 @@ impl Modifiers {
 
     fn set(&mut self, kind: Kind, key: &Node, notes: &mut Notes) {
         if self.kind != Kind::Text && self.kind != kind {
-            notes.error(key, "these modifiers exclude each other", "a field is compared in one way; write two selections");
+            notes.error(
+                key,
+                "these modifiers exclude each other",
+                "a field is compared in one way; write two selections",
+            );
         }
         self.kind = kind;
     }
@@ -142,8 +186,12 @@ impl Modifiers {
         let texts = self.position != Position::Whole || !self.encodings.is_empty();
         if texts && (self.kind != Kind::Text || self.part.is_some()) {
             let advice = match self.kind {
-                Kind::FieldRef => "Klio compares two fields for equality only; drop startswith, endswith and contains",
-                Kind::Regex => "write the position into the pattern, with `^` and `$`; it is searched anywhere by default",
+                Kind::FieldRef => {
+                    "Klio compares two fields for equality only; drop startswith, endswith and contains"
+                }
+                Kind::Regex => {
+                    "write the position into the pattern, with `^` and `$`; it is searched anywhere by default"
+                }
                 _ => "startswith, endswith, contains and the encodings go with text values only",
             };
             notes.error(key, "this modifier does not go with text modifiers", advice);
@@ -158,7 +206,11 @@ impl Modifiers {
             notes.error(key, "`expand` goes with text values and networks only", "write the values out");
         }
         if self.part.is_some() && !matches!(self.kind, Kind::Text | Kind::Compare(_)) {
-            notes.error(key, "a part of a time is compared with numbers", "combine it with lt, lte, gt, gte, neq or nothing");
+            notes.error(
+                key,
+                "a part of a time is compared with numbers",
+                "combine it with lt, lte, gt, gte, neq or nothing",
+            );
         }
         let offset = self.encodings.last() == Some(&Encoding::Base64Offset);
         if offset && self.position == Position::Whole {

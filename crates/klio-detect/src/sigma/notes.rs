@@ -75,11 +75,10 @@ pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clo
         .map(|n| (strsim::damerau_levenshtein(&n.to_lowercase(), &lower), n))
         .min()
         .filter(|(distance, n)| *distance <= 1.max(n.len() / 3));
-    match best {
-        Some((_, n)) => format!("did you mean `{n}`?"),
-        None => {
-            let known: Vec<_> = names.take(40).collect();
-            if known.is_empty() { "there is none".to_owned() } else { format!("known are {}", known.join(", ")) }
-        }
+    if let Some((_, n)) = best {
+        format!("did you mean `{n}`?")
+    } else {
+        let known: Vec<_> = names.take(40).collect();
+        if known.is_empty() { "there is none".to_owned() } else { format!("known are {}", known.join(", ")) }
     }
 }

@@ -20,14 +20,21 @@ const EXEC: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Me
  "responseStatus":{"metadata":{},"code":101},"requestReceivedTimestamp":"2026-11-21T03:05:58.390059Z",
  "stageTimestamp":"2026-11-21T03:05:59.000000Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":""}}"#;
 
+/// Each line further to the right.
+pub(super) fn indent(text: &str) -> String {
+    text.lines().fold(String::new(), |out, line| out + "  " + line + "\n")
+}
+
 pub(super) fn load(text: &str) -> (RuleSet, Vec<Problem>) {
     compile(&[RuleFile { name: "test.yml".into(), text: text.into() }], Dialect::Sigma)
 }
 
 /// A rule with this detection section, indented or not.
 pub(super) fn rule(detection: &str) -> String {
-    let body: String = detection.trim_matches('\n').lines().map(|l| format!("  {l}\n")).collect();
-    format!("title: T\nid: t-1\nlogsource:\n  product: kubernetes\n  service: audit\nlevel: low\ndetection:\n{body}")
+    let body = indent(detection.trim_matches('\n'));
+    format!(
+        "title: T\nid: t-1\nlogsource:\n  product: kubernetes\n  service: audit\nlevel: low\ndetection:\n{body}"
+    )
 }
 
 /// Whether a rule with this detection is true of the event, as the dialect reads missing values.
@@ -42,7 +49,7 @@ pub(super) fn matches(detection: &str, event: &str) -> bool {
 /// Whether one item, such as `verb|contains: re`, is true of the event.
 #[track_caller]
 pub(super) fn check(item: &str, event: &str, want: bool) {
-    let body: String = item.lines().map(|l| format!("  {l}\n")).collect();
+    let body = indent(item);
     assert_eq!(matches(&format!("sel:\n{body}condition: sel"), event), want, "{item}");
 }
 

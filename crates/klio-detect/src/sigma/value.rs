@@ -3,12 +3,12 @@
 use klio_model::filter::{Case, Comparison, Piece, RegexMatch, TimePart};
 use klio_model::{Field, FieldRef, Filter, Matcher, TextMatch};
 
+use super::Placeholders;
 use super::alias;
 use super::encode::{Draft, MAX_VARIANTS};
 use super::modifier::{Kind, Modifiers, Position};
 use super::notes::{Notes, nearest};
 use super::yaml::{self, Node};
-use super::Placeholders;
 
 /// The pieces of a value; `\` takes the meaning from `*`, `?` and itself.
 pub(super) fn pieces(text: &str) -> Vec<Piece> {
@@ -18,7 +18,11 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
 /// All texts that a value stands for after placeholders, encodings and position.
 pub(super) fn texts(m: &Modifiers, value: &Node, known: &Placeholders, notes: &mut Notes) -> Vec<TextMatch> {
     let Some(raw) = value.scalar() else {
-        notes.error(value, format!("expected a text, not {}", value.describe()), "write a string or a number");
+        notes.error(
+            value,
+            format!("expected a text, not {}", value.describe()),
+            "write a string or a number",
+        );
         return Vec::new();
     };
     let raws = if m.expand { expand(&raw, value, known, notes) } else { vec![raw] };
@@ -42,9 +46,10 @@ pub(super) fn texts(m: &Modifiers, value: &Node, known: &Placeholders, notes: &m
         for draft in drafts {
             let mut pieces = match draft {
                 Draft::Text(pieces) => pieces,
-                Draft::Bytes(bytes) => match String::from_utf8(bytes) {
-                    Ok(text) => vec![Piece::Literal(text)],
-                    Err(_) => {
+                Draft::Bytes(bytes) => {
+                    if let Ok(text) = String::from_utf8(bytes) {
+                        vec![Piece::Literal(text)]
+                    } else {
                         notes.error(
                             value,
                             "this UTF-16 is no text, and audit events are text",
@@ -52,7 +57,7 @@ pub(super) fn texts(m: &Modifiers, value: &Node, known: &Placeholders, notes: &m
                         );
                         return Vec::new();
                     }
-                },
+                }
             };
             if matches!(m.position, Position::End | Position::Anywhere) {
                 pieces.insert(0, Piece::Many);
@@ -67,7 +72,13 @@ pub(super) fn texts(m: &Modifiers, value: &Node, known: &Placeholders, notes: &m
 }
 
 /// The test of one value.
-pub(super) fn test(field: &FieldRef, m: &Modifiers, value: &Node, known: &Placeholders, notes: &mut Notes) -> Filter {
+pub(super) fn test(
+    field: &FieldRef,
+    m: &Modifiers,
+    value: &Node,
+    known: &Placeholders,
+    notes: &mut Notes,
+) -> Filter {
     if let Some(part) = m.part {
         return time_part(field, part, m.kind, value, notes);
     }
@@ -84,7 +95,11 @@ pub(super) fn test(field: &FieldRef, m: &Modifiers, value: &Node, known: &Placeh
             Some(true) => one(Matcher::Present),
             Some(false) => Filter::not(one(Matcher::Present)),
             None => {
-                notes.error(value, format!("`exists` takes true or false, not {}", value.describe()), "write `true` or `false`");
+                notes.error(
+                    value,
+                    format!("`exists` takes true or false, not {}", value.describe()),
+                    "write `true` or `false`",
+                );
                 Filter::Nothing
             }
         },
@@ -130,7 +145,10 @@ pub(super) fn text_test(field: &FieldRef, text: TextMatch) -> Filter {
         let word = text.folded_literal();
         // The core group and a whole object are written by leaving the member out.
         if word == Some("") && matches!(field.field(), Field::ApiGroup | Field::Subresource) {
-            return Filter::or([Filter::test(field.clone(), matcher), Filter::not(Filter::test(field.clone(), Matcher::Present))]);
+            return Filter::or([
+                Filter::test(field.clone(), matcher),
+                Filter::not(Filter::test(field.clone(), Matcher::Present)),
+            ]);
         }
         // Rules take the authorizer's decision for a status code, which is a number in every event.
         if field.field() == Field::Code {
@@ -140,7 +158,10 @@ pub(super) fn text_test(field: &FieldRef, text: TextMatch) -> Filter {
                 _ => None,
             };
             if let Some(decision) = decision {
-                return Filter::test(FieldRef::of(Field::Decision), Matcher::Text(TextMatch::literal(decision)));
+                return Filter::test(
+                    FieldRef::of(Field::Decision),
+                    Matcher::Text(TextMatch::literal(decision)),
+                );
             }
         }
     }
@@ -168,7 +189,10 @@ fn cidr(field: &FieldRef, m: &Modifiers, value: &Node, known: &Placeholders, not
     let Some(raw) = value.scalar() else { return wrong_type(value, "`cidr` takes a network", notes) };
     let raws = if m.expand { expand(&raw, value, known, notes) } else { vec![raw] };
     let nets = raws.iter().filter_map(|raw| {
-        let net = raw.parse::<ipnet::IpNet>().ok().or_else(|| raw.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from));
+        let net = raw
+            .parse::<ipnet::IpNet>()
+            .ok()
+            .or_else(|| raw.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from));
         if net.is_none() {
             notes.error(value, format!("`{raw}` is no network"), "write for example 10.0.0.0/8 or fd00::/8");
         }
@@ -218,19 +242,19 @@ fn expand(raw: &str, at: &Node, known: &Placeholders, notes: &mut Notes) -> Vec<
     let mut any = false;
     while let Some(i) = rest.find(['%', '\\']) {
         let (before, tail) = rest.split_at(i);
-        out.iter_mut().for_each(|o| o.push_str(before));
+        append(&mut out, before);
         if let Some(after) = tail.strip_prefix("\\%") {
-            out.iter_mut().for_each(|o| o.push('%'));
+            append(&mut out, "%");
             rest = after;
             continue;
         }
         if let Some(after) = tail.strip_prefix('\\') {
-            out.iter_mut().for_each(|o| o.push('\\'));
+            append(&mut out, "\\");
             rest = after;
             continue;
         }
         let Some((name, after)) = tail[1..].split_once('%').filter(|(name, _)| is_name(name)) else {
-            out.iter_mut().for_each(|o| o.push('%'));
+            append(&mut out, "%");
             rest = &tail[1..];
             continue;
         };
@@ -250,11 +274,17 @@ fn expand(raw: &str, at: &Node, known: &Placeholders, notes: &mut Notes) -> Vec<
         out = out.iter().flat_map(|o| values.iter().map(move |v| format!("{o}{v}"))).collect();
         rest = after;
     }
-    out.iter_mut().for_each(|o| o.push_str(rest));
+    append(&mut out, rest);
     if !any {
         notes.warn(at, "`expand` without a placeholder", "write `%name%` in the value or drop `expand`");
     }
     out
+}
+
+fn append(texts: &mut [String], more: &str) {
+    for text in texts {
+        text.push_str(more);
+    }
 }
 
 fn is_name(name: &str) -> bool {

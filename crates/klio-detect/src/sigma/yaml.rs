@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use saphyr::{AnnotatedMapping, LoadableYamlNode, Marker, Scalar, Tag, Yaml};
+use saphyr_parser::Span;
 
 use super::notes::Fault;
 
@@ -163,6 +164,11 @@ impl<'input> LoadableYamlNode<'input> for Node {
         std::mem::replace(self, Self { kind: Kind::Bad, place: Place::default() })
     }
 
+    fn with_span(mut self, span: Span) -> Self {
+        self.place = Place { start: span.start.index(), end: span.end.index() };
+        self
+    }
+
     fn with_start_marker(mut self, mark: Marker) -> Self {
         self.place = Place { start: mark.index(), end: mark.index() };
         self
@@ -209,12 +215,8 @@ impl Document<'_> {
 pub(super) fn documents(text: &str) -> Vec<(Document<'_>, Result<(), Fault>)> {
     let mut out = Vec::new();
     for (start, line, chunk) in split(text).take(MAX_DOCUMENTS) {
-        let mut document = Document {
-            root: Node { kind: Kind::Bad, place: Place::default() },
-            text: chunk,
-            start,
-            line,
-        };
+        let mut document =
+            Document { root: Node { kind: Kind::Bad, place: Place::default() }, text: chunk, start, line };
         match read(chunk) {
             Ok(None) => {}
             Ok(Some(root)) => {
@@ -232,7 +234,11 @@ fn split(text: &str) -> impl Iterator<Item = (usize, usize, &str)> {
     let mut cuts = vec![(0, 1)];
     let mut at = 0;
     for (n, line) in text.split_inclusive('\n').enumerate() {
-        if at > 0 && line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n'])) {
+        if at > 0
+            && line
+                .strip_prefix("---")
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+        {
             cuts.push((at, n + 1));
         }
         at += line.len();
@@ -244,7 +250,12 @@ fn split(text: &str) -> impl Iterator<Item = (usize, usize, &str)> {
 fn read(text: &str) -> Result<Option<Node>, Fault> {
     let empty = text.lines().all(|l| {
         let l = l.trim();
-        l.is_empty() || l.starts_with('#') || l == "---" || l.starts_with("--- #") || l == "..." || l.starts_with('%')
+        l.is_empty()
+            || l.starts_with('#')
+            || l == "---"
+            || l.starts_with("--- #")
+            || l == "..."
+            || l.starts_with('%')
     });
     if empty {
         return Ok(None);
@@ -255,7 +266,9 @@ fn read(text: &str) -> Result<Option<Node>, Fault> {
     }
     if let Some(line) = too_deep(text) {
         let place = Place { start: line, end: line };
-        return Err(Fault::at(place, "this YAML nests too deeply").advise("a rule needs no more than a few levels"));
+        return Err(
+            Fault::at(place, "this YAML nests too deeply").advise("a rule needs no more than a few levels")
+        );
     }
     // The parser asserts things about its own state; no input may end the scan should one of them be wrong.
     let loaded = catch_unwind(AssertUnwindSafe(|| Node::load_from_str(text)));
@@ -282,7 +295,9 @@ fn too_deep(text: &str) -> Option<usize> {
     for line in text.split_inclusive('\n') {
         let indent = line.len() - line.trim_start_matches(' ').len();
         let bytes = line.as_bytes();
-        let openers = bytes.windows(2).filter(|w| matches!(w[0], b'-' | b'?' | b':') && matches!(w[1], b' ' | b'\t' | b'\n' | b'\r'));
+        let openers = bytes
+            .windows(2)
+            .filter(|w| matches!(w[0], b'-' | b'?' | b':') && matches!(w[1], b' ' | b'\t' | b'\n' | b'\r'));
         let flow = bytes.iter().filter(|b| matches!(b, b'[' | b'{')).count();
         if indent > MAX_NESTING || openers.count() > MAX_NESTING || flow > 20 * MAX_NESTING {
             return Some(chars);

@@ -9,8 +9,8 @@ const HORIZON: usize = 500_000;
 /// Requests whose second stage may still come.
 const REQUESTS: usize = 100_000;
 
-/// Keys are hashes already.
-type Map = HashMap<u64, u64, FixedState>;
+/// Content and request by audit id and stage; keys are hashes already.
+type Map = HashMap<u64, (u64, u64), FixedState>;
 
 /// What an event is to those before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,7 +19,9 @@ pub(super) enum Known {
     New,
     /// The same content was seen: delivered twice.
     Duplicate,
-    /// Another event bore the same audit id and stage.
+    /// The same request was seen with other content: two audit backends record at different levels.
+    Again,
+    /// Another request bore the same audit id.
     Reused,
 }
 
@@ -33,27 +35,24 @@ pub(super) struct Horizon {
 }
 
 impl Horizon {
-    /// Takes note of an event. `key` stands for audit id and stage, `content` for everything in it.
-    pub(super) fn event(&mut self, key: u64, content: u64) -> Known {
+    /// Takes note of an event. `key` stands for audit id and stage, `content` for everything in it, `request` for
+    /// its request.
+    pub(super) fn event(&mut self, key: u64, content: u64, request: u64) -> Known {
         if self.young.len() >= HORIZON {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
-        // Contents under a reused id are kept under keys of their own, so that their repeats are duplicates too.
+        let Some((first, of)) = self.young.get(&key).or_else(|| self.old.get(&key)).copied() else {
+            self.young.insert(key, (content, request));
+            return Known::New;
+        };
+        // Other contents are kept under keys of their own, so that their repeats are duplicates too.
         let own = key ^ content.rotate_left(17);
-        let seen = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
-        match seen {
-            None => {
-                self.young.insert(key, content);
-                Known::New
-            }
-            Some(first) if first == content => Known::Duplicate,
-            Some(_) if self.young.contains_key(&own) || self.old.contains_key(&own) => Known::Duplicate,
-            Some(_) => {
-                self.young.insert(own, content);
-                Known::Reused
-            }
+        if first == content || self.young.contains_key(&own) || self.old.contains_key(&own) {
+            return Known::Duplicate;
         }
+        self.young.insert(own, (content, request));
+        if of == request { Known::Again } else { Known::Reused }
     }
 
     /// Whether a request of which several stages are judged was judged before.
@@ -83,10 +82,11 @@ mod tests {
     #[test]
     fn the_same_content_is_a_duplicate_and_another_under_the_same_id_is_not() {
         let mut h = Horizon::default();
-        assert_eq!(h.event(1, 10), Known::New);
-        assert_eq!(h.event(1, 10), Known::Duplicate);
-        assert_eq!(h.event(1, 11), Known::Reused);
-        assert_eq!(h.event(1, 11), Known::Duplicate);
+        assert_eq!(h.event(1, 10, 7), Known::New);
+        assert_eq!(h.event(1, 10, 7), Known::Duplicate);
+        assert_eq!(h.event(1, 11, 7), Known::Again);
+        assert_eq!(h.event(1, 12, 8), Known::Reused);
+        assert_eq!(h.event(1, 12, 8), Known::Duplicate);
         assert!(!h.request_judged(5));
         assert!(h.request_judged(5));
     }
@@ -95,9 +95,10 @@ mod tests {
     fn memory_is_bounded() {
         let mut h = Horizon::default();
         for i in 0..3 * HORIZON as u64 {
-            h.event(i, i);
+            h.event(i, i, i);
         }
         assert!(h.young.len() + h.old.len() <= 2 * HORIZON);
-        assert_eq!(h.event(3 * HORIZON as u64 - 1, 3 * HORIZON as u64 - 1), Known::Duplicate);
+        let last = 3 * HORIZON as u64 - 1;
+        assert_eq!(h.event(last, last, last), Known::Duplicate);
     }
 }

@@ -36,7 +36,6 @@ struct Numbered {
 pub(super) struct Sequence<'e> {
     rules: Vec<Numbered>,
     set: &'e RuleSet,
-    every_stage: bool,
     correlator: Correlator,
     horizon: Horizon,
     stories: Storyteller,
@@ -74,14 +73,13 @@ impl<'e> Sequence<'e> {
                 title: "Audit ID used by two different requests".into(),
                 dialect: Dialect::Klio.name(),
             },
-            severity: Severity::Low,
+            severity: Severity::Medium,
             tactics: vec![Tactic::DefenseEvasion],
             count: 0,
         });
         Ok(Self {
             rules,
             set,
-            every_stage: set.rules.iter().any(|r| r.every_stage),
             correlator: Correlator::new(set),
             horizon: Horizon::default(),
             stories: Storyteller::new(),
@@ -99,7 +97,7 @@ impl<'e> Sequence<'e> {
         let mut by_user = vec![0u64; judged.users.len()];
         let mut hits: Vec<Option<Hit>> = std::mem::take(&mut judged.hits).into_iter().map(Some).collect();
         for seen in &judged.seen {
-            let known = self.horizon.event(seen.key, seen.content);
+            let known = self.horizon.event(seen.key, seen.content, seen.request);
             if known == Known::Duplicate {
                 self.summary.duplicates += 1;
                 continue;
@@ -163,7 +161,8 @@ impl<'e> Sequence<'e> {
             if second && !hit.every_stage {
                 continue;
             }
-            if self.every_stage && hit.every_stage && self.horizon.finding_made(seen.request, hit.rule) {
+            // Stages of one request, and one request recorded by two backends, give one finding per rule.
+            if self.horizon.finding_made(seen.request, hit.rule) {
                 continue;
             }
             if let Some(found) = hit.finding {
@@ -243,7 +242,7 @@ impl<'e> Sequence<'e> {
             id: format!("{:016x}", mix(seen.key, seen.content)),
             time: stamp,
             rule: self.rules[number as usize].rule.clone(),
-            severity: Severity::Low,
+            severity: Severity::Medium,
             proof: Proof::Proven,
             tactics: vec![Tactic::DefenseEvasion],
             techniques: Vec::new(),

@@ -297,7 +297,10 @@ fn session(event: &Event<'_>, kind: UserKind) -> u64 {
     let hash = |field: Field| event.text_of(field).map_or(1, |t| xxh3_64(t.as_bytes()));
     let mut key = mix(hash(Field::User), hash(Field::SourceIp));
     if kind != UserKind::Anonymous {
-        key = mix(key, hash(Field::UserAgent));
+        // `kubectl/v1.32.4 (linux/amd64) kubernetes/8985ff5`: the product tells clients apart, its build does not.
+        let agent = event.text_of(Field::UserAgent).unwrap_or_default();
+        let product = agent.split_once(' ').map_or(agent, |(product, _)| product);
+        key = mix(key, xxh3_64(product.as_bytes()));
     }
     mix(key, event.user.extra.text().map_or(2, |t| xxh3_64(t.as_bytes())))
 }

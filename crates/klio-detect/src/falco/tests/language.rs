@@ -263,6 +263,24 @@ fn the_time_of_an_event_stands_for_always_and_never() {
     assert_eq!(only_rule("ka.verb=get and jevt.rawtime=0").filter, klio_model::Filter::Nothing);
 }
 
+#[test]
+fn a_compiled_rule_can_be_written_as_a_filter() {
+    for condition in [
+        "ka.verb in (get, create) and not ka.target.subresource exists",
+        "ka.user.groups in (a, b) and ka.user.groups intersects (c)",
+        "jevt.value[/requestObject/a.b/c~1d] startswith \"x y\" and ka.uri != /x",
+        "tolower(ka.useragent) contains \"a*b?\" or len(ka.user.groups) > 3",
+        "ka.uri.param[command] regex \"a/b.*\" and ka.uri pmatch (/api/*/x)",
+        "ka.uri glob [a-c]* and ka.response.code >= 400 and ka.user.name = val(ka.target.name)",
+    ] {
+        let filter = only_rule(condition).filter;
+        let text = filter.to_string();
+        let back = klio_model::Filter::parse(&text);
+        assert_eq!(back.as_ref().map(ToString::to_string), Ok(text.clone()), "{condition}");
+        assert_eq!(back, Ok(filter), "{text}");
+    }
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
     #[test]

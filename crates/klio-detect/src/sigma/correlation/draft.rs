@@ -4,18 +4,25 @@ use klio_model::Severity;
 
 use crate::correlate::{Correlation, CorrelationKind, Relation};
 use crate::rule::{Dialect, RuleFile};
+use crate::sigma::alias;
 use crate::sigma::meta::{self, Meta};
 use crate::sigma::notes::{Notes, nearest};
 use crate::sigma::yaml::{self, Document, Node};
-use crate::sigma::alias;
 
 /// Counting further needs more memory than a correlation may take.
 const MAX_COUNT: f64 = 65_536.0;
 /// Windows are at most a year and a day long.
 const MAX_TIMESPAN: i64 = 366 * 86_400;
 
-const TYPES: &[&str] =
-    &["event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile"];
+const TYPES: &[&str] = &[
+    "event_count",
+    "value_count",
+    "temporal",
+    "temporal_ordered",
+    "value_sum",
+    "value_avg",
+    "value_percentile",
+];
 const KEYS: &[&str] = &["type", "rules", "group-by", "timespan", "condition", "aliases", "generate"];
 
 /// A correlation whose sources are not resolved.
@@ -38,8 +45,18 @@ pub(super) struct Draft<'d> {
 pub(super) fn read<'d>(dialect: Dialect, file: &RuleFile, document: &'d Document<'_>) -> Draft<'d> {
     let root = &document.root;
     let mut notes = Notes::default();
-    let Meta { id, name, title, description, severity, tags, tactics, techniques, false_positives, references } =
-        meta::read(root, &mut notes);
+    let Meta {
+        id,
+        name,
+        title,
+        description,
+        severity,
+        tags,
+        tactics,
+        techniques,
+        false_positives,
+        references,
+    } = meta::read(root, &mut notes);
     let correlation = Correlation {
         id,
         name,
@@ -75,7 +92,11 @@ pub(super) fn read<'d>(dialect: Dialect, file: &RuleFile, document: &'d Document
     };
     match root.get("correlation") {
         Some(section) if matches!(section.kind, yaml::Kind::Map(_)) => draft.section(section),
-        Some(section) => draft.notes.error(section, "`correlation` is a map", "write type, rules, group-by, timespan and condition"),
+        Some(section) => draft.notes.error(
+            section,
+            "`correlation` is a map",
+            "write type, rules, group-by, timespan and condition",
+        ),
         None => {}
     }
     draft
@@ -86,7 +107,11 @@ impl<'d> Draft<'d> {
         for (key, _) in section.members() {
             let name = key.scalar().unwrap_or_default();
             if !KEYS.contains(&name.as_str()) {
-                self.notes.error(key, format!("unknown key `{name}` in a correlation"), nearest(&name, KEYS.iter().copied()));
+                self.notes.error(
+                    key,
+                    format!("unknown key `{name}` in a correlation"),
+                    nearest(&name, KEYS.iter().copied()),
+                );
             }
         }
         self.rules(section);
@@ -102,12 +127,20 @@ impl<'d> Draft<'d> {
             "value_avg" => CorrelationKind::ValueAvg,
             "value_percentile" => CorrelationKind::ValueShare,
             "" => {
-                self.notes.error(section, "the correlation has no `type`", format!("types are {}", TYPES.join(", ")));
+                self.notes.error(
+                    section,
+                    "the correlation has no `type`",
+                    format!("types are {}", TYPES.join(", ")),
+                );
                 return;
             }
             other => {
                 let at = section.get("type").unwrap_or(section);
-                self.notes.error(at, format!("unknown correlation type `{other}`"), nearest(other, TYPES.iter().copied()));
+                self.notes.error(
+                    at,
+                    format!("unknown correlation type `{other}`"),
+                    nearest(other, TYPES.iter().copied()),
+                );
                 return;
             }
         };
@@ -123,32 +156,49 @@ impl<'d> Draft<'d> {
 
     fn rules(&mut self, section: &'d Node) {
         let Some(node) = section.get("rules") else {
-            self.notes.error(section, "the correlation names no `rules`", "list the ids or names of the rules to watch");
+            self.notes.error(
+                section,
+                "the correlation names no `rules`",
+                "list the ids or names of the rules to watch",
+            );
             return;
         };
         for item in node.items() {
             if item.scalar().is_some() {
                 self.rules.push(item);
             } else {
-                self.notes.error(item, format!("a rule's id or name is a string, not {}", item.describe()), "write the id in quotes");
+                self.notes.error(
+                    item,
+                    format!("a rule's id or name is a string, not {}", item.describe()),
+                    "write the id in quotes",
+                );
             }
         }
         if node.items().is_empty() {
-            self.notes.error(node, "the correlation names no rules", "list the ids or names of the rules to watch");
+            self.notes.error(
+                node,
+                "the correlation names no rules",
+                "list the ids or names of the rules to watch",
+            );
         }
     }
 
     fn aliases(&mut self, section: &'d Node) {
         let Some(node) = section.get("aliases") else { return };
         for (alias, fields) in node.members() {
-            let pairs: Vec<_> = fields.members().filter_map(|(r, f)| Some((r.scalar()?, f.scalar()?))).collect();
+            let pairs: Vec<_> =
+                fields.members().filter_map(|(r, f)| Some((r.scalar()?, f.scalar()?))).collect();
             if pairs.is_empty() {
                 self.notes.error(alias, "an alias maps rules to fields", "write `alias: {rule_name: field}`");
             }
             self.aliases.push((alias.scalar().unwrap_or_default(), pairs));
         }
         if node.members().next().is_none() {
-            self.notes.error(node, "`aliases` maps names to rules and fields", "write `alias: {rule_name: field}`");
+            self.notes.error(
+                node,
+                "`aliases` maps names to rules and fields",
+                "write `alias: {rule_name: field}`",
+            );
         }
     }
 
@@ -171,8 +221,12 @@ impl<'d> Draft<'d> {
         };
         let length = text[..digits].parse::<i64>().ok().zip(seconds).and_then(|(n, s)| n.checked_mul(s));
         match length {
-            Some(seconds) if (1..=MAX_TIMESPAN).contains(&seconds) => self.correlation.timespan = seconds * 1_000_000,
-            Some(_) => self.notes.error(node, format!("`{text}` is no window Klio can keep"), "use 1s to 366d"),
+            Some(seconds) if (1..=MAX_TIMESPAN).contains(&seconds) => {
+                self.correlation.timespan = seconds * 1_000_000;
+            }
+            Some(_) => {
+                self.notes.error(node, format!("`{text}` is no window Klio can keep"), "use 1s to 366d");
+            }
             None => self.notes.error(
                 node,
                 format!("`{text}` is no timespan"),
@@ -185,12 +239,17 @@ impl<'d> Draft<'d> {
         let Some(node) = section.get("group-by").filter(|n| n.kind != yaml::Kind::Null) else { return };
         for item in node.items() {
             let Some(written) = item.scalar() else {
-                self.notes.error(item, format!("`group-by` lists fields, not {}", item.describe()), "write the name of a field");
+                self.notes.error(
+                    item,
+                    format!("`group-by` lists fields, not {}", item.describe()),
+                    "write the name of a field",
+                );
                 continue;
             };
             let aliased = self.aliases.iter().any(|(alias, _)| *alias == written);
             // Unknown names are reported when the key is looked up for each rule.
-            let label = if aliased { None } else { alias::resolve(&written).ok().map(|f| f.name().to_owned()) };
+            let label =
+                if aliased { None } else { alias::resolve(&written).ok().map(|f| f.name().to_owned()) };
             self.correlation.group_by.push(label.unwrap_or_else(|| written.clone()));
             self.group.push((item, written));
         }
@@ -203,7 +262,11 @@ impl<'d> Draft<'d> {
             if temporal {
                 self.correlation.condition = vec![(Relation::Gte, self.rules.len() as f64)];
             } else {
-                self.notes.error(section, "the correlation has no `condition`", "add for example `condition: {gte: 10}`");
+                self.notes.error(
+                    section,
+                    "the correlation has no `condition`",
+                    "add for example `condition: {gte: 10}`",
+                );
             }
             return;
         };
@@ -222,20 +285,34 @@ impl<'d> Draft<'d> {
             };
             match (name.as_str(), number) {
                 ("field", _) => self.fields(value),
-                ("percentile", Some(p)) if kind == CorrelationKind::ValueShare && (0.0..=100.0).contains(&p) => {
+                ("percentile", Some(p))
+                    if kind == CorrelationKind::ValueShare && (0.0..=100.0).contains(&p) =>
+                {
                     self.correlation.kind = CorrelationKind::ValuePercentile(p);
                 }
-                ("percentile", _) => self.notes.error(value, "`percentile` is a number from 0 to 100 of a value_percentile", "write for example 95"),
+                ("percentile", _) => self.notes.error(
+                    value,
+                    "`percentile` is a number from 0 to 100 of a value_percentile",
+                    "write for example 95",
+                ),
                 (relation, number) => match (Relation::ALL.iter().find(|(n, _)| *n == relation), number) {
                     (Some((_, relation)), Some(n)) => self.correlation.condition.push((*relation, n)),
                     (Some(_), None) => self.notes.error(
                         value,
-                        format!("`{name}` takes {}, not {}", if counts { "a whole number" } else { "a number" }, value.describe()),
+                        format!(
+                            "`{name}` takes {}, not {}",
+                            if counts { "a whole number" } else { "a number" },
+                            value.describe()
+                        ),
                         "write the number without quotes",
                     ),
                     (None, _) => {
                         let names = Relation::ALL.iter().map(|(n, _)| *n).chain(["field"]);
-                        self.notes.error(key, format!("unknown key `{name}` in a condition"), nearest(&name, names));
+                        self.notes.error(
+                            key,
+                            format!("unknown key `{name}` in a condition"),
+                            nearest(&name, names),
+                        );
                     }
                 },
             }
@@ -264,10 +341,18 @@ impl<'d> Draft<'d> {
             return;
         }
         if valued && self.counted.is_empty() {
-            self.notes.error(node, "the condition names no `field`", "add `field:` with the field whose values count");
+            self.notes.error(
+                node,
+                "the condition names no `field`",
+                "add `field:` with the field whose values count",
+            );
         }
         if !valued && !self.counted.is_empty() {
-            self.notes.error(node, "`field` has no meaning here", "use value_count to count distinct values, or drop `field`");
+            self.notes.error(
+                node,
+                "`field` has no meaning here",
+                "use value_count to count distinct values, or drop `field`",
+            );
         }
         if self.counted.len() > 1 && self.correlation.kind != CorrelationKind::ValueCount {
             self.notes.error(node, "only value_count takes several fields", "name one field");
@@ -275,9 +360,14 @@ impl<'d> Draft<'d> {
         if !counts {
             return;
         }
-        let most = if valued || self.correlation.kind == CorrelationKind::EventCount { MAX_COUNT } else { self.rules.len() as f64 };
+        let most = if valued || self.correlation.kind == CorrelationKind::EventCount {
+            MAX_COUNT
+        } else {
+            self.rules.len() as f64
+        };
         let holds = |n: f64| n >= 1.0 && n <= most && condition.iter().all(|(r, t)| r.holds(n, *t));
-        let near: Vec<f64> = condition.iter().flat_map(|(_, t)| [t - 1.0, *t, t + 1.0]).chain([1.0, 2.0]).collect();
+        let near: Vec<f64> =
+            condition.iter().flat_map(|(_, t)| [t - 1.0, *t, t + 1.0]).chain([1.0, 2.0]).collect();
         if !near.into_iter().any(holds) {
             let advice = "an absence has no event to report; correlate what is there, and keep counts within 1 to 65,536 (temporal: the number of rules)";
             self.notes.error(node, "no number of events from 1 on satisfies this condition", advice);

@@ -50,7 +50,8 @@ fn an_exec_is_one_request_whichever_protocol_carries_it() {
 
 #[test]
 fn a_verb_that_never_occurs_is_pointed_out() {
-    let text = rule("sel:\n  verb:\n    - update\n    - replace\n  objectRef.resource: secrets\ncondition: sel");
+    let text =
+        rule("sel:\n  verb:\n    - update\n    - replace\n  objectRef.resource: secrets\ncondition: sel");
     let (set, problems) = load(&text);
     assert_eq!(set.rules.len(), 1);
     assert_eq!(problems.len(), 1, "{problems:?}");
@@ -60,7 +61,9 @@ fn a_verb_that_never_occurs_is_pointed_out() {
 
 #[test]
 fn an_unrecorded_body_leaves_a_negation_unproven() {
-    let (set, _) = load(&rule("sel:\n  verb: create\ntls:\n  requestObject.spec.tls|exists: true\ncondition: sel and not tls"));
+    let (set, _) = load(&rule(
+        "sel:\n  verb: create\ntls:\n  requestObject.spec.tls|exists: true\ncondition: sel and not tls",
+    ));
     let event = r#"{"level":"Metadata","verb":"create","objectRef":{"resource":"ingresses"}}"#;
     let event = Event::parse(event).unwrap();
     assert_eq!(set.rules[0].filter.eval(&event, Missing::Unknown), Tri::Unknown);

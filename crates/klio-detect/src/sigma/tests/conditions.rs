@@ -1,6 +1,7 @@
 use super::*;
 
-const SELECTIONS: &str = "yes_a:\n  verb: create\nyes_b:\n  objectRef.resource: pods\nno_a:\n  verb: get\n_hidden:\n  verb: get\n";
+const SELECTIONS: &str =
+    "yes_a:\n  verb: create\nyes_b:\n  objectRef.resource: pods\nno_a:\n  verb: get\n_hidden:\n  verb: get\n";
 
 fn condition(text: &str, want: bool) {
     assert_eq!(matches(&format!("{SELECTIONS}condition: {text}"), EXEC), want, "{text}");

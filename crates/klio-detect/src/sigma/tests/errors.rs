@@ -55,7 +55,7 @@ fn conditions_that_cannot_be_read() {
     condition("selection)", "`)` without `(`", "");
     condition("selection | count() by user > 5", "aggregation", "event_count");
     condition("[1]", "a condition is a string", "");
-    wrong("selection:\n  verb: get", 0, "no `condition`", "condition: selection");
+    wrong("selection:\n  verb: get", 1, "no `condition`", "condition: selection");
     wrong("selection: {}\ncondition: selection", 1, "an empty selection", "field");
     wrong("selection:\n  - ''\ncondition: selection", 2, "a word that every event contains", "");
 }
@@ -73,7 +73,12 @@ fn documents_that_are_no_rules() {
     at("title: x\ndetection: {}\n", 1, "no `logsource`", "service: audit");
     at("title: 'x\n", 1, "not YAML", "quote");
     at("title: x\ntitle: y\n", 2, "duplicated key", "keep one");
-    at(&rule("sel:\n  verb: get\ncondition: sel").replace("level: low", "level: hgih"), 6, "`hgih` is no level", "`high`");
+    at(
+        &rule("sel:\n  verb: get\ncondition: sel").replace("level: low", "level: hgih"),
+        6,
+        "`hgih` is no level",
+        "`high`",
+    );
     at(&rule("sel:\n  verb: get\ncondition: sel").replace("title: T\n", ""), 1, "no `title`", "");
 }
 
@@ -100,7 +105,8 @@ fn rules_for_other_logs_are_skipped_with_a_warning() {
     assert!(set.rules.is_empty());
     assert_eq!(problems.len(), 1);
     assert!(problems[0].warning && problems[0].message.contains("windows"));
-    let category = rule("s:\n  verb: get\ncondition: s").replace("logsource:\n", "logsource:\n  category: application\n");
+    let category = rule("s:\n  verb: get\ncondition: s")
+        .replace("logsource:\n", "logsource:\n  category: application\n");
     assert_eq!(load(&category).0.rules.len(), 1);
 }
 
