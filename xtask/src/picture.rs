@@ -26,7 +26,8 @@ pub fn draw() -> Result<(), String> {
 
 /// A terminal's window with `text` in it.
 fn svg(text: &str) -> String {
-    let mut lines: Vec<&str> = text.lines().collect();
+    let mut paint = Paint::default();
+    let mut lines: Vec<Line> = text.lines().flat_map(|line| wrapped(spans(line, &mut paint))).collect();
     let cut = lines.len() > LINES;
     lines.truncate(LINES);
     let rows = lines.len() + 2 + usize::from(cut);
@@ -36,7 +37,6 @@ fn svg(text: &str) -> String {
          aria-label=\"klio demo in a terminal\" font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, \
          monospace\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#11151c\"/>\n"
     );
-    let mut paint = Paint::default();
     let row = |out: &mut String, at: usize, spans: &[(Paint, String)]| {
         let y = 16.0 + CELL.1 * (at as f64 + 0.8);
         let mut column = 0usize;
@@ -59,8 +59,7 @@ fn svg(text: &str) -> String {
     let prompt = Paint { colour: Some("#7ee787"), ..Paint::default() };
     row(&mut out, 0, &[(prompt, "$ ".to_owned()), (Paint::default(), "klio demo".to_owned())]);
     for (at, line) in lines.iter().enumerate() {
-        let spans = spans(line, &mut paint);
-        row(&mut out, at + 2, &spans);
+        row(&mut out, at + 2, line);
     }
     if cut {
         let faint = Paint { faint: true, ..Paint::default() };
@@ -117,7 +116,33 @@ const COLOURS: [&str; 8] =
     ["#6e7681", "#ff7b72", "#7ee787", "#e3b341", "#79c0ff", "#d2a8ff", "#76e3ea", "#f0f6fc"];
 
 /// The stretches of a line that look alike.
-fn spans(line: &str, paint: &mut Paint) -> Vec<(Paint, String)> {
+type Line = Vec<(Paint, String)>;
+
+/// A line broken between words where it is longer than the terminal; the rest keeps its indentation.
+fn wrapped(line: Line) -> Vec<Line> {
+    let whole: String = line.iter().map(|(_, text)| text.as_str()).collect();
+    let indent = whole.chars().take_while(|c| *c == ' ').count().min(COLUMNS / 2);
+    let mut rows = vec![Line::new()];
+    let mut column = 0;
+    for (paint, text) in line {
+        for word in text.split_inclusive(' ') {
+            let length = word.trim_end().chars().count();
+            if column + length > COLUMNS && column > indent {
+                rows.push(vec![(Paint::default(), " ".repeat(indent))]);
+                column = indent;
+            }
+            column += word.chars().count();
+            let Some(row) = rows.last_mut() else { continue };
+            match row.last_mut() {
+                Some((last, before)) if *last == paint => before.push_str(word),
+                _ => row.push((paint, word.to_owned())),
+            }
+        }
+    }
+    rows
+}
+
+fn spans(line: &str, paint: &mut Paint) -> Line {
     let mut found = Vec::new();
     for (number, part) in line.split("\u{1b}[").enumerate() {
         let text = if number == 0 {
