@@ -141,7 +141,8 @@ impl Modifiers {
             }
             _ => match Encoding::parse(name) {
                 Some(encoding) => {
-                    if self.position != Position::Whole {
+                    // Dashes are exchanged whether wildcards stand around them or not.
+                    if self.position != Position::Whole && encoding != Encoding::Windash {
                         notes.error(
                             key,
                             format!("`{name}` stands after the modifier that adds wildcards"),

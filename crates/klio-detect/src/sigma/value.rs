@@ -111,7 +111,11 @@ pub(super) fn test(
                 notes.error(
                     value,
                     format!("bad regular expression: {reason}"),
-                    "Sigma's patterns have no look-around and no back-references; escape special characters with `\\`",
+                    if reason.contains("size limit") {
+                        "repeat shorter parts, or write several patterns"
+                    } else {
+                        "Sigma's patterns have no look-around and no back-references; escape special characters with `\\`"
+                    },
                 );
                 Filter::Nothing
             }

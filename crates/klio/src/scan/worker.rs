@@ -8,7 +8,7 @@ use klio_model::{
     Actor, Event, Evidence, Filter, Finding, Object, Proof, Severity, Stage, TimeRange, event::Outcome,
     event::UserKind, explain,
 };
-use klio_source::{Chunk, Item, Reason, Record, Rejected, Skipped, content_hash, decode};
+use klio_source::{Chunk, Item, Reason, Record, Rejected, Skipped, content_hash, decode, diagnose, recover};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Options;
@@ -129,12 +129,12 @@ impl<'e> Worker<'e> {
         let mut event = match parsed {
             Ok(event) => event,
             Err(why) => {
-                out.rejected.push(Rejected {
-                    file: out.file.clone(),
-                    line: record.line,
-                    count: 1,
-                    reason: Reason::NotAnEvent(why),
-                });
+                let reason = diagnose(record.json).unwrap_or(Reason::NotAnEvent(why));
+                out.rejected.push(Rejected { file: out.file.clone(), line: record.line, count: 1, reason });
+                // A line that was cut may have swallowed the whole event after it.
+                if let Some(whole) = recover(record.json).filter(|w| w.len() < record.json.len()) {
+                    self.record(&Record { json: whole, raw: whole, ..*record }, out);
+                }
                 return;
             }
         };

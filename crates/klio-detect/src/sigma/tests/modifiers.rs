@@ -160,6 +160,7 @@ fn dashes() {
     for text in ["tool -enc x", "tool /enc x", "tool –enc x", "tool —enc x", "tool ―enc x"] {
         check("userAgent|windash|contains: ' -enc '", &agent(text), true);
     }
+    check("userAgent|contains|windash: ' -enc '", &agent("tool /enc x"), true);
     check("userAgent|windash|contains: ' -enc '", &agent("tool +enc x"), false);
     // A dash inside a word is no option.
     check("userAgent|windash|contains: well-known", &agent("well/known"), false);
