@@ -48,7 +48,7 @@ fn wrong(from: &str, text: &str, target: &str) -> Option<String> {
     } else {
         tidy(&Path::new(from).parent().unwrap_or(Path::new("")).join(path))
     };
-    if !file.exists() {
+    if !path.is_empty() && !file.exists() {
         return Some("no such file".to_owned());
     }
     if part.is_empty() || file.extension().is_none_or(|extension| extension != "md") {

@@ -7,7 +7,7 @@ use crate::run;
 /// Columns of the terminal that is drawn.
 const COLUMNS: usize = 118;
 /// Lines that are drawn; more are cut off.
-const LINES: usize = 62;
+const LINES: usize = 46;
 /// Size of a character cell in SVG units.
 const CELL: (f64, f64) = (7.8, 17.0);
 /// Where the picture lies.
@@ -16,9 +16,11 @@ const PATH: &str = "docs/scan.svg";
 /// Draws `docs/scan.svg` anew.
 pub fn draw() -> Result<(), String> {
     run::run(run::cargo(&["build", "--quiet", "--package", "klio"]))?;
-    let mut demo = std::process::Command::new(run::built("debug", "klio"));
-    demo.arg("demo").env("CLICOLOR_FORCE", "1").env("COLUMNS", COLUMNS.to_string()).env_remove("NO_COLOR");
-    let text = run::output(demo)?;
+    // `script` (util-linux) lends a terminal: colours and width are what a person sees.
+    let mut demo = std::process::Command::new("script");
+    let line = format!("stty cols {COLUMNS}; '{}' demo 2>/dev/null", run::built("debug", "klio").display());
+    demo.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_remove("NO_COLOR");
+    let text = run::output(demo)?.replace('\r', "");
     std::fs::write(PATH, svg(&text)).map_err(|error| format!("{PATH}: {error}"))?;
     println!("{PATH}");
     Ok(())
