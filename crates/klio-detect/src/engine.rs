@@ -11,7 +11,7 @@ mod dispatch;
 use klio_model::{Event, Missing, Stage, Tri};
 
 use crate::rule::{Dialect, Rule};
-use dispatch::Dispatch;
+use dispatch::{Dispatch, Memory};
 
 /// Which of several matching Falco rules count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -44,6 +44,7 @@ pub struct Sight {
 /// What one thread needs while it judges.
 #[derive(Debug)]
 pub struct Bench {
+    memory: Memory,
     candidates: Vec<u64>,
     /// Per rule, how often it could not answer.
     pub sight: Vec<Sight>,
@@ -89,13 +90,13 @@ impl Engine {
 
     /// Scratch space for one thread.
     pub fn bench(&self) -> Bench {
-        Bench { candidates: Vec::new(), sight: vec![Sight::default(); self.rules.len()] }
+        Bench { memory: Memory::default(), candidates: Vec::new(), sight: vec![Sight::default(); self.rules.len()] }
     }
 
     /// Calls `yes` for each rule that matches. Events of stage RequestReceived have no outcome: only rules that
     /// judge every stage see them.
     pub fn judge(&self, event: &Event<'_>, bench: &mut Bench, yes: &mut dyn FnMut(Verdict)) {
-        self.dispatch.candidates(event, &mut bench.candidates);
+        self.dispatch.candidates(event, &mut bench.memory, &mut bench.candidates);
         if event.stage == Stage::RequestReceived {
             bench.candidates.iter_mut().zip(&self.every_stage).for_each(|(c, s)| *c &= s);
         }

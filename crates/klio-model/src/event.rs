@@ -85,6 +85,11 @@ impl<'a> Part<'a> {
         Self { text, tree: OnceCell::new() }
     }
 
+    /// A part that was never text.
+    fn known(tree: Json<'a>) -> Self {
+        Self { text: None, tree: OnceCell::from(Some(tree)) }
+    }
+
     /// The JSON text as received.
     pub fn text(&self) -> Option<&'a str> {
         self.text
@@ -179,6 +184,37 @@ impl<'a> Event<'a> {
     /// [`ParseError::Malformed`] when the bytes are not one JSON object of the right shape.
     pub fn parse(json: &'a str) -> Result<Self, ParseError> {
         wire::read(json)
+    }
+
+    /// An event that says nothing.
+    pub fn blank() -> Self {
+        Self::empty("{}")
+    }
+
+    /// An event that says nothing but its status code.
+    pub fn with_code(code: i64) -> Self {
+        Self { code: Some(code), ..Self::blank() }
+    }
+
+    /// An event that says nothing but one text, for asking a filter about a value. Fields that are not texts of
+    /// their own leave it blank.
+    pub fn with_text(field: crate::field::Field, value: &str) -> Self {
+        use crate::field::Field;
+        let text = Some(Str(value.to_owned().into()));
+        let mut event = Self::blank();
+        match field {
+            Field::Verb => event.verb = text,
+            Field::Resource => event.object.resource = text,
+            Field::Subresource => event.object.subresource = text,
+            Field::Namespace => event.object.namespace = text,
+            Field::ApiGroup => event.object.api_group = text,
+            Field::User => event.user.name = text,
+            Field::UserAgent => event.user_agent = text,
+            Field::Impersonated => event.impersonated = Some(Identity { name: text, ..Identity::default() }),
+            Field::SourceIp => event.source_ips = Part::known(Json::Array(vec![Json::String(value.to_owned().into())])),
+            _ => {}
+        }
+        event
     }
 
     fn empty(json: &'a str) -> Self {

@@ -153,7 +153,7 @@ impl Event<'_> {
     /// The TCP peer: the last of `sourceIPs`; the earlier ones are headers that the client sets
     /// (`apimachinery/pkg/util/net/http.go`, `SourceIPs`).
     pub fn source_ip(&self) -> Option<&str> {
-        let list = self.source_ips.text()?;
+        let list = self.source_ips.text().unwrap_or_default();
         // The usual list has one plain string: no tree is needed for it.
         if let Some(inner) = list.strip_prefix("[\"").and_then(|l| l.strip_suffix("\"]")) {
             if !inner.contains(['"', '\\']) {

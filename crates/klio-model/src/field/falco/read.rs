@@ -86,6 +86,24 @@ fn field<'e>(event: &'e Event<'_>, name: &str, arg: Option<&str>) -> Answer<'e> 
 /// `jevt.value[…]`: RFC 6901, the leading slash may be left out.
 fn pointer<'e>(event: &'e Event<'_>, arg: &str) -> Answer<'e> {
     let arg = arg.strip_prefix('/').unwrap_or(arg);
+    // What the event holds as plain text needs no tree of the whole event.
+    let plain = match arg {
+        "verb" => text(&event.verb),
+        "requestURI" => text(&event.request_uri),
+        "userAgent" => text(&event.user_agent),
+        "auditID" => text(&event.audit_id),
+        "stageTimestamp" => text(&event.staged),
+        "user/username" => text(&event.user.name),
+        "objectRef/resource" => text(&event.object.resource),
+        "objectRef/subresource" => text(&event.object.subresource),
+        "objectRef/namespace" => text(&event.object.namespace),
+        "objectRef/name" => text(&event.object.name),
+        "responseStatus/reason" => text(&event.reason),
+        _ => None,
+    };
+    if let Some(found) = plain {
+        return Ok(Got::Text(found.into()));
+    }
     let (first, rest) = arg.split_at(arg.find('/').unwrap_or(arg.len()));
     let below = |tree: Option<&'e Json<'_>>, missing: Recorded| match tree.map(|t| t.pointer(rest)) {
         Some(Some(value)) => Ok(Got::Text(as_text(value))),
