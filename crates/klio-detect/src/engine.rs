@@ -90,7 +90,11 @@ impl Engine {
 
     /// Scratch space for one thread.
     pub fn bench(&self) -> Bench {
-        Bench { memory: Memory::default(), candidates: Vec::new(), sight: vec![Sight::default(); self.rules.len()] }
+        Bench {
+            memory: Memory::default(),
+            candidates: Vec::new(),
+            sight: vec![Sight::default(); self.rules.len()],
+        }
     }
 
     /// Calls `yes` for each rule that matches. Events of stage RequestReceived have no outcome: only rules that

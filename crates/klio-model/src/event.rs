@@ -211,7 +211,9 @@ impl<'a> Event<'a> {
             Field::User => event.user.name = text,
             Field::UserAgent => event.user_agent = text,
             Field::Impersonated => event.impersonated = Some(Identity { name: text, ..Identity::default() }),
-            Field::SourceIp => event.source_ips = Part::known(Json::Array(vec![Json::String(value.to_owned().into())])),
+            Field::SourceIp => {
+                event.source_ips = Part::known(Json::Array(vec![Json::String(value.to_owned().into())]))
+            }
             _ => {}
         }
         event

@@ -125,9 +125,9 @@ fn as_map<S: serde::Serializer>(fields: &[(String, String)], s: S) -> Result<S::
         }
         let values: Vec<_> = fields.iter().filter(|(n, _)| n == name).map(|(_, v)| v).collect();
         if values.len() == 1 {
-            map.serialize_entry(name, value)?
+            map.serialize_entry(name, value)?;
         } else {
-            map.serialize_entry(name, &values)?
+            map.serialize_entry(name, &values)?;
         }
     }
     map.end()

@@ -96,7 +96,7 @@ pub fn report_problems(problems: &[Problem]) {
         let mut text = String::new();
         let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor());
         if handler.render_report(&mut text, problem).is_err() {
-            text = problem.message.clone();
+            text.clone_from(&problem.message);
         }
         eprintln!("{}:{}: error: {}\n{text}", problem.file, problem.line, problem.message);
     }
@@ -138,11 +138,7 @@ pub fn next_step(rule: &Rule) -> Option<String> {
     let paragraph = text.split("\n\n").next().unwrap_or(text);
     let first =
         paragraph.lines().take_while(|l| !l.trim_start().starts_with("2.")).collect::<Vec<_>>().join(" ");
-    Some(
-        first
-            .trim_start_matches(|c: char| c == '-' || c == '*' || c == '1' || c == '.' || c == ' ')
-            .to_owned(),
-    )
+    Some(first.trim_start_matches(['-', '*', '1', '.', ' ']).to_owned())
 }
 
 fn looks_like_falco(text: &str) -> bool {

@@ -24,7 +24,7 @@ use klio_model::{Filter, TimeRange};
 
 use crate::failure::Failure;
 use feed::Feed;
-pub use report::{Report, RuleCount, RuleName, Summary};
+pub use report::{Report, RuleName, Summary};
 use sequence::Sequence;
 use turns::Turns;
 use worker::Worker;
@@ -56,7 +56,7 @@ pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
     };
     let bar = progress::Bar::new(options.progress, feed.total_bytes());
     let feed = Mutex::new(feed);
-    let turns = Turns::new(Sequence::new(&engine, rules)?, 4 * threads);
+    let turns = Turns::new(Sequence::new(&engine, rules), 4 * threads);
     let work = || -> Result<Vec<Sight>, Failure> {
         let mut worker = Worker::new(&engine, rules, options);
         // The guard is dropped before the chunk is judged.

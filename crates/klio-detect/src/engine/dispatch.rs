@@ -113,7 +113,9 @@ impl Dispatch {
                 continue;
             }
             let set = match event.text_of(*field) {
-                None => memory.absent[key].get_or_insert_with(|| self.set(&Event::blank(), |b| &b.by_key[key])),
+                None => {
+                    memory.absent[key].get_or_insert_with(|| self.set(&Event::blank(), |b| &b.by_key[key]))
+                }
                 Some(value) if value.len() > VALUE_LENGTH => continue,
                 Some(value) => {
                     let known = &mut memory.by_value[key];
@@ -182,13 +184,17 @@ fn alternatives(filter: &Filter) -> Vec<Vec<&Filter>> {
             for part in parts {
                 let choices = alternatives(part);
                 if all.len() * choices.len() > BRANCHES {
-                    all.iter_mut().for_each(|branch| branch.push(part));
+                    for branch in &mut all {
+                        branch.push(part);
+                    }
                     continue;
                 }
                 all = all
                     .iter()
                     .flat_map(|branch| {
-                        choices.iter().map(move |choice| branch.iter().chain(choice).copied().collect::<Vec<_>>())
+                        choices
+                            .iter()
+                            .map(move |choice| branch.iter().chain(choice).copied().collect::<Vec<_>>())
                     })
                     .collect();
             }

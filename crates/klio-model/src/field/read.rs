@@ -215,7 +215,7 @@ impl Event<'_> {
                 });
             }
             Field::Container => {
-                computed = self.containers(&mut |c| walk(c, path, &mut |j| each(Value::of(j))))
+                computed = self.containers(&mut |c| walk(c, path, &mut |j| each(Value::of(j))));
             }
             Field::Grant => computed = self.grants(&mut |grant| each(Value::Text(grant))),
             Field::Subject => computed = self.subjects(&mut |subject| each(Value::Text(subject))),

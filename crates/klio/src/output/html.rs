@@ -65,7 +65,7 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
             blind.join("; ")
         ),
     )?;
-    write!(out, "</dl>\n")?;
+    writeln!(out, "</dl>")?;
     for (i, story) in report.stories.iter().filter(|s| view.shows(s.severity)).enumerate() {
         let name = story.actors.first().map(who).unwrap_or_default();
         write!(
@@ -79,7 +79,7 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
             story.id,
             escape(&summary(story, report))
         )?;
-        write!(out, "<table><tr><th>First</th><th>Severity</th><th>Finding</th><th>Count</th></tr>\n")?;
+        writeln!(out, "<table><tr><th>First</th><th>Severity</th><th>Finding</th><th>Count</th></tr>")?;
         for r in &story.rules {
             let time = r.first.map(|t| t.to_string()).unwrap_or_default();
             writeln!(
@@ -90,15 +90,15 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
                 r.count
             )?;
         }
-        write!(out, "</table>\n")?;
+        writeln!(out, "</table>")?;
         if let Some(next) = story.rules.iter().max_by_key(|r| r.severity).and_then(|r| view.next_step(r.rule))
         {
             writeln!(out, "<p class=\"next\"><b>Next:</b> {}</p>", escape(&next))?;
         }
         let open = if view.timeline { " open" } else { "" };
-        write!(
+        writeln!(
             out,
-            "<details{open}><summary>{} requests</summary><table><tr><th>Time</th><th>Role</th><th>Request</th><th>Audit ID</th></tr>\n",
+            "<details{open}><summary>{} requests</summary><table><tr><th>Time</th><th>Role</th><th>Request</th><th>Audit ID</th></tr>",
             story.events.len() as u64 + story.unlisted
         )?;
         for e in story.events.iter().take(EVENTS) {
@@ -112,7 +112,7 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
                 escape(&e.audit_id)
             )?;
         }
-        write!(out, "</table></details></section>\n")?;
+        writeln!(out, "</table></details></section>")?;
     }
     if s.rejected > 0 {
         write!(out, "<section><h2>Not read</h2><table>")?;

@@ -48,7 +48,7 @@ impl Paint {
 
 pub(super) fn print(report: &Report, view: &View<'_>, wide: bool, out: &mut dyn Write) -> io::Result<()> {
     let paint =
-        Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()));
+        Paint(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()));
     overview(&report.summary, paint, out)?;
     let stories: Vec<&Story> = report.stories.iter().filter(|s| view.shows(s.severity)).collect();
     for (i, story) in stories.iter().take(STORIES).enumerate() {
@@ -186,7 +186,7 @@ fn tell(
     if view.timeline {
         writeln!(out, "  {}", paint.dim("TIME             ROLE      REQUEST"))?;
         for event in story.events.iter().take(TIMELINE) {
-            let time = event.time.map(|t| clock(&t.to_string())).unwrap_or_else(|| "?".into());
+            let time = event.time.map_or_else(|| "?".into(), |t| clock(&t.to_string()));
             let role = if event.role == Role::Evidence { "evidence" } else { "context " };
             let id = if wide { format!("  {}", paint.dim(&plain(&event.audit_id))) } else { String::new() };
             writeln!(out, "  {time:<16} {role}  {}{id}", plain(&event.what))?;
@@ -272,7 +272,7 @@ fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);

@@ -49,7 +49,7 @@ pub(super) struct Sequence<'e> {
 }
 
 impl<'e> Sequence<'e> {
-    pub(super) fn new(engine: &Engine, set: &'e RuleSet) -> Result<Self, Failure> {
+    pub(super) fn new(engine: &Engine, set: &'e RuleSet) -> Self {
         let mut rules: Vec<Numbered> = engine
             .rules()
             .iter()
@@ -77,7 +77,7 @@ impl<'e> Sequence<'e> {
             tactics: vec![Tactic::DefenseEvasion],
             count: 0,
         });
-        Ok(Self {
+        Self {
             rules,
             set,
             correlator: Correlator::new(set),
@@ -89,7 +89,7 @@ impl<'e> Sequence<'e> {
             identities: HashMap::default(),
             other_identities: 0,
             summary,
-        })
+        }
     }
 
     /// Takes the next chunk's result.
@@ -207,7 +207,8 @@ impl<'e> Sequence<'e> {
                 })
                 .collect();
             let time = result.time.map_or(i64::MIN, |t| t.micros());
-            let session = evidence.iter().rev().find_map(|e| self.session_of.get(&e.0).copied()).unwrap_or(id);
+            let session =
+                evidence.iter().rev().find_map(|e| self.session_of.get(&e.0).copied()).unwrap_or(id);
             let who =
                 result.actor.user.clone().or_else(|| result.actor.source_ip.clone()).unwrap_or_default();
             let finding = Finding {

@@ -43,11 +43,6 @@ impl Spill {
 }
 
 impl Stored {
-    /// How many.
-    pub fn len(&self) -> u32 {
-        self.count
-    }
-
     /// Calls `f` with number and JSON of each finding, in order.
     pub fn each(&mut self, f: &mut dyn FnMut(u32, &[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
         self.file.seek(SeekFrom::Start(0))?;

@@ -359,11 +359,10 @@ fn binding(reason: &str) -> Option<String> {
     let rest = reason.strip_prefix("RBAC: allowed by ")?;
     let (kind, rest) = rest.split_once(" \"")?;
     let name = rest.split_once('"')?.0;
-    Some(match kind {
-        "ClusterRoleBinding" => format!("clusterrolebindings//{name}"),
-        _ => {
-            let (name, namespace) = name.rsplit_once('/').unwrap_or((name, ""));
-            format!("rolebindings/{namespace}/{name}")
-        }
+    Some(if kind == "ClusterRoleBinding" {
+        format!("clusterrolebindings//{name}")
+    } else {
+        let (name, namespace) = name.rsplit_once('/').unwrap_or((name, ""));
+        format!("rolebindings/{namespace}/{name}")
     })
 }
