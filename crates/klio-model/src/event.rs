@@ -175,6 +175,7 @@ pub struct Event<'a> {
     pub salvaged: bool,
     document: OnceCell<Option<Json<'a>>>,
     patched: OnceCell<Option<Json<'a>>>,
+    folded: OnceCell<Vec<u8>>,
 }
 
 impl<'a> Event<'a> {
@@ -245,12 +246,18 @@ impl<'a> Event<'a> {
             salvaged: false,
             document: OnceCell::new(),
             patched: OnceCell::new(),
+            folded: OnceCell::new(),
         }
     }
 
     /// The event's text as it was handed in.
     pub fn json(&self) -> &'a str {
         self.json
+    }
+
+    /// The event's text with its ASCII letters in lower case, for keyword search.
+    pub(crate) fn folded(&self) -> &[u8] {
+        self.folded.get_or_init(|| self.json.as_bytes().to_ascii_lowercase())
     }
 
     /// When the request was received, else when the stage was reached.
@@ -275,6 +282,16 @@ impl<'a> Event<'a> {
 
     /// An annotation's text by its exact key.
     pub fn annotation(&self, key: &str) -> Option<&str> {
+        // Annotations are a flat map of strings and quotes inside strings are escaped, so `"key":"` can only be
+        // the member itself. A text with escapes is left to the tree.
+        let text = self.annotations.text()?;
+        let at = memchr::memmem::find(text.as_bytes(), key.as_bytes())? + key.len();
+        if let Some(value) = text.get(at..)?.strip_prefix("\":\"") {
+            let end = value.find(['"', '\\'])?;
+            if value.as_bytes()[end] == b'"' && text.as_bytes().get(at.wrapping_sub(key.len() + 1)) == Some(&b'"') {
+                return Some(&value[..end]);
+            }
+        }
         self.annotations.tree()?.get(key)?.as_str()
     }
 

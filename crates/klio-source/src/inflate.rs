@@ -84,9 +84,24 @@ impl Inflated {
 
     /// Appends up to `want` bytes to `buf`. `Ok(true)` at the end of the input.
     pub(crate) fn fill(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<bool, Reason> {
-        buf.reserve(want);
-        let got = (&mut self.reader).take(want as u64).read_to_end(buf).map_err(reason)?;
-        Ok(got < want)
+        // One clearing of the space for the whole chunk: `read_to_end` clears it anew for every small read.
+        let start = buf.len();
+        buf.resize(start + want, 0);
+        let mut at = start;
+        while at < buf.len() {
+            match self.reader.read(&mut buf[at..]) {
+                Ok(0) => break,
+                Ok(n) => at += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    buf.truncate(at);
+                    return Err(reason(e));
+                }
+            }
+        }
+        let full = at == buf.len();
+        buf.truncate(at);
+        Ok(!full)
     }
 }
 

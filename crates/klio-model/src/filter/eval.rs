@@ -39,7 +39,7 @@ impl Filter {
             }
             Self::Not(part) => !part.eval(event, missing),
             Self::Test(test) => test.eval(event, missing),
-            Self::Keyword(word) => Tri::from(word.found_in(event.json())),
+            Self::Keyword(word) => Tri::from(word.found_in_event(event)),
         }
     }
 
@@ -60,7 +60,9 @@ impl Filter {
                     .collect();
                 push(out, "event", text);
             }
-            Self::And(parts) | Self::Or(parts) => {
+            // Each part of a true conjunction is true; of a disjunction it must be asked.
+            Self::And(parts) => parts.iter().for_each(|part| part.evidence(event, missing, out)),
+            Self::Or(parts) => {
                 for part in parts.iter().filter(|p| p.eval(event, missing) == Tri::True) {
                     part.evidence(event, missing, out);
                 }

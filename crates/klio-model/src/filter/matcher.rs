@@ -235,6 +235,16 @@ impl TextMatch {
         self.shape.matches(text, self.case == Case::Insensitive)
     }
 
+    /// Whether the event's whole text contains the pattern anywhere.
+    pub(super) fn found_in_event(&self, event: &crate::event::Event<'_>) -> bool {
+        match &self.shape {
+            Shape::Exact(s) if self.case == Case::Insensitive && s.is_ascii() => {
+                memchr::memmem::find(event.folded(), s.as_bytes()).is_some()
+            }
+            _ => self.found_in(event.json()),
+        }
+    }
+
     /// Whether the text contains the pattern anywhere: keyword search.
     pub fn found_in(&self, text: &str) -> bool {
         let loose = std::iter::once(Piece::Many).chain(self.pieces.iter().cloned()).chain([Piece::Many]);

@@ -58,7 +58,7 @@ fn each(report: &mut Report, view: &View<'_>, f: &mut dyn FnMut(&str) -> io::Res
     let mut line = String::new();
     report.findings.each(&mut |number, json| {
         let json = std::str::from_utf8(json).map_err(io::Error::other)?;
-        if !view.shows(severity_of(json)) {
+        if view.min_severity.is_some() && !view.shows(severity_of(json)) {
             return Ok(());
         }
         line.clear();
@@ -66,7 +66,7 @@ fn each(report: &mut Report, view: &View<'_>, f: &mut dyn FnMut(&str) -> io::Res
         let story = story_of.get(number as usize).copied().flatten().and_then(|s| ids.get(s as usize));
         line.push_str("\"story\":");
         match story {
-            Some(id) => line.push_str(&format!("\"{id}\",")),
+            Some(id) => line.extend(["\"", id, "\","]),
             None => line.push_str("null,"),
         }
         line.push_str(json.get(1..).unwrap_or_default());

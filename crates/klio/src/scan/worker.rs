@@ -222,6 +222,7 @@ impl<'e> Worker<'e> {
         let missing = if verdict.proven { klio_model::Missing::Unknown } else { klio_model::Missing::False };
         let mut fields = Vec::new();
         rule.filter.evidence(event, missing, &mut fields);
+        fields.retain(|(name, _)| name != "audit.id");
         let evidence = Evidence {
             audit_id: event.audit_id.as_ref().map(|s| s.0.clone().into_owned()).unwrap_or_default(),
             stage: event.stage.name(),
