@@ -288,7 +288,9 @@ impl<'a> Event<'a> {
         let at = memchr::memmem::find(text.as_bytes(), key.as_bytes())? + key.len();
         if let Some(value) = text.get(at..)?.strip_prefix("\":\"") {
             let end = value.find(['"', '\\'])?;
-            if value.as_bytes()[end] == b'"' && text.as_bytes().get(at.wrapping_sub(key.len() + 1)) == Some(&b'"') {
+            if value.as_bytes()[end] == b'"'
+                && text.as_bytes().get(at.wrapping_sub(key.len() + 1)) == Some(&b'"')
+            {
                 return Some(&value[..end]);
             }
         }

@@ -98,3 +98,17 @@ fn falco_stops_at_its_first_match_and_sees_every_stage() {
     assert_eq!(ids(FalcoMatching::All, r#"{"verb":"get"}"#), ["a", "s", "b"]);
     assert_eq!(ids(FalcoMatching::All, r#"{"verb":"get","stage":"RequestReceived"}"#), ["a", "b"]);
 }
+
+#[test]
+fn many_words_at_once_are_the_same_as_each_alone() {
+    let words = ["*/bin/sh*", "*%2fbin%2fsh*", "*a.c*", "*(x)*", "*Curl*"];
+    let many = words.iter().map(|w| TextMatch::glob(w, klio_model::filter::Case::Insensitive)).collect();
+    let filter = Filter::test(FieldRef::parse("uri").unwrap(), Matcher::OneOf(many));
+    let engine = Engine::new(vec![rule("words", Dialect::Sigma, filter.clone())], FalcoMatching::First);
+    for uri in ["/x?command=/BIN/sh", "/x?c=%2Fbin%2Fsh", "/abc", "/a.c", "/(x)", "/x", "/cURL", "/ü/bin/shü"]
+    {
+        let text = format!(r#"{{"requestURI":"{uri}"}}"#);
+        let alone = filter.matches(&Event::parse(&text).unwrap());
+        assert_eq!(!judge(&engine, &text).is_empty(), alone, "{uri}");
+    }
+}

@@ -238,7 +238,7 @@ impl TextMatch {
     /// Whether the event's whole text contains the pattern anywhere.
     pub(super) fn found_in_event(&self, event: &crate::event::Event<'_>) -> bool {
         match &self.shape {
-            Shape::Exact(s) if self.case == Case::Insensitive && s.is_ascii() => {
+            Shape::Exact(s) | Shape::Contains(s) if self.case == Case::Insensitive && s.is_ascii() => {
                 memchr::memmem::find(event.folded(), s.as_bytes()).is_some()
             }
             _ => self.found_in(event.json()),
