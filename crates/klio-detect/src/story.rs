@@ -170,6 +170,9 @@ impl Storyteller {
         let tale = &mut self.tales[story as usize];
         tale.note(clue);
         for (request, audit_id, stage, time, what) in clue.evidence {
+            if tale.knows(*request, Role::Evidence) {
+                continue;
+            }
             let entry = Entry {
                 request: *request,
                 time: *time,

@@ -38,14 +38,6 @@ pub struct Loaded {
 impl Rules {
     /// Reads and compiles the rules.
     pub fn load(&self) -> Result<Loaded, Failure> {
-        let mut set = RuleSet::default();
-        let mut problems = Vec::new();
-        if !self.only_rules {
-            let (pack, wrong) = sigma::compile(&own(), Dialect::Klio);
-            set.rules.extend(pack.rules);
-            set.correlations.extend(pack.correlations);
-            problems.extend(wrong);
-        }
         let mut files = Vec::new();
         for path in &self.rules {
             collect(path, &mut files)?;
@@ -53,12 +45,14 @@ impl Rules {
         // A directory may hold both dialects: a Falco file is a list of rules, macros and lists.
         let (falco_files, sigma_files): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|f| looks_like_falco(&f.text));
-        if !sigma_files.is_empty() {
-            let (given, wrong) = sigma::compile(&sigma_files, Dialect::Sigma);
-            set.rules.extend(given.rules);
-            set.correlations.extend(given.correlations);
-            problems.extend(wrong);
-        }
+        // Compiled together, so that a user's filters and correlations reach Klio's own rules.
+        let pack = if self.only_rules { Vec::new() } else { own() };
+        let all: Vec<(Dialect, &RuleFile)> = pack
+            .iter()
+            .map(|f| (Dialect::Klio, f))
+            .chain(sigma_files.iter().map(|f| (Dialect::Sigma, f)))
+            .collect();
+        let (mut set, mut problems) = sigma::compile_all(&all, &sigma::Placeholders::default());
         let mut falco_all = falco_files;
         for path in &self.falco_rules {
             collect(path, &mut falco_all)?;
@@ -73,16 +67,23 @@ impl Rules {
 }
 
 impl Loaded {
-    /// Prints what is wrong to stderr and fails if a rule cannot run.
-    pub fn checked(self) -> Result<RuleSet, Failure> {
+    /// Prints what is wrong to stderr. Rules that are right run all the same: see [`verdict`].
+    pub fn told(self) -> (RuleSet, usize) {
         report_problems(&self.problems);
         let errors = self.problems.iter().filter(|p| !p.warning).count();
-        if errors > 0 {
-            let are = if errors == 1 { "rule problem" } else { "rule problems" };
-            return Err(Failure::usage(format!("{errors} {are}; nothing was scanned"))
-                .hint("`klio rule lint FILE` shows them; take the rule out or mend it, so that no rule is silently missing"));
-        }
-        Ok(self.set)
+        (self.set, errors)
+    }
+}
+
+/// Fails if a rule could not run: said after the work, which went on without it.
+pub fn verdict(errors: usize) -> Result<(), Failure> {
+    match errors {
+        0 => Ok(()),
+        n => Err(Failure::usage(format!(
+            "{n} problem{} in the rules: those rules did not run",
+            if n == 1 { "" } else { "s" }
+        ))
+        .hint("`klio rule lint FILE` shows them with advice")),
     }
 }
 

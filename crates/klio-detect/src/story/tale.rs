@@ -127,11 +127,17 @@ impl Tale {
         }
     }
 
+    /// Raises the role of a request that is there; false if it is not.
+    pub(super) fn knows(&mut self, request: u64, role: Role) -> bool {
+        let Some(&at) = self.by_request.get(&request) else { return false };
+        let known = &mut self.entries[at as usize];
+        known.role = known.role.max(role);
+        true
+    }
+
     /// Adds a request unless it is there; returns whether it was added.
     pub(super) fn tell(&mut self, entry: Entry, room: bool) -> bool {
-        if let Some(&at) = self.by_request.get(&entry.request) {
-            let known = &mut self.entries[at as usize];
-            known.role = known.role.max(entry.role);
+        if self.knows(entry.request, entry.role) {
             return false;
         }
         if !room || self.entries.len() >= EVENTS_CAP {

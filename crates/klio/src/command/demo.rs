@@ -66,7 +66,7 @@ impl Demo {
         eprintln!(
             "Scanning logs recorded from a real Kubernetes 1.36 cluster: one intrusion and three single attacks."
         );
-        let set = Rules::default().load()?.checked()?;
+        let (set, _) = Rules::default().load()?.told();
         let options = scan::Options {
             paths,
             filter: Filter::All,

@@ -84,7 +84,7 @@ struct Row<'r> {
 }
 
 fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
-    let set = rules.load()?.checked()?;
+    let (set, wrong) = rules.load()?.told();
     let join = |t: &[klio_model::Technique]| t.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let plain = set.rules.iter().filter(|r| r.reports).map(|r| Row {
         id: &r.id,
@@ -128,11 +128,11 @@ fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
             writeln!(out, "{row}")?;
         }
     }
-    Ok(())
+    pack::verdict(wrong)
 }
 
 fn show(name: &str, rules: &Rules) -> Result<(), Failure> {
-    let set = rules.load()?.checked()?;
+    let (set, wrong) = rules.load()?.told();
     let slug =
         |file: &str| file.rsplit('/').next().and_then(|f| f.split('.').next()).unwrap_or_default().to_owned();
     let is = |id: &str, title: &str, file: &str| {
@@ -183,7 +183,7 @@ fn show(name: &str, rules: &Rules) -> Result<(), Failure> {
             c.id, c.severity, c.file, c.line, c.title
         )?;
     }
-    Ok(())
+    pack::verdict(wrong)
 }
 
 fn lint(paths: Vec<PathBuf>) -> Result<(), Failure> {

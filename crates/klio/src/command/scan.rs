@@ -8,7 +8,7 @@ use klio_model::{Filter, Severity, TimeRange, Timestamp};
 
 use crate::failure::Failure;
 use crate::output::{self, Format};
-use crate::pack::Rules;
+use crate::pack::{self, Rules};
 use crate::scan;
 
 /// Find the attacks in audit logs.
@@ -122,8 +122,9 @@ impl Scan {
     pub fn run(self) -> Result<(), Failure> {
         let filter = self.window.filter()?;
         let range = self.window.range()?;
-        let set = self.rules.load()?.checked()?;
+        let (set, wrong) = self.rules.load()?.told();
         if set.rules.is_empty() && set.correlations.is_empty() {
+            pack::verdict(wrong)?;
             return Err(Failure::usage("no rules to run")
                 .hint("give --rules or --falco-rules, or leave out --only-rules"));
         }
@@ -147,6 +148,7 @@ impl Scan {
             return Err(Failure::world("no audit event could be read")
                 .hint("the summary names each file and line with the reason"));
         }
+        pack::verdict(wrong)?;
         match self.fail_on {
             Some(level) if report.summary.findings.by_severity.keys().any(|s| *s >= level) => {
                 Err(Failure::found())

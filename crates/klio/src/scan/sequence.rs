@@ -229,7 +229,7 @@ impl<'e> Sequence<'e> {
                 message: format!("{}: {count} requests, by {who}", correlation.title),
                 evidence: result.evidence,
             };
-            let found = Found { finding, wrote: None, reached: None, binding: None };
+            let found = bare(finding)?;
             self.found(number, session, time, found, &evidence)?;
         }
         Ok(())
@@ -264,13 +264,7 @@ impl<'e> Sequence<'e> {
             }],
         };
         let evidence = [(seen.request, audit_id.to_owned(), seen.stage.name(), seen.time, words.to_owned())];
-        self.found(
-            number,
-            seen.session,
-            seen.time,
-            Found { finding, wrote: None, reached: None, binding: None },
-            &evidence,
-        )
+        self.found(number, seen.session, seen.time, bare(finding)?, &evidence)
     }
 
     fn found(
@@ -282,8 +276,7 @@ impl<'e> Sequence<'e> {
         evidence: &[(u64, String, &'static str, i64, String)],
     ) -> Result<(), Failure> {
         let finding = &found.finding;
-        let json = serde_json::to_vec(finding).map_err(Failure::world)?;
-        let number = self.spill.push(&json)?;
+        let number = self.spill.push(&found.json)?;
         if let Some(rule) = self.rules.get_mut(rule as usize) {
             rule.count += 1;
         }
@@ -344,4 +337,10 @@ impl<'e> Sequence<'e> {
             .collect();
         Ok(Report { summary, stories, story_of, findings: stored, rules })
     }
+}
+
+/// A finding that tells the story nothing but itself.
+fn bare(finding: Finding) -> Result<Found, Failure> {
+    let json = serde_json::to_vec(&finding).map_err(Failure::world)?;
+    Ok(Found { finding, json, wrote: None, reached: None, binding: None })
 }

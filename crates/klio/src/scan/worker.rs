@@ -54,6 +54,8 @@ pub(super) struct Hit {
 /// A finding and what it tells the story.
 pub(super) struct Found {
     pub finding: Finding,
+    /// The finding as it is stored; written by the worker, since that takes longer than all else about it.
+    pub json: Vec<u8>,
     pub wrote: Option<String>,
     pub reached: Option<String>,
     pub binding: Option<String>,
@@ -250,28 +252,31 @@ impl<'e> Worker<'e> {
             };
             let message =
                 if rule.dialect == Dialect::Falco { sentence } else { format!("{}: {sentence}", rule.title) };
+            let place = story_object(&object);
+            let finding = Finding {
+                id: format!("{:016x}", mix(xxh3_64(rule.id.as_bytes()), content)),
+                time: event.time(),
+                rule: rule_ref(rule),
+                severity: if verdict.proven { rule.severity } else { rule.severity.min(Severity::Low) },
+                proof: if verdict.proven { Proof::Proven } else { Proof::Unproven },
+                tactics: rule.tactics.clone(),
+                techniques: rule.techniques.clone(),
+                actor,
+                object,
+                story: None,
+                message,
+                evidence: vec![evidence],
+            };
             Box::new(Found {
-                wrote: story_object(&object).filter(|_| wrote && rule.severity >= Severity::Medium),
-                reached: story_object(&object).filter(|o| {
+                json: serde_json::to_vec(&finding).unwrap_or_default(),
+                wrote: place.clone().filter(|_| wrote && rule.severity >= Severity::Medium),
+                reached: place.filter(|o| {
                     !wrote
                         && (o.starts_with("pods/") || o.starts_with("secrets/"))
                         && rule.severity >= Severity::Medium
                 }),
                 binding: event.annotation("authorization.k8s.io/reason").and_then(binding),
-                finding: Finding {
-                    id: format!("{:016x}", mix(xxh3_64(rule.id.as_bytes()), content)),
-                    time: event.time(),
-                    rule: rule_ref(rule),
-                    severity: if verdict.proven { rule.severity } else { rule.severity.min(Severity::Low) },
-                    proof: if verdict.proven { Proof::Proven } else { Proof::Unproven },
-                    tactics: rule.tactics.clone(),
-                    techniques: rule.techniques.clone(),
-                    actor,
-                    object,
-                    story: None,
-                    message,
-                    evidence: vec![evidence],
-                },
+                finding,
             })
         });
         Hit { rule: verdict.rule, every_stage: rule.every_stage, matched, finding }
