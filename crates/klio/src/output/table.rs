@@ -121,9 +121,13 @@ fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         let more = if s.rules_blind.len() > 3 { " …" } else { "" };
         writeln!(
             out,
-            "{}  {} need bodies that this audit policy does not record: {}{more}",
+            "{}  {} bodies that this audit policy does not record: {}{more}",
             paint.bold("Blind    "),
-            plural(s.rules_blind.len() as u64, "rule"),
+            if s.rules_blind.len() == 1 {
+                "1 rule needs".to_owned()
+            } else {
+                format!("{} rules need", s.rules_blind.len())
+            },
             names.join("; ")
         )?;
     }
