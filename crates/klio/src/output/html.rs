@@ -22,7 +22,8 @@ section{border:1px solid var(--line);border-radius:8px;padding:1rem 1.2rem;margi
 .level{display:inline-block;border-radius:4px;padding:0 .5rem;font-size:.8rem;font-weight:600;color:#fff}
 .critical{background:#8b1a1a}.high{background:#b3401c}.medium{background:#8a5a00}.low{background:#1d5f8a}.informational{background:#5b6571}
 table{border-collapse:collapse;width:100%;margin:.6rem 0;font-size:.88rem}
-th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid var(--line)}
+th,.level{white-space:nowrap}td:nth-child(n+3){overflow-wrap:anywhere}
 th{color:var(--soft);font-weight:500}td.t{white-space:nowrap;font-variant-numeric:tabular-nums}
 code,.id{font:.85em ui-monospace,monospace;color:var(--soft)}details summary{cursor:pointer;color:var(--soft)}
 .evidence td{font-weight:600}.next{border-left:3px solid var(--line);padding-left:.8rem}
