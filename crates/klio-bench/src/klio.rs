@@ -41,9 +41,8 @@ pub fn falco_rules() -> Option<String> {
 }
 
 /// The command line of a scan with Klio's pack and every third-party rule at hand.
-pub fn scan(path: &str, threads: usize) -> Result<Vec<String>, Error> {
-    let mut command: Vec<String> =
-        [program()?.as_str(), "scan", path, "-o", "jsonl"].map(String::from).into();
+pub fn scan(path: &str, threads: usize, output: &str) -> Result<Vec<String>, Error> {
+    let mut command: Vec<String> = [program()?.as_str(), "scan", path, "-o", output].map(String::from).into();
     command.extend(["--threads".to_owned(), threads.to_string()]);
     if let Some(folder) = sigma_rules() {
         command.extend(["--rules".to_owned(), folder]);

@@ -18,6 +18,8 @@ pub struct Speed {
     pub parse: f64,
     /// CPU seconds of the scan with every rule, one thread.
     pub scan: f64,
+    /// CPU seconds of the same when every finding is listed as JSON.
+    pub listed: f64,
     /// Seconds on the clock with one thread and with two.
     pub wall: [f64; 2],
     /// Peak memory of the scan with two threads, in bytes.
@@ -64,6 +66,7 @@ impl Speed {
         };
         row("bare typed sonic-rs parse", self.parse);
         row("`klio scan`, one thread", self.scan);
+        row("`klio scan -o jsonl`, one thread", self.listed);
         row("`klio scan`, 10 generated rules", self.generated[0]);
         row("`klio scan`, 300 generated rules", self.generated[1]);
         if let Some(cpu) = self.duckdb {
@@ -98,21 +101,21 @@ pub fn measure(corpus: &Path, runs: usize) -> Result<Speed, Error> {
     }
     let own_only = |folder: &str| -> Result<Vec<String>, Error> {
         let program = klio::program()?;
-        let words =
-            [&program, "scan", &path, "-o", "jsonl", "--threads", "1", "--only-rules", "--rules", folder];
+        let words = [&program, "scan", &path, "--threads", "1", "--only-rules", "--rules", folder];
         Ok(words.map(String::from).into())
     };
     let parse = [this, "parse".to_owned(), path.clone()];
     let commands = [
         parse.into(),
-        klio::scan(&path, 1)?,
-        klio::scan(&path, 2)?,
+        klio::scan(&path, 1, "table")?,
+        klio::scan(&path, 2, "table")?,
+        klio::scan(&path, 1, "jsonl")?,
         own_only(&sets[0])?,
         own_only(&sets[1])?,
     ];
     let duckdb = duckdb_command(&path);
 
-    let mut costs: [Vec<Cost>; 5] = Default::default();
+    let mut costs: [Vec<Cost>; 6] = Default::default();
     let mut duck = Vec::new();
     for _ in 0..runs.max(1) {
         for (slot, command) in commands.iter().enumerate() {
@@ -129,8 +132,9 @@ pub fn measure(corpus: &Path, runs: usize) -> Result<Speed, Error> {
         parse: cpu(0),
         scan: cpu(1),
         wall: [wall(1), wall(2)],
-        peak: costs[1].iter().chain(&costs[2]).map(|cost| cost.peak).max().unwrap_or(0),
-        generated: [cpu(3), cpu(4)],
+        peak: costs[1..4].iter().flatten().map(|cost| cost.peak).max().unwrap_or(0),
+        listed: cpu(3),
+        generated: [cpu(4), cpu(5)],
         duckdb: (!duck.is_empty()).then(|| median(duck)),
         runs: runs.max(1),
         with: match (klio::sigma_rules(), klio::falco_rules()) {

@@ -52,30 +52,35 @@ pub struct Request<'r> {
 }
 
 /// What a finding tells the story.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Clue<'c> {
     /// Number of the finding, from 0.
     pub number: u32,
     /// Its id.
-    pub id: &'c str,
+    pub id: u64,
     /// Which rule, by number.
     pub rule: u32,
     /// How much it matters.
     pub severity: Severity,
     /// When.
     pub time: i64,
-    /// Who.
-    pub actor: &'c Actor,
     /// What was written, as `resource/namespace/name`.
-    pub wrote: Option<String>,
+    pub wrote: Option<&'c str>,
     /// What was read or entered, likewise.
-    pub reached: Option<String>,
+    pub reached: Option<&'c str>,
     /// The binding that allowed it, as the authorizer named it.
-    pub binding: Option<String>,
-    /// One sentence.
-    pub message: &'c str,
-    /// Request, audit id, stage, time and words of each event that proves it.
-    pub evidence: &'c [(u64, String, &'static str, i64, String)],
+    pub binding: Option<&'c str>,
+    /// The events that prove it.
+    pub evidence: &'c [Request<'c>],
+}
+
+/// Who acted and one sentence about it: asked for only when the story has not heard it yet.
+#[derive(Clone, Debug)]
+pub struct Telling {
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub message: String,
 }
 
 /// All sessions and stories of a run.
@@ -129,9 +134,9 @@ impl Storyteller {
         }
     }
 
-    /// Notes a finding and returns whether it belongs to a story now; findings below medium join a story but
-    /// open none.
-    pub fn finding(&mut self, session_key: u64, clue: &Clue<'_>) {
+    /// Notes a finding; findings below medium join a story but open none. `tell` is called when a reader would
+    /// see what it says: most findings repeat what the story tells already.
+    pub fn finding(&mut self, session_key: u64, clue: &Clue<'_>, tell: &mut dyn FnMut() -> Telling) {
         if self.of_finding.len() <= clue.number as usize {
             self.of_finding.resize(clue.number as usize + 1, u32::MAX);
         }
@@ -142,12 +147,13 @@ impl Storyteller {
         let story = match open {
             Some(story) => story,
             None if clue.severity < Severity::Medium => {
-                session.suspect(clue);
+                session.suspect(clue, tell);
                 return;
             }
             None => {
                 let story = self.tales.len() as u32;
-                let mut tale = Tale::open(session_key, clue);
+                let telling = tell();
+                let mut tale = Tale::open(session_key, clue, &telling.actor);
                 for entry in session.recall(clue.time.saturating_sub(AROUND)) {
                     if tale.tell(entry, self.listed < ALL_EVENTS_CAP) {
                         self.listed += 1;
@@ -157,31 +163,28 @@ impl Storyteller {
                 session.log = Vec::new();
                 session.story = Some(story);
                 for earlier in std::mem::take(&mut session.suspicions) {
-                    if earlier.time >= clue.time.saturating_sub(AROUND) {
-                        self.of_finding[earlier.number as usize] = story;
-                        tale.note(&earlier.clue());
+                    if earlier.last() >= clue.time.saturating_sub(AROUND) {
+                        for number in earlier.numbers() {
+                            self.of_finding[number as usize] = story;
+                        }
+                        self.listed += earlier.join(&mut tale, ALL_EVENTS_CAP.saturating_sub(self.listed));
                     }
                 }
+                tale.note(clue, &mut || telling.message.clone());
                 self.tales.push(tale);
                 story
             }
         };
         self.of_finding[clue.number as usize] = story;
         let tale = &mut self.tales[story as usize];
-        tale.note(clue);
-        for (request, audit_id, stage, time, what) in clue.evidence {
-            if tale.knows(*request, Role::Evidence) {
+        if open.is_some() {
+            tale.note(clue, &mut || tell().message);
+        }
+        for request in clue.evidence {
+            if tale.knows(request.request, Role::Evidence) {
                 continue;
             }
-            let entry = Entry {
-                request: *request,
-                time: *time,
-                stage,
-                role: Role::Evidence,
-                audit_id: audit_id.as_str().into(),
-                what: what.as_str().into(),
-            };
-            if tale.tell(entry, self.listed < ALL_EVENTS_CAP) {
+            if tale.tell(Entry::of(request, Role::Evidence), self.listed < ALL_EVENTS_CAP) {
                 self.listed += 1;
             }
         }

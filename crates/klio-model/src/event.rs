@@ -13,6 +13,7 @@ mod uri;
 mod wire;
 mod workload;
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use thiserror::Error;
@@ -281,20 +282,27 @@ impl<'a> Event<'a> {
     }
 
     /// An annotation's text by its exact key.
-    pub fn annotation(&self, key: &str) -> Option<&str> {
+    pub fn annotation(&self, key: &str) -> Option<Cow<'_, str>> {
         // Annotations are a flat map of strings and quotes inside strings are escaped, so `"key":"` can only be
-        // the member itself. A text with escapes is left to the tree.
+        // the member itself. Whatever is written otherwise is left to the tree.
         let text = self.annotations.text()?;
-        let at = memchr::memmem::find(text.as_bytes(), key.as_bytes())? + key.len();
-        if let Some(value) = text.get(at..)?.strip_prefix("\":\"") {
-            let end = value.find(['"', '\\'])?;
-            if value.as_bytes()[end] == b'"'
-                && text.as_bytes().get(at.wrapping_sub(key.len() + 1)) == Some(&b'"')
-            {
-                return Some(&value[..end]);
+        let Some(at) = memchr::memmem::find(text.as_bytes(), key.as_bytes()).map(|at| at + key.len()) else {
+            // Some printers escape the slash of a key.
+            let odd =
+                ["\\/", "\\u"].iter().any(|e| memchr::memmem::find(text.as_bytes(), e.as_bytes()).is_some());
+            return if odd { self.annotations.tree()?.get(key)?.as_str().map(Cow::Borrowed) } else { None };
+        };
+        if text.as_bytes().get(at.wrapping_sub(key.len() + 1)) == Some(&b'"')
+            && let Some(value) = text.get(at..)?.strip_prefix("\":\"")
+        {
+            let (end, escaped) = block::end_of_string(value.as_bytes(), 0)?;
+            if !escaped {
+                return Some(Cow::Borrowed(&value[..end]));
             }
+            let quoted = &text[at + 2..at + 4 + end];
+            return sonic_rs::from_str::<String>(quoted).ok().map(Cow::Owned);
         }
-        self.annotations.tree()?.get(key)?.as_str()
+        Some(Cow::Borrowed(self.annotations.tree()?.get(key)?.as_str()?))
     }
 
     /// The request body with JSON patches folded into the object they would make of an empty one; other

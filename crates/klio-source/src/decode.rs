@@ -20,16 +20,21 @@ pub fn decode(chunk: &Chunk, sink: &mut dyn FnMut(Item<'_>)) {
         (cx.sink)(Item::Skipped(skipped.clone()));
     }
     let bytes = chunk.bytes();
-    let clean = simdutf8::basic::from_utf8(bytes).is_ok();
+    let text = simdutf8::basic::from_utf8(bytes).ok();
+    let clean = text.is_some();
     // Two values on one line without a line feed between them.
     let joined = joined(bytes);
     for piece in &chunk.buffers.pieces {
         let b = bytes.get(piece.start as usize..piece.end as usize).unwrap_or_default();
         let b = b.strip_suffix(b"\r").unwrap_or(b);
         let line = chunk.first_line + u64::from(piece.line);
-        if piece.kind == Kind::Line && clean && !joined && b.starts_with(native::HEAD) {
+        if piece.kind == Kind::Line
+            && !joined
+            && b.starts_with(native::HEAD)
+            && let Some(json) = text.and_then(|t| t.get(piece.start as usize..piece.start as usize + b.len()))
+        {
             (cx.sink)(Item::Record(Record {
-                json: b,
+                json,
                 raw: b,
                 line,
                 flags: RecordFlags::NONE,
@@ -214,7 +219,7 @@ impl<'s> Cx<'s> {
                     self.reject(line, flaw.into());
                     // Stray brackets do not take a whole event behind them along.
                     let rest = b.get(at..).filter(|_| flaw != Flaw::Truncated);
-                    match rest.and_then(native::recover) {
+                    match rest.and_then(native::recover_bytes) {
                         Some(event) => at = b.len() - event.len(),
                         None => return,
                     }
@@ -290,11 +295,18 @@ impl<'s> Cx<'s> {
     }
 
     /// An audit event.
-    pub(crate) fn record(&mut self, json: &[u8], place: Place<'_>) {
+    pub(crate) fn record(&mut self, bytes: &[u8], place: Place<'_>) {
+        let json = match simdutf8::compat::from_utf8(bytes) {
+            Ok(json) => json,
+            Err(e) => {
+                let reason = Reason::InvalidUtf8 { at: e.valid_up_to(), repaired: false };
+                return self.reject(place.line, reason);
+            }
+        };
         self.flush();
         (self.sink)(Item::Record(Record {
             json,
-            raw: place.raw.unwrap_or(json),
+            raw: place.raw.unwrap_or(bytes),
             line: place.line,
             flags: place.flags,
             format: place.format,

@@ -45,7 +45,7 @@ pub fn salvage(bytes: &[u8]) -> usize {
 
 /// The bytes as an event to be identified.
 pub fn identity(bytes: &[u8]) -> u64 {
-    crate::content_hash(bytes)
+    crate::content_hash(&String::from_utf8_lossy(bytes))
 }
 
 fn wrapped(head: &[u8], bytes: &[u8], tail: &[u8]) -> u64 {

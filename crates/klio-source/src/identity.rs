@@ -2,9 +2,6 @@
 //! The client chooses the auditID, so duplicates are told by content. Log lines carry `kind` and `apiVersion`, webhook
 //! items do not; printers differ in white space and escapes. All these hash alike.
 
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::scan::{Escape, Members, read_escape, skip_ws, trim};
@@ -12,12 +9,11 @@ use crate::write;
 
 const HEAD: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","#;
 const ITEM: &[u8] = br#"{"level":""#;
-static UNICODE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u"));
 
 /// XXH3 of the event's canonical text: as Go's encoder prints it, without the top-level `kind` and `apiVersion`.
 /// The order of members counts. Text that is no JSON object hashes as it is.
-pub fn content_hash(json: &[u8]) -> u64 {
-    let json = trim(json);
+pub fn content_hash(json: &str) -> u64 {
+    let json = trim(json.as_bytes());
     let body = match json.strip_prefix(HEAD) {
         Some(body) => Some(body),
         None if json.starts_with(ITEM) => json.get(1..),
@@ -32,18 +28,24 @@ pub fn content_hash(json: &[u8]) -> u64 {
 /// True if Go wrote these bytes (or would have): nothing in them that it would have written otherwise. White space
 /// between tokens is not looked for: whoever prints it does not begin as Go does.
 fn is_canonical(b: &[u8]) -> bool {
-    // One pass the compiler turns into vector code: any raw & < > or first byte of U+2028, any `\u` or `\/`.
-    let next = b.get(1..).unwrap_or_default();
-    let (mut raw, mut escape) = (0u8, 0u8);
-    for (&c, &n) in b.iter().zip(next) {
-        raw |= u8::from(c == b'&') | u8::from(c == b'<') | u8::from(c == b'>') | u8::from(c == 0xe2);
-        raw |= u8::from(c == b'\\') & u8::from(n == b'/');
-        escape |= u8::from(c == b'\\') & u8::from(n == b'u');
-    }
-    if raw != 0 {
+    // A loop the compiler turns into vector code: any raw & < > or first byte of U+2028. `<` and `>` differ in the
+    // bit 2.
+    let raw = |c: u8| u8::from(c == b'&') | u8::from(c | 2 == b'>') | u8::from(c == 0xe2);
+    if b.iter().fold(0, |seen, &c| seen | raw(c)) != 0 {
         return false;
     }
-    escape == 0 || UNICODE.find_iter(b).all(|at| go_escapes(b.get(at + 2..at + 6).unwrap_or_default()))
+    let mut rest = b;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let escape = rest.get(at + 1..).unwrap_or_default();
+        match escape.first() {
+            Some(b'/') => return false,
+            Some(b'u') if !go_escapes(escape.get(1..5).unwrap_or_default()) => return false,
+            _ => {}
+        }
+        // The byte after a backslash belongs to it.
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    true
 }
 
 /// The `\u` escapes Go writes.

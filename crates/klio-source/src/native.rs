@@ -39,7 +39,14 @@ pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>)
 /// The whole event at the start or the end of a record that a parser refused: a log writer that was killed in the
 /// middle of a line goes on in the same line after its restart. An object inside an event cannot be taken for one, since the closing
 /// brackets of what surrounds it would follow.
-pub fn recover(json: &[u8]) -> Option<&[u8]> {
+pub fn recover(json: &str) -> Option<&str> {
+    let part = recover_bytes(json.as_bytes())?;
+    // Both ends are brackets.
+    std::str::from_utf8(part).ok()
+}
+
+/// The same over bytes.
+pub(crate) fn recover_bytes(json: &[u8]) -> Option<&[u8]> {
     if let Ok(end) = skip_value(json, 0)
         && end < json.len()
     {
@@ -52,12 +59,13 @@ pub fn recover(json: &[u8]) -> Option<&[u8]> {
 
 /// What is wrong with the text of a record that a parser refused; `None` if nothing shows at this level. The fast path
 /// does not look inside a line, so that this is asked only when parsing failed.
-pub fn diagnose(json: &[u8]) -> Option<Reason> {
+pub fn diagnose(json: &str) -> Option<Reason> {
+    let json = json.as_bytes();
     let mut members = Members::new(json);
     if let Some(Err(flaw)) = members.by_ref().find(Result::is_err) {
         return Some(flaw.into());
     }
-    if memmem::rfind(json, HEAD).is_some_and(|at| at > 0) && recover(json).is_some() {
+    if memmem::rfind(json, HEAD).is_some_and(|at| at > 0) && recover_bytes(json).is_some() {
         return Some(Reason::Truncated);
     }
     let end = skip_ws(json, members.end());

@@ -16,9 +16,9 @@ pub enum Item<'a> {
 /// One audit event as it arrived.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// One `audit.k8s.io` event object, native or synthesised; UTF-8. On the fast path its syntax is not yet
-    /// checked: whoever parses it reports what is wrong.
-    pub json: &'a [u8],
+    /// One `audit.k8s.io` event object, native or synthesised. On the fast path its syntax is not yet checked:
+    /// whoever parses it reports what is wrong.
+    pub json: &'a str,
     /// Exactly the bytes received for it (the same as `json` when native).
     pub raw: &'a [u8],
     /// 1-based line of the inflated file where it starts.

@@ -37,6 +37,13 @@ pub enum Format {
     Html,
 }
 
+impl Format {
+    /// Whether each finding is written out, and not only the stories.
+    pub fn lists_findings(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl | Self::Yaml | Self::Csv | Self::Sarif)
+    }
+}
+
 /// Prints a report to stdout.
 pub fn print(format: Format, report: &mut Report, view: &View<'_>) -> Result<(), Failure> {
     let stdout = std::io::stdout();

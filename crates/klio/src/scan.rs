@@ -5,12 +5,15 @@
 //! so that memory does not grow with their number.
 
 mod feed;
+mod judged;
+mod keys;
 mod known;
 mod progress;
 mod report;
 mod sequence;
 mod spill;
 mod tally;
+mod telling;
 mod turns;
 mod worker;
 
@@ -41,6 +44,8 @@ pub struct Options {
     pub threads: usize,
     /// Which Falco rules count.
     pub matching: FalcoMatching,
+    /// Findings are to be listed one by one, not only told in stories.
+    pub listing: bool,
     /// Show a progress bar on stderr.
     pub progress: bool,
 }
@@ -56,7 +61,7 @@ pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
     };
     let bar = progress::Bar::new(options.progress, feed.total_bytes());
     let feed = Mutex::new(feed);
-    let turns = Turns::new(Sequence::new(&engine, rules), 4 * threads);
+    let turns = Turns::new(Sequence::new(&engine, rules, options.listing), 4 * threads);
     let work = || -> Result<Vec<Sight>, Failure> {
         let mut worker = Worker::new(&engine, rules, options);
         // The guard is dropped before the chunk is judged.

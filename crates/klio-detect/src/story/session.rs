@@ -1,14 +1,16 @@
 //! The latest requests of one session, in few bytes.
 
-use klio_model::{Actor, Severity};
+use klio_model::Severity;
 
-use super::tale::{Entry, Role};
-use super::{Clue, Request};
+use super::tale::{Entry, Role, Tale};
+use super::{AROUND, Clue, Request, Telling};
 
 /// A session's log is cut to half when it grows beyond this, bytes; about 400 requests.
 const LOG_CAP: usize = 48 << 10;
-/// Low findings that wait for a story.
+/// Kinds of low findings that wait for a story.
 const SUSPICIONS_CAP: usize = 32;
+/// Findings of one kind that wait; of more, the first and the latest.
+const ALIKE_CAP: usize = 32;
 
 #[derive(Debug, Default)]
 pub(super) struct Session {
@@ -19,55 +21,94 @@ pub(super) struct Session {
     pub suspicions: Vec<Suspicion>,
 }
 
-/// A finding that was too small to open a story.
+/// Findings of one rule that were too small to open a story, told by the first of them.
 #[derive(Debug)]
 pub(super) struct Suspicion {
-    pub number: u32,
-    pub time: i64,
-    id: String,
     rule: u32,
     severity: Severity,
-    actor: Actor,
-    wrote: Option<String>,
-    reached: Option<String>,
-    message: String,
-    evidence: Vec<(u64, String, &'static str, i64, String)>,
+    telling: Telling,
+    found: Vec<Small>,
+}
+
+#[derive(Debug)]
+struct Small {
+    number: u32,
+    id: u64,
+    time: i64,
+    wrote: Option<Box<str>>,
+    reached: Option<Box<str>>,
+    evidence: Vec<Entry>,
 }
 
 impl Suspicion {
-    pub(super) fn clue(&self) -> Clue<'_> {
-        Clue {
-            number: self.number,
-            id: &self.id,
-            rule: self.rule,
-            severity: self.severity,
-            time: self.time,
-            actor: &self.actor,
-            wrote: self.wrote.clone(),
-            reached: self.reached.clone(),
-            binding: None,
-            message: &self.message,
-            evidence: &self.evidence,
+    fn first(&self) -> i64 {
+        self.found.first().map_or(i64::MIN, |f| f.time)
+    }
+
+    /// When the latest of them happened.
+    pub(super) fn last(&self) -> i64 {
+        self.found.last().map_or(i64::MIN, |f| f.time)
+    }
+
+    /// Which findings they are.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.found.iter().map(|f| f.number)
+    }
+
+    /// Tells them all; returns how many requests were added.
+    pub(super) fn join(self, tale: &mut Tale, room: usize) -> usize {
+        let mut added = 0;
+        for small in self.found {
+            let clue = Clue {
+                number: small.number,
+                id: small.id,
+                rule: self.rule,
+                severity: self.severity,
+                time: small.time,
+                wrote: small.wrote.as_deref(),
+                reached: small.reached.as_deref(),
+                binding: None,
+                evidence: &[],
+            };
+            tale.note(&clue, &mut || self.telling.message.clone());
+            for entry in small.evidence {
+                added += usize::from(tale.tell(entry, added < room));
+            }
         }
+        added
     }
 }
 
 impl Session {
-    pub(super) fn suspect(&mut self, clue: &Clue<'_>) {
+    pub(super) fn suspect(&mut self, clue: &Clue<'_>, tell: &mut dyn FnMut() -> Telling) {
+        let small = Small {
+            number: clue.number,
+            id: clue.id,
+            time: clue.time,
+            wrote: clue.wrote.map(Into::into),
+            reached: clue.reached.map(Into::into),
+            evidence: clue.evidence.iter().map(|r| Entry::of(r, Role::Evidence)).collect(),
+        };
+        // A sentence older than a story reaches back would tell of something that is not in it.
+        let alike = self
+            .suspicions
+            .iter_mut()
+            .find(|s| s.rule == clue.rule && s.severity == clue.severity && clue.time - s.first() <= AROUND);
+        if let Some(alike) = alike {
+            if alike.found.len() >= ALIKE_CAP {
+                alike.found.remove(1);
+            }
+            alike.found.push(small);
+            return;
+        }
         if self.suspicions.len() >= SUSPICIONS_CAP {
             self.suspicions.remove(0);
         }
         self.suspicions.push(Suspicion {
-            number: clue.number,
-            time: clue.time,
-            id: clue.id.to_owned(),
             rule: clue.rule,
             severity: clue.severity,
-            actor: clue.actor.clone(),
-            wrote: clue.wrote.clone(),
-            reached: clue.reached.clone(),
-            message: clue.message.to_owned(),
-            evidence: clue.evidence.to_vec(),
+            telling: tell(),
+            found: vec![small],
         });
     }
 

@@ -67,7 +67,7 @@ pub(super) struct Tale {
     pub reached: BTreeSet<String>,
     pub bindings: BTreeSet<String>,
     severity: Severity,
-    findings: Vec<String>,
+    findings: Vec<u64>,
     finding_count: u64,
     rules: HashMap<u32, Tally>,
     entries: Vec<Entry>,
@@ -76,10 +76,10 @@ pub(super) struct Tale {
 }
 
 impl Tale {
-    pub(super) fn open(session: u64, clue: &Clue<'_>) -> Self {
+    pub(super) fn open(session: u64, clue: &Clue<'_>, actor: &Actor) -> Self {
         Self {
             session,
-            actor: clue.actor.clone(),
+            actor: actor.clone(),
             first_clue: clue.time,
             last_clue: clue.time,
             wrote: BTreeSet::new(),
@@ -95,35 +95,37 @@ impl Tale {
         }
     }
 
-    /// Adds a finding.
-    pub(super) fn note(&mut self, clue: &Clue<'_>) {
+    /// Adds a finding. `message` is called if it is the first of its rule.
+    pub(super) fn note(&mut self, clue: &Clue<'_>, message: &mut dyn FnMut() -> String) {
         self.severity = self.severity.max(clue.severity);
         self.first_clue = self.first_clue.min(clue.time);
         self.last_clue = self.last_clue.max(clue.time);
         self.finding_count += 1;
         if self.findings.len() < FINDINGS_CAP {
-            self.findings.push(clue.id.to_owned());
+            self.findings.push(clue.id);
         }
         for (set, one) in [
-            (&mut self.wrote, &clue.wrote),
-            (&mut self.reached, &clue.reached),
-            (&mut self.bindings, &clue.binding),
+            (&mut self.wrote, clue.wrote),
+            (&mut self.reached, clue.reached),
+            (&mut self.bindings, clue.binding),
         ] {
-            if set.len() < OBJECTS_CAP {
-                set.extend(one.clone());
+            if let Some(one) = one.filter(|one| set.len() < OBJECTS_CAP && !set.contains(*one)) {
+                set.insert(one.to_owned());
             }
         }
-        let tally = self.rules.entry(clue.rule).or_insert_with(|| Tally {
-            count: 0,
-            first: clue.time,
-            severity: clue.severity,
-            message: clue.message.to_owned(),
-        });
-        tally.count += 1;
-        tally.severity = tally.severity.max(clue.severity);
-        if clue.time < tally.first {
-            tally.first = clue.time;
-            clue.message.clone_into(&mut tally.message);
+        match self.rules.entry(clue.rule) {
+            hashbrown::hash_map::Entry::Occupied(known) => {
+                let tally = known.into_mut();
+                tally.count += 1;
+                tally.severity = tally.severity.max(clue.severity);
+                if clue.time < tally.first {
+                    tally.first = clue.time;
+                    tally.message = message();
+                }
+            }
+            hashbrown::hash_map::Entry::Vacant(new) => {
+                new.insert(Tally { count: 1, first: clue.time, severity: clue.severity, message: message() });
+            }
         }
     }
 
@@ -252,12 +254,9 @@ pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
         Severity::Informational => 1,
     };
     let score = rules.iter().map(|(_, t)| weight(t.severity)).sum::<u32>().min(100);
-    let mut name = String::new();
-    for f in findings.iter().take(1) {
-        name.push_str(f);
-    }
+    let findings: Vec<String> = findings.iter().map(|id| format!("{id:016x}")).collect();
     Story {
-        id: format!("{:016x}", xxh3_64(name.as_bytes())),
+        id: format!("{:016x}", xxh3_64(findings.first().map_or("", |f| f).as_bytes())),
         severity,
         score,
         actors,

@@ -19,18 +19,16 @@ fn request(session: u64, n: u64, minute: i64) -> Request<'static> {
 fn finding(t: &mut Storyteller, session: u64, number: u32, minute: i64, severity: Severity, actor: &Actor) {
     let clue = Clue {
         number,
-        id: &format!("f{number}"),
+        id: number.into(),
         rule: number,
         severity,
         time: minute * 60_000_000,
-        actor,
         wrote: None,
         reached: None,
         binding: None,
-        message: "m",
         evidence: &[],
     };
-    t.finding(session, &clue);
+    t.finding(session, &clue, &mut || Telling { actor: actor.clone(), message: "m".into() });
 }
 
 #[test]
@@ -59,7 +57,7 @@ fn low_findings_join_a_story_and_open_none() {
     finding(&mut t, 1, 2, 2, Severity::Medium, &alice);
     let (stories, of) = t.finish();
     assert_eq!((stories.len(), of), (1, vec![Some(0), None, Some(0)]));
-    assert_eq!(stories[0].findings, ["f0", "f2"]);
+    assert_eq!(stories[0].findings, ["0000000000000000", "0000000000000002"]);
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl Event<'_> {
             Some(401 | 403) => Outcome::Denied,
             Some(code) if code >= 400 => Outcome::Failed,
             Some(_) => Outcome::Allowed,
-            None => match self.annotation("authorization.k8s.io/decision") {
+            None => match self.annotation("authorization.k8s.io/decision").as_deref() {
                 Some("forbid") => Outcome::Denied,
                 _ => Outcome::Unknown,
             },

@@ -4,6 +4,10 @@
 //! (`block.rs`) and kept as raw text. The text is UTF-8 already. What is passed over is checked for balance,
 //! not for grammar: a body that is no JSON inside its braces turns out when a rule asks for it, and then
 //! counts as not recorded. Why not a general parser: `docs/decisions/0003-event-scanner.md`.
+//!
+//! The API server always writes members in one order (`apis/audit/v1/types.go`), and so [`Scan::usual`] compares
+//! whole stretches of text instead of reading keys. Where an event departs from that order, and for whatever is
+//! left, [`Scan::members`] goes on from the same place, key by key: the result is the same.
 
 use std::borrow::Cow;
 
@@ -17,51 +21,32 @@ type Read<T> = Result<T, ParseError>;
 pub(super) fn read(json: &str) -> Read<Event<'_>> {
     let mut event = Event::empty(json);
     let mut scan = Scan { text: json, at: 0 };
-    scan.object(&mut |scan, key| {
-        match key {
-            "level" => {
-                event.level = match scan.string()?.as_ref().map(|s| s.0.as_ref()) {
-                    Some("Metadata") => Level::Metadata,
-                    Some("Request") => Level::Request,
-                    Some("RequestResponse") => Level::RequestResponse,
-                    _ => Level::Unstated,
-                }
-            }
-            "auditID" => event.audit_id = scan.string()?,
-            "stage" => {
-                event.stage = match scan.string()?.as_ref().map(|s| s.0.as_ref()) {
-                    Some("RequestReceived") => Stage::RequestReceived,
-                    Some("ResponseStarted") => Stage::ResponseStarted,
-                    Some("ResponseComplete") => Stage::ResponseComplete,
-                    Some("Panic") => Stage::Panic,
-                    _ => Stage::Unstated,
-                }
-            }
-            "requestURI" => event.request_uri = scan.string()?,
-            "verb" => event.verb = scan.string()?,
-            "user" => event.user = scan.identity()?.unwrap_or_default(),
-            "impersonatedUser" => event.impersonated = scan.identity()?,
-            "authenticationMetadata" => event.authentication = scan.part()?,
-            "sourceIPs" => event.source_ips = scan.part()?,
-            "userAgent" => event.user_agent = scan.string()?,
-            "objectRef" => event.object = scan.object_ref()?,
-            "responseStatus" => scan.status(&mut event)?,
-            "requestObject" => event.request_object = scan.part()?,
-            "responseObject" => event.response_object = scan.part()?,
-            "requestReceivedTimestamp" => event.received = scan.string()?,
-            "stageTimestamp" | "timestamp" => event.staged = scan.string()?,
-            "annotations" => event.annotations = scan.part()?,
-            _ => {
-                scan.value()?;
-            }
-        }
-        Ok(())
-    })?;
+    let begun = scan.usual(&mut event)?;
+    scan.members(begun, &mut |scan, key| scan.member(&mut event, key))?;
     scan.space();
     if scan.at < json.len() {
         return Err(scan.wrong("more text after the event's closing brace"));
     }
     Ok(event)
+}
+
+fn level(text: Option<&str>) -> Level {
+    match text {
+        Some("Metadata") => Level::Metadata,
+        Some("Request") => Level::Request,
+        Some("RequestResponse") => Level::RequestResponse,
+        _ => Level::Unstated,
+    }
+}
+
+fn stage(text: Option<&str>) -> Stage {
+    match text {
+        Some("RequestReceived") => Stage::RequestReceived,
+        Some("ResponseStarted") => Stage::ResponseStarted,
+        Some("ResponseComplete") => Stage::ResponseComplete,
+        Some("Panic") => Stage::Panic,
+        _ => Stage::Unstated,
+    }
 }
 
 struct Scan<'a> {
@@ -108,16 +93,254 @@ impl<'a> Scan<'a> {
         Ok((&self.text[start..end], escaped))
     }
 
-    /// Calls `member` for each key; it must consume the value.
-    fn object(&mut self, member: &mut dyn FnMut(&mut Self, &'a str) -> Read<()>) -> Read<()> {
-        self.expect(b'{', "expected an object")?;
-        self.space();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
+    /// Passes over `text` if it comes next.
+    #[inline(always)]
+    fn eat(&mut self, text: &'static str) -> bool {
+        let here = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let eaten = here.starts_with(text.as_bytes());
+        if eaten {
+            self.at += text.len();
         }
+        eaten
+    }
+
+    /// As much of an event as comes in the API server's order. Returns whether the cursor stands after a member
+    /// (else the event's opening brace is still to come).
+    fn usual(&mut self, event: &mut Event<'a>) -> Read<bool> {
+        if !self.eat(r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1""#) {
+            return Ok(false);
+        }
+        if self.eat(r#","level":"Metadata""#) {
+            event.level = Level::Metadata;
+        } else if self.eat(r#","level":""#) {
+            event.level = level(self.inside()?.as_ref().map(|s| s.0.as_ref()));
+        }
+        if self.eat(r#","auditID":""#) {
+            event.audit_id = self.inside()?;
+        }
+        if self.eat(r#","stage":"ResponseComplete""#) {
+            event.stage = Stage::ResponseComplete;
+        } else if self.eat(r#","stage":""#) {
+            event.stage = stage(self.inside()?.as_ref().map(|s| s.0.as_ref()));
+        }
+        if self.eat(r#","requestURI":""#) {
+            event.request_uri = self.inside()?;
+        }
+        if self.eat(r#","verb":""#) {
+            event.verb = self.inside()?;
+        }
+        if self.eat(r#","user":{"username":""#) {
+            let mut user = Identity { name: self.inside()?, ..Identity::default() };
+            if self.eat(r#","uid":""#) {
+                user.uid = self.inside()?;
+            }
+            if self.eat(r#","groups":"#) {
+                user.groups = self.part()?;
+            }
+            if self.eat(r#","extra":"#) {
+                user.extra = self.part()?;
+            }
+            if !self.eat("}") {
+                self.members(true, &mut |scan, key| scan.of_identity(&mut user, key))?;
+            }
+            event.user = user;
+        }
+        if self.eat(r#","impersonatedUser":"#) {
+            event.impersonated = self.identity()?;
+        }
+        if self.eat(r#","sourceIPs":"#) {
+            event.source_ips = self.part()?;
+        }
+        if self.eat(r#","userAgent":""#) {
+            event.user_agent = self.inside()?;
+        }
+        if self.eat(r#","objectRef":{"resource":""#) {
+            let object = &mut event.object;
+            object.resource = self.inside()?;
+            if self.eat(r#","namespace":""#) {
+                object.namespace = self.inside()?;
+            }
+            if self.eat(r#","name":""#) {
+                object.name = self.inside()?;
+            }
+            if self.eat(r#","uid":""#) {
+                object.uid = self.inside()?;
+            }
+            if self.eat(r#","apiGroup":""#) {
+                object.api_group = self.inside()?;
+            }
+            if self.eat(r#","apiVersion":""#) {
+                object.api_version = self.inside()?;
+            }
+            if self.eat(r#","resourceVersion":""#) {
+                object.resource_version = self.inside()?;
+            }
+            if self.eat(r#","subresource":""#) {
+                object.subresource = self.inside()?;
+            }
+            if !self.eat("}") {
+                self.members(true, &mut |scan, key| scan.of_object(object, key))?;
+            }
+        }
+        if self.eat(r#","responseStatus":{"metadata":{}"#) {
+            if self.eat(r#","status":""#) {
+                event.status = self.inside()?;
+            }
+            if self.eat(r#","message":""#) {
+                event.message = self.inside()?;
+            }
+            if self.eat(r#","reason":""#) {
+                event.reason = self.inside()?;
+            }
+            if self.eat(r#","details":"#) {
+                self.value()?;
+            }
+            if self.eat(r#","code":"#) {
+                event.code = self.integer()?;
+            }
+            if !self.eat("}") {
+                self.members(true, &mut |scan, key| scan.of_status(event, key))?;
+            }
+        }
+        if self.eat(r#","requestObject":"#) {
+            event.request_object = self.part()?;
+        }
+        if self.eat(r#","responseObject":"#) {
+            event.response_object = self.part()?;
+        }
+        if self.eat(r#","requestReceivedTimestamp":""#) {
+            event.received = self.inside()?;
+        }
+        if self.eat(r#","stageTimestamp":""#) {
+            event.staged = self.inside()?;
+        }
+        if self.eat(r#","annotations":"#) {
+            event.annotations = self.part()?;
+        }
+        Ok(true)
+    }
+
+    /// One member of an event; the cursor stands on its value.
+    fn member(&mut self, event: &mut Event<'a>, key: &str) -> Read<()> {
+        match key {
+            "level" => event.level = level(self.string()?.as_ref().map(|s| s.0.as_ref())),
+            "auditID" => event.audit_id = self.string()?,
+            "stage" => event.stage = stage(self.string()?.as_ref().map(|s| s.0.as_ref())),
+            "requestURI" => event.request_uri = self.string()?,
+            "verb" => event.verb = self.string()?,
+            "user" => event.user = self.identity()?.unwrap_or_default(),
+            "impersonatedUser" => event.impersonated = self.identity()?,
+            "authenticationMetadata" => event.authentication = self.part()?,
+            "sourceIPs" => event.source_ips = self.part()?,
+            "userAgent" => event.user_agent = self.string()?,
+            "objectRef" => {
+                event.object = ObjectRef::default();
+                let object = &mut event.object;
+                self.object(&mut |scan, key| scan.of_object(object, key))?;
+            }
+            "responseStatus" => {
+                self.object(&mut |scan, key| scan.of_status(event, key))?;
+            }
+            "requestObject" => event.request_object = self.part()?,
+            "responseObject" => event.response_object = self.part()?,
+            "requestReceivedTimestamp" => event.received = self.string()?,
+            "stageTimestamp" | "timestamp" => event.staged = self.string()?,
+            "annotations" => event.annotations = self.part()?,
+            _ => {
+                self.value()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn of_identity(&mut self, identity: &mut Identity<'a>, key: &str) -> Read<()> {
+        match key {
+            "username" => identity.name = self.string()?,
+            "uid" => identity.uid = self.string()?,
+            "groups" => identity.groups = self.part()?,
+            "extra" => identity.extra = self.part()?,
+            _ => {
+                self.value()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn of_object(&mut self, object: &mut ObjectRef<'a>, key: &str) -> Read<()> {
+        let slot = match key {
+            "resource" => &mut object.resource,
+            "namespace" => &mut object.namespace,
+            "name" => &mut object.name,
+            "uid" => &mut object.uid,
+            "apiGroup" => &mut object.api_group,
+            "apiVersion" => &mut object.api_version,
+            "resourceVersion" => &mut object.resource_version,
+            "subresource" => &mut object.subresource,
+            _ => return self.value().map(|_| ()),
+        };
+        *slot = self.string()?;
+        Ok(())
+    }
+
+    fn of_status(&mut self, event: &mut Event<'a>, key: &str) -> Read<()> {
+        match key {
+            "status" => event.status = self.string()?,
+            "message" => event.message = self.string()?,
+            "reason" => event.reason = self.string()?,
+            "code" => event.code = self.integer()?,
+            _ => {
+                self.value()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An object or null; calls `member` for each key. Returns whether there is an object.
+    fn object(&mut self, member: &mut dyn FnMut(&mut Self, &'a str) -> Read<()>) -> Read<bool> {
+        self.space();
+        if self.peek() != Some(b'{') {
+            return match self.value()? {
+                None => Ok(false),
+                Some(_) => Err(self.wrong("expected an object before here")),
+            };
+        }
+        self.members(false, member)?;
+        Ok(true)
+    }
+
+    fn identity(&mut self) -> Read<Option<Identity<'a>>> {
+        let mut identity = Identity::default();
+        let there = self.object(&mut |scan, key| scan.of_identity(&mut identity, key))?;
+        Ok(there.then_some(identity))
+    }
+
+    /// Calls `member` for each key; it must consume the value. The cursor stands before the opening brace or, when
+    /// `begun`, after a member.
+    fn members(&mut self, begun: bool, member: &mut dyn FnMut(&mut Self, &'a str) -> Read<()>) -> Read<()> {
+        if !begun {
+            self.expect(b'{', "expected an object")?;
+            self.space();
+            if self.peek() == Some(b'}') {
+                self.at += 1;
+                return Ok(());
+            }
+        }
+        let mut first = !begun;
         loop {
             self.space();
+            if !first {
+                match self.peek() {
+                    Some(b',') => self.at += 1,
+                    Some(b'}') => {
+                        self.at += 1;
+                        return Ok(());
+                    }
+                    Some(_) => return Err(self.wrong("expected `,` or `}`")),
+                    None => return Err(self.wrong("the text ends early")),
+                }
+                self.space();
+            }
+            first = false;
             if self.peek() != Some(b'"') {
                 return Err(self.wrong("expected a member name"));
             }
@@ -125,21 +348,12 @@ impl<'a> Scan<'a> {
             self.expect(b':', "expected `:`")?;
             self.space();
             member(self, key)?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(_) => return Err(self.wrong("expected `,` or `}`")),
-                None => return Err(self.wrong("the text ends early")),
-            }
         }
     }
 
     /// Passes over any value and returns its text; `None` for null.
     fn value(&mut self) -> Read<Option<&'a str>> {
+        self.space();
         let start = self.at;
         match self.peek() {
             Some(b'"') => {
@@ -180,6 +394,14 @@ impl<'a> Scan<'a> {
                 Some(_) => Err(self.wrong("expected a string before here")),
             };
         }
+        self.at += 1;
+        self.inside()
+    }
+
+    /// The rest of a string whose opening quote was passed.
+    #[inline]
+    fn inside(&mut self) -> Read<Option<Str<'a>>> {
+        self.at -= 1;
         let start = self.at;
         let (text, escaped) = self.quoted()?;
         if !escaped {
@@ -190,77 +412,8 @@ impl<'a> Scan<'a> {
         Ok(Some(Str(Cow::Owned(unescaped))))
     }
 
-    fn identity(&mut self) -> Read<Option<Identity<'a>>> {
-        if self.peek() != Some(b'{') {
-            return match self.value()? {
-                None => Ok(None),
-                Some(_) => Err(self.wrong("expected an object before here")),
-            };
-        }
-        let mut identity = Identity::default();
-        self.object(&mut |scan, key| {
-            match key {
-                "username" => identity.name = scan.string()?,
-                "uid" => identity.uid = scan.string()?,
-                "groups" => identity.groups = scan.part()?,
-                "extra" => identity.extra = scan.part()?,
-                _ => {
-                    scan.value()?;
-                }
-            }
-            Ok(())
-        })?;
-        Ok(Some(identity))
-    }
-
-    fn object_ref(&mut self) -> Read<ObjectRef<'a>> {
-        let mut object = ObjectRef::default();
-        if self.peek() != Some(b'{') {
-            return match self.value()? {
-                None => Ok(object),
-                Some(_) => Err(self.wrong("expected an object before here")),
-            };
-        }
-        self.object(&mut |scan, key| {
-            let slot = match key {
-                "resource" => &mut object.resource,
-                "namespace" => &mut object.namespace,
-                "name" => &mut object.name,
-                "uid" => &mut object.uid,
-                "apiGroup" => &mut object.api_group,
-                "apiVersion" => &mut object.api_version,
-                "resourceVersion" => &mut object.resource_version,
-                "subresource" => &mut object.subresource,
-                _ => return scan.value().map(|_| ()),
-            };
-            *slot = scan.string()?;
-            Ok(())
-        })?;
-        Ok(object)
-    }
-
-    fn status(&mut self, event: &mut Event<'a>) -> Read<()> {
-        if self.peek() != Some(b'{') {
-            return match self.value()? {
-                None => Ok(()),
-                Some(_) => Err(self.wrong("expected an object before here")),
-            };
-        }
-        self.object(&mut |scan, key| {
-            match key {
-                "status" => event.status = scan.string()?,
-                "message" => event.message = scan.string()?,
-                "reason" => event.reason = scan.string()?,
-                "code" => event.code = scan.integer()?,
-                _ => {
-                    scan.value()?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     fn integer(&mut self) -> Read<Option<i64>> {
+        self.space();
         let start = self.at;
         let mut n: i64 = 0;
         while let Some(digit @ b'0'..=b'9') = self.peek() {

@@ -9,7 +9,7 @@ use crate::event::Event;
 
 /// A clause that names the binding, or the reason that another authorizer gave.
 pub(super) fn of(event: &Event<'_>) -> Option<String> {
-    if event.annotation("authorization.k8s.io/decision") != Some("allow") {
+    if event.annotation("authorization.k8s.io/decision").as_deref() != Some("allow") {
         return None;
     }
     let reason = event.annotation("authorization.k8s.io/reason").unwrap_or_default();
@@ -20,7 +20,7 @@ pub(super) fn of(event: &Event<'_>) -> Option<String> {
         let master = groups.tree()?.items().iter().any(|g| g.as_str() == Some("system:masters"));
         return master.then(|| "allowed as a member of system:masters, whom no role limits".to_owned());
     }
-    Some(binding(reason).unwrap_or_else(|| format!("allowed, the authorizer said, by {}", quote(reason))))
+    Some(binding(&reason).unwrap_or_else(|| format!("allowed, the authorizer said, by {}", quote(&reason))))
 }
 
 fn binding(reason: &str) -> Option<String> {

@@ -174,17 +174,17 @@ impl Event<'_> {
             }
             Field::Decision => {
                 if let Some(t) = self.annotation("authorization.k8s.io/decision") {
-                    each(Value::Text(t));
+                    each(Value::Text(&t));
                 }
             }
             Field::DecisionReason => {
                 if let Some(t) = self.annotation("authorization.k8s.io/reason") {
-                    each(Value::Text(t));
+                    each(Value::Text(&t));
                 }
             }
             Field::PodSecurity => {
                 if let Some(t) = self.annotation("pod-security.kubernetes.io/audit-violations") {
-                    each(Value::Text(t));
+                    each(Value::Text(&t));
                 }
             }
             Field::Groups => tree(self.user.groups.tree(), path, &mut each),

@@ -84,14 +84,14 @@ fn what_only_a_parser_sees_can_be_named_afterwards() {
     let a = event("a");
     let cut = &a[..a.len() - 1];
     assert_eq!(read(cut).records.len(), 1);
-    assert_eq!(klio_source::diagnose(cut.as_bytes()), Some(Reason::Truncated));
-    assert_eq!(klio_source::diagnose(a.as_bytes()), None);
+    assert_eq!(klio_source::diagnose(cut), Some(Reason::Truncated));
+    assert_eq!(klio_source::diagnose(&a), None);
     let two = format!("{}{a}", &a[..200]);
-    assert_eq!(klio_source::diagnose(two.as_bytes()), Some(Reason::Truncated));
-    assert_eq!(klio_source::recover(two.as_bytes()), Some(a.as_bytes()));
+    assert_eq!(klio_source::diagnose(&two), Some(Reason::Truncated));
+    assert_eq!(klio_source::recover(&two), Some(a.as_str()));
     // A body that looks like an event does not end its line.
     let body = format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","requestObject":{a}}}"#);
-    assert_eq!(klio_source::recover(body.as_bytes()), None);
+    assert_eq!(klio_source::recover(&body), None);
 }
 
 #[test]

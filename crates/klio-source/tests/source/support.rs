@@ -46,7 +46,7 @@ impl Got {
     pub fn sink(&mut self) -> impl FnMut(Item<'_>) + '_ {
         |item| match item {
             Item::Record(r) => self.records.push(Rec {
-                json: String::from_utf8(r.json.to_vec()).expect("records are UTF-8"),
+                json: r.json.to_owned(),
                 raw: r.raw.to_vec(),
                 line: r.line,
                 flags: r.flags,

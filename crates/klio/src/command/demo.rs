@@ -73,6 +73,7 @@ impl Demo {
             range: TimeRange::default(),
             threads: 0,
             matching: klio_detect::engine::FalcoMatching::First,
+            listing: self.output.lists_findings(),
             progress: std::io::stderr().is_terminal(),
         };
         let mut report = scan::run(&options, &set)?;

@@ -44,18 +44,13 @@ impl Explain {
         let mut wrong = Vec::new();
         for chunk in chunks {
             decode(&chunk, &mut |item| match item {
-                Item::Record(record) => {
-                    match std::str::from_utf8(record.json)
-                        .map_err(|e| e.to_string())
-                        .and_then(|json| Event::parse(json).map_err(|e| e.to_string()))
-                    {
-                        Ok(event) => {
-                            events += 1;
-                            failed = failed.take().or(writeln!(out, "{}", plain(&explain(&event))).err());
-                        }
-                        Err(why) => wrong.push(format!("line {}: {why}", record.line)),
+                Item::Record(record) => match Event::parse(record.json) {
+                    Ok(event) => {
+                        events += 1;
+                        failed = failed.take().or(writeln!(out, "{}", plain(&explain(&event))).err());
                     }
-                }
+                    Err(why) => wrong.push(format!("line {}: {why}", record.line)),
+                },
                 Item::Rejected(r) => wrong.push(r.to_string()),
                 Item::Skipped(s) => wrong.push(s.to_string()),
             });

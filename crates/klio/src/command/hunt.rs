@@ -67,8 +67,7 @@ impl Hunt {
             for chunk in Chunks::new(input, &options, &pool) {
                 decode(&chunk, &mut |item| match item {
                     Item::Record(record) if left > 0 && failed.is_none() => {
-                        let event =
-                            std::str::from_utf8(record.json).ok().and_then(|json| Event::parse(json).ok());
+                        let event = Event::parse(record.json).ok();
                         let Some(mut event) = event else {
                             rejected += 1;
                             return;

@@ -137,6 +137,7 @@ impl Scan {
                 Matching::First => FalcoMatching::First,
                 Matching::All => FalcoMatching::All,
             },
+            listing: self.output.lists_findings(),
             progress: std::io::stderr().is_terminal(),
         };
         let mut report = scan::run(&options, &set)?;

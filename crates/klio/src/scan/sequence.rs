@@ -1,20 +1,23 @@
 //! The part of a scan that must see events in order: duplicates, requests and their stages, correlations,
 //! stories, and the numbers of the summary.
 
+mod made;
+
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use klio_detect::story::{Clue, Request, Storyteller};
-use klio_detect::{Correlator, Dialect, Engine, Match, RuleSet};
-use klio_model::{Finding, Proof, RuleRef, Severity, Stage, Tactic};
-use xxhash_rust::xxh3::xxh3_64;
+use klio_detect::story::{Clue, Request, Storyteller, Telling};
+use klio_detect::{Correlator, Dialect, Engine, RuleSet};
+use klio_model::{Event, RuleRef, Severity, Stage, Tactic};
 
 use super::feed::Troubles;
+use super::judged::{Hit, Judged, Seen};
+use super::keys::mix;
 use super::known::{Horizon, Known};
 use super::report::{Report, RuleCount, RuleName, Summary};
 use super::spill::Spill;
 use super::tally::{Times, rule_ref};
-use super::worker::{Found, Hit, Judged, Seen, mix, request_key};
+use super::telling::{severity, telling};
 use crate::failure::Failure;
 
 /// Identities that are counted one by one; more are counted together.
@@ -35,7 +38,11 @@ struct Numbered {
 /// All state that depends on the order of events.
 pub(super) struct Sequence<'e> {
     rules: Vec<Numbered>,
+    engine: &'e Engine,
     set: &'e RuleSet,
+    /// Findings are kept for a list; else only the stories are.
+    listing: bool,
+    findings: u32,
     correlator: Correlator,
     horizon: Horizon,
     stories: Storyteller,
@@ -49,7 +56,7 @@ pub(super) struct Sequence<'e> {
 }
 
 impl<'e> Sequence<'e> {
-    pub(super) fn new(engine: &Engine, set: &'e RuleSet) -> Self {
+    pub(super) fn new(engine: &'e Engine, set: &'e RuleSet, listing: bool) -> Self {
         let mut rules: Vec<Numbered> = engine
             .rules()
             .iter()
@@ -79,7 +86,10 @@ impl<'e> Sequence<'e> {
         });
         Self {
             rules,
+            engine,
             set,
+            listing,
+            findings: 0,
             correlator: Correlator::new(set),
             horizon: Horizon::default(),
             stories: Storyteller::new(),
@@ -93,9 +103,8 @@ impl<'e> Sequence<'e> {
     }
 
     /// Takes the next chunk's result.
-    pub(super) fn take(&mut self, mut judged: Judged) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, judged: Judged) -> Result<(), Failure> {
         let mut by_user = vec![0u64; judged.users.len()];
-        let mut hits: Vec<Option<Hit>> = std::mem::take(&mut judged.hits).into_iter().map(Some).collect();
         for seen in &judged.seen {
             let known = self.horizon.event(seen.key, seen.content, seen.request);
             if known == Known::Duplicate {
@@ -109,7 +118,7 @@ impl<'e> Sequence<'e> {
             if seen.stage != Stage::RequestReceived {
                 self.summary.requests += 1;
             }
-            self.event(seen, known, &judged, &mut hits)?;
+            self.event(seen, known, &judged)?;
         }
         for (user, n) in judged.users.into_iter().zip(by_user) {
             if self.identities.len() < IDENTITIES_CAP || self.identities.contains_key(&user) {
@@ -129,177 +138,103 @@ impl<'e> Sequence<'e> {
         Ok(())
     }
 
-    fn event(
-        &mut self,
-        seen: &Seen,
-        known: Known,
-        judged: &Judged,
-        hits: &mut [Option<Hit>],
-    ) -> Result<(), Failure> {
+    fn event(&mut self, seen: &Seen, known: Known, judged: &Judged) -> Result<(), Failure> {
         // Of the stages of one request only the first that tells an outcome is judged.
         let second =
             seen.long && seen.stage != Stage::RequestReceived && self.horizon.request_judged(seen.request);
         let (start, id, what) = (seen.text.0 as usize, usize::from(seen.text.1), usize::from(seen.text.2));
-        let audit_id = &judged.texts[start..start + id];
-        let words = &judged.texts[start + id..start + id + what];
+        let request = Request {
+            session: seen.session,
+            request: seen.request,
+            time: seen.time,
+            quiet: seen.quiet,
+            audit_id: &judged.texts[start..start + id],
+            stage: seen.stage.name(),
+            what: &judged.texts[start + id..start + id + what],
+        };
         if seen.stage != Stage::RequestReceived && !second {
-            self.stories.request(&Request {
-                session: seen.session,
-                request: seen.request,
-                time: seen.time,
-                quiet: seen.quiet,
-                audit_id,
-                stage: seen.stage.name(),
-                what: words,
-            });
+            self.stories.request(&request);
             if seen.issued != 0 {
                 self.stories.credential_issued(seen.session, seen.issued);
             }
         }
-        for hit in &mut hits[seen.hits.0 as usize..seen.hits.1 as usize] {
-            let Some(hit) = hit.take() else { continue };
-            if second && !hit.every_stage {
+        for hit in &judged.hits[seen.hits.0 as usize..seen.hits.1 as usize] {
+            let rule = &self.engine.rules()[hit.rule as usize];
+            if second && !rule.every_stage {
                 continue;
             }
             // Stages of one request, and one request recorded by two backends, give one finding per rule.
             if self.horizon.finding_made(seen.request, hit.rule) {
                 continue;
             }
-            if let Some(found) = hit.finding {
-                let evidence =
-                    [(seen.request, audit_id.to_owned(), seen.stage.name(), seen.time, words.to_owned())];
-                self.found(hit.rule, seen.session, seen.time, *found, &evidence)?;
+            if rule.reports {
+                self.hit(hit, &request, judged)?;
             }
-            if let Some(matched) = hit.matched {
+            if let Some(matched) = &hit.matched {
                 if self.session_of.len() >= SESSIONS_CAP {
                     self.session_of.clear();
                 }
                 self.session_of.insert(seen.request, seen.session);
-                let results = self.correlator.observe(&matched);
+                let results = self.correlator.observe(matched);
                 self.correlated(results)?;
             }
         }
         if known == Known::Reused {
-            self.reused(seen, audit_id, words, judged)?;
+            self.reused(
+                &request,
+                mix(seen.key, seen.content),
+                judged.users.get(seen.user as usize).map(|user| &**user),
+                &judged.file,
+            )?;
         }
         Ok(())
     }
 
-    fn correlated(&mut self, results: Vec<Match>) -> Result<(), Failure> {
-        for result in results {
-            let Some(index) = self.set.correlations.iter().position(|c| *c.id == *result.rule) else {
-                continue;
-            };
-            let correlation = &self.set.correlations[index];
-            let number = (self.set.rules.len() + index) as u32;
-            let count = result.evidence.len();
-            let first = result.evidence.first().map_or(String::new(), |e| e.audit_id.clone());
-            let last = result.evidence.last().map_or(String::new(), |e| e.audit_id.clone());
-            let ends = mix(xxh3_64(first.as_bytes()), xxh3_64(last.as_bytes()));
-            let id = mix(xxh3_64(correlation.id.as_bytes()), mix(ends, count as u64));
-            let evidence: Vec<_> = result
-                .evidence
-                .iter()
-                .map(|e| {
-                    let time = e.time.map_or(i64::MIN, |t| t.micros());
-                    let request = request_key(xxh3_64(e.audit_id.as_bytes()), time);
-                    (request, e.audit_id.clone(), e.stage, time, String::new())
-                })
-                .collect();
-            let time = result.time.map_or(i64::MIN, |t| t.micros());
-            let session =
-                evidence.iter().rev().find_map(|e| self.session_of.get(&e.0).copied()).unwrap_or(id);
-            let who =
-                result.actor.user.clone().or_else(|| result.actor.source_ip.clone()).unwrap_or_default();
-            let finding = Finding {
-                id: format!("{id:016x}"),
-                time: result.time,
-                rule: self.rules[number as usize].rule.clone(),
-                severity: if result.proven {
-                    correlation.severity
-                } else {
-                    correlation.severity.min(Severity::Low)
-                },
-                proof: if result.proven { Proof::Proven } else { Proof::Unproven },
-                tactics: correlation.tactics.clone(),
-                techniques: correlation.techniques.clone(),
-                actor: result.actor,
-                object: result.object,
-                story: None,
-                message: format!("{}: {count} requests, by {who}", correlation.title),
-                evidence: result.evidence,
-            };
-            let found = bare(finding)?;
-            self.found(number, session, time, found, &evidence)?;
-        }
-        Ok(())
-    }
-
-    fn reused(&mut self, seen: &Seen, audit_id: &str, words: &str, judged: &Judged) -> Result<(), Failure> {
-        let number = (self.rules.len() - 1) as u32;
-        let user = judged.users.get(seen.user as usize).map(ToString::to_string);
-        let stamp = (seen.time != i64::MIN).then_some(klio_model::Timestamp(seen.time));
-        let finding = Finding {
-            id: format!("{:016x}", mix(seen.key, seen.content)),
-            time: stamp,
-            rule: self.rules[number as usize].rule.clone(),
-            severity: Severity::Medium,
-            proof: Proof::Proven,
-            tactics: vec![Tactic::DefenseEvasion],
-            techniques: Vec::new(),
-            actor: klio_model::Actor { user: user.filter(|u| !u.is_empty()), ..klio_model::Actor::default() },
-            object: klio_model::Object::default(),
-            story: None,
-            message:
-                "Audit ID used by two different requests: the client chooses the Audit-ID header; a second \
-                      request under a known id may be meant to pass for a repeated delivery"
-                    .into(),
-            evidence: vec![klio_model::Evidence {
-                audit_id: audit_id.to_owned(),
-                stage: seen.stage.name(),
-                time: stamp,
-                file: judged.file.to_string(),
-                line: 0,
-                fields: vec![("audit.id".into(), audit_id.to_owned())],
-            }],
+    /// A rule's finding. Its sentence is written only when the story wants to hear it.
+    fn hit(&mut self, hit: &Hit, request: &Request<'_>, judged: &Judged) -> Result<(), Failure> {
+        let rule = &self.engine.rules()[hit.rule as usize];
+        let scene = &judged.scenes[hit.scene as usize];
+        let matters = rule.severity >= Severity::Medium;
+        let clue = Clue {
+            number: self.findings,
+            id: hit.id,
+            rule: hit.rule,
+            severity: severity(rule.severity, hit.proven),
+            time: request.time,
+            wrote: scene.wrote().filter(|_| matters),
+            reached: scene.reached().filter(|_| matters),
+            binding: scene.binding.as_deref(),
+            evidence: &[*request],
         };
-        let evidence = [(seen.request, audit_id.to_owned(), seen.stage.name(), seen.time, words.to_owned())];
-        self.found(number, seen.session, seen.time, bare(finding)?, &evidence)
+        let json = &judged.listed[hit.listed.0 as usize..hit.listed.1 as usize];
+        self.found(request.session, &clue, json, &mut || {
+            let text = &judged.kept[scene.json.0 as usize..scene.json.1 as usize];
+            // The worker has read it before.
+            let mut event = Event::parse(text).unwrap_or_else(|_| Event::blank());
+            event.salvaged = scene.salvaged;
+            telling(rule, &event)
+        })
     }
 
     fn found(
         &mut self,
-        rule: u32,
         session: u64,
-        time: i64,
-        found: Found,
-        evidence: &[(u64, String, &'static str, i64, String)],
+        clue: &Clue<'_>,
+        json: &[u8],
+        tell: &mut dyn FnMut() -> Telling,
     ) -> Result<(), Failure> {
-        let finding = &found.finding;
-        let number = self.spill.push(&found.json)?;
-        if let Some(rule) = self.rules.get_mut(rule as usize) {
+        if self.listing {
+            self.spill.push(json)?;
+        }
+        self.findings += 1;
+        *self.summary.findings.by_severity.entry(clue.severity).or_default() += 1;
+        if let Some(rule) = self.rules.get_mut(clue.rule as usize) {
             rule.count += 1;
+            for tactic in &rule.tactics {
+                *self.summary.findings.by_tactic.entry(*tactic).or_default() += 1;
+            }
         }
-        *self.summary.findings.by_severity.entry(finding.severity).or_default() += 1;
-        for tactic in &finding.tactics {
-            *self.summary.findings.by_tactic.entry(*tactic).or_default() += 1;
-        }
-        self.stories.finding(
-            session,
-            &Clue {
-                number,
-                id: &finding.id,
-                rule,
-                severity: finding.severity,
-                time,
-                actor: &finding.actor,
-                wrote: found.wrote,
-                reached: found.reached,
-                binding: found.binding,
-                message: &finding.message,
-                evidence,
-            },
-        );
+        self.stories.finding(session, clue, tell);
         Ok(())
     }
 
@@ -337,10 +272,4 @@ impl<'e> Sequence<'e> {
             .collect();
         Ok(Report { summary, stories, story_of, findings: stored, rules })
     }
-}
-
-/// A finding that tells the story nothing but itself.
-fn bare(finding: Finding) -> Result<Found, Failure> {
-    let json = serde_json::to_vec(&finding).map_err(Failure::world)?;
-    Ok(Found { finding, json, wrote: None, reached: None, binding: None })
 }

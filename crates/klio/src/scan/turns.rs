@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use super::judged::Judged;
 use super::lock;
 use super::sequence::Sequence;
-use super::worker::Judged;
 use crate::failure::Failure;
 
 /// The queue before the sequence.

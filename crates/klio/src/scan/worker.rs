@@ -1,83 +1,15 @@
 //! One thread's part: decodes a chunk, asks the rules, and writes down what the sequence needs.
 
-use std::sync::Arc;
-
 use klio_detect::engine::{Bench, Sight, Verdict};
-use klio_detect::{Dialect, Engine, Match, RuleSet};
-use klio_model::{
-    Actor, Event, Evidence, Filter, Finding, Object, Proof, Severity, Stage, TimeRange, event::Outcome,
-    event::UserKind, explain,
-};
-use klio_source::{Chunk, Item, Reason, Record, Rejected, Skipped, content_hash, decode, diagnose, recover};
+use klio_detect::{Engine, Match, RuleSet};
+use klio_model::{Actor, Event, Filter, Object, Stage, TimeRange, event::UserKind};
+use klio_source::{Chunk, Item, Reason, Record, Rejected, content_hash, decode, diagnose, recover};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Options;
-use super::tally::{Times, rule_ref};
-
-/// Everything about an event that must be looked at in order.
-pub(super) struct Seen {
-    /// Stands for audit id and stage.
-    pub key: u64,
-    /// Stands for everything in it.
-    pub content: u64,
-    /// User, credential, client and address.
-    pub session: u64,
-    /// The same for all stages of a request.
-    pub request: u64,
-    /// Microseconds; `i64::MIN` if it has no time.
-    pub time: i64,
-    /// The credential that the response issued, hashed; 0 for none.
-    pub issued: u64,
-    /// Index into [`Judged::users`].
-    pub user: u32,
-    /// Where its audit id and words stand in [`Judged::texts`].
-    pub text: (u32, u16, u16),
-    /// Its hits.
-    pub hits: (u32, u32),
-    pub stage: Stage,
-    /// The control plane's own work.
-    pub quiet: bool,
-    /// Several stages of this request are judged.
-    pub long: bool,
-}
-
-/// A rule's yes, ready to be told.
-pub(super) struct Hit {
-    pub rule: u32,
-    pub every_stage: bool,
-    /// What correlations need to know.
-    pub matched: Option<Match>,
-    /// Absent for the base rules of correlations.
-    pub finding: Option<Box<Found>>,
-}
-
-/// A finding and what it tells the story.
-pub(super) struct Found {
-    pub finding: Finding,
-    /// The finding as it is stored; written by the worker, since that takes longer than all else about it.
-    pub json: Vec<u8>,
-    pub wrote: Option<String>,
-    pub reached: Option<String>,
-    pub binding: Option<String>,
-}
-
-/// The result for one chunk.
-#[derive(Default)]
-pub(super) struct Judged {
-    pub file: Arc<str>,
-    pub seen: Vec<Seen>,
-    pub texts: String,
-    pub hits: Vec<Hit>,
-    pub users: Vec<Box<str>>,
-    pub times: Times,
-    pub rejected: Vec<Rejected>,
-    pub skipped: Vec<Skipped>,
-    /// Events outside `--where`, `--since` and `--until`.
-    pub filtered: u64,
-    pub bytes: u64,
-    /// Stages per format name.
-    pub formats: Vec<(&'static str, u64)>,
-}
+use super::judged::{Hit, Judged, Seen};
+use super::keys::{is_long, mix, request_key, session};
+use super::telling::{Yes, describe, scene};
 
 /// One thread's state.
 pub(super) struct Worker<'e> {
@@ -85,7 +17,12 @@ pub(super) struct Worker<'e> {
     bench: Bench,
     filter: Option<&'e Filter>,
     range: TimeRange,
+    /// Rules that correlations hear.
     feeds: Vec<bool>,
+    /// What stands for each rule in the ids of its findings.
+    ids: Vec<u64>,
+    /// Findings are written out one by one.
+    listing: bool,
     users: hashbrown::HashMap<Box<str>, u32, foldhash::fast::FixedState>,
 }
 
@@ -103,6 +40,8 @@ impl<'e> Worker<'e> {
             filter: (options.filter != Filter::All).then_some(&options.filter),
             range: options.range,
             feeds,
+            ids: engine.rules().iter().map(|r| xxh3_64(r.id.as_bytes())).collect(),
+            listing: options.listing,
             users: hashbrown::HashMap::default(),
         }
     }
@@ -125,17 +64,14 @@ impl<'e> Worker<'e> {
     }
 
     fn record(&mut self, record: &Record<'_>, out: &mut Judged) {
-        let parsed = std::str::from_utf8(record.json)
-            .map_err(|e| e.to_string())
-            .and_then(|json| Event::parse(json).map_err(|e| e.to_string()));
-        let mut event = match parsed {
+        let mut event = match Event::parse(record.json) {
             Ok(event) => event,
             Err(why) => {
-                let reason = diagnose(record.json).unwrap_or(Reason::NotAnEvent(why));
+                let reason = diagnose(record.json).unwrap_or_else(|| Reason::NotAnEvent(why.to_string()));
                 out.rejected.push(Rejected { file: out.file.clone(), line: record.line, count: 1, reason });
                 // A line that was cut may have swallowed the whole event after it.
                 if let Some(whole) = recover(record.json).filter(|w| w.len() < record.json.len()) {
-                    self.record(&Record { json: whole, raw: whole, ..*record }, out);
+                    self.record(&Record { json: whole, raw: whole.as_bytes(), ..*record }, out);
                 }
                 return;
             }
@@ -193,9 +129,8 @@ impl<'e> Worker<'e> {
                 seen.text = (start, 0, 0);
             }
         }
-        for verdict in verdicts {
-            let hit = self.hit(&event, record, verdict, content, out);
-            out.hits.push(hit);
+        if !verdicts.is_empty() {
+            self.hits(&event, record, content, &verdicts, out);
         }
         seen.hits.1 = out.hits.len() as u32;
         out.seen.push(seen);
@@ -212,163 +147,48 @@ impl<'e> Worker<'e> {
         index
     }
 
-    fn hit(
+    fn hits(
         &self,
         event: &Event<'_>,
         record: &Record<'_>,
-        verdict: Verdict,
         content: u64,
-        out: &Judged,
-    ) -> Hit {
-        let rule = &self.engine.rules()[verdict.rule as usize];
-        let missing = if verdict.proven { klio_model::Missing::Unknown } else { klio_model::Missing::False };
-        let mut fields = Vec::new();
-        rule.filter.evidence(event, missing, &mut fields);
-        fields.retain(|(name, _)| name != "audit.id");
-        let evidence = Evidence {
-            audit_id: event.audit_id.as_ref().map(|s| s.0.clone().into_owned()).unwrap_or_default(),
-            stage: event.stage.name(),
-            time: event.time(),
-            file: out.file.to_string(),
-            line: record.line,
-            fields,
-        };
-        let actor = Actor::of(event);
-        let object = Object::of(event);
-        let matched = self.feeds[verdict.rule as usize].then(|| Match {
-            rule: rule.id.as_str().into(),
-            time: event.time(),
-            actor: actor.clone(),
-            object: object.clone(),
-            values: rule.carries.iter().map(|f| (f.name().to_owned(), f.values(event))).collect(),
-            evidence: vec![evidence.clone()],
-            proven: verdict.proven,
-        });
-        let wrote = event.is_write() && event.outcome() == Outcome::Allowed && object.subresource.is_none();
-        let finding = rule.reports.then(|| {
-            let sentence = match &rule.output {
-                Some(output) => output.render(event),
-                None => explain(event),
-            };
-            let message =
-                if rule.dialect == Dialect::Falco { sentence } else { format!("{}: {sentence}", rule.title) };
-            let place = story_object(&object);
-            let finding = Finding {
-                id: format!("{:016x}", mix(xxh3_64(rule.id.as_bytes()), content)),
-                time: event.time(),
-                rule: rule_ref(rule),
-                severity: if verdict.proven { rule.severity } else { rule.severity.min(Severity::Low) },
-                proof: if verdict.proven { Proof::Proven } else { Proof::Unproven },
-                tactics: rule.tactics.clone(),
-                techniques: rule.techniques.clone(),
-                actor,
-                object,
-                story: None,
-                message,
-                evidence: vec![evidence],
-            };
-            Box::new(Found {
-                json: serde_json::to_vec(&finding).unwrap_or_default(),
-                wrote: place.clone().filter(|_| wrote && rule.severity >= Severity::Medium),
-                reached: place.filter(|o| {
-                    !wrote
-                        && (o.starts_with("pods/") || o.starts_with("secrets/"))
-                        && rule.severity >= Severity::Medium
-                }),
-                binding: event.annotation("authorization.k8s.io/reason").and_then(binding),
-                finding,
-            })
-        });
-        Hit { rule: verdict.rule, every_stage: rule.every_stage, matched, finding }
-    }
-}
-
-/// Mixes two hashes (the finalizer of SplitMix64, Steele, Lea and Flood, OOPSLA 2014).
-pub(super) fn mix(a: u64, b: u64) -> u64 {
-    let mut z = a ^ b.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// Stands for a request: its audit id and the time it was received.
-pub(super) fn request_key(audit_id_hash: u64, time: i64) -> u64 {
-    mix(audit_id_hash, time as u64)
-}
-
-/// Who acts, with which credential and client and from where. The raw text of `user.extra` stands for the
-/// credential: it holds the credential's id and the pod it is bound to.
-fn session(event: &Event<'_>, kind: UserKind) -> u64 {
-    use klio_model::Field;
-    let hash = |field: Field| event.text_of(field).map_or(1, |t| xxh3_64(t.as_bytes()));
-    let mut key = mix(hash(Field::User), hash(Field::SourceIp));
-    if kind != UserKind::Anonymous {
-        // `kubectl/v1.32.4 (linux/amd64) kubernetes/8985ff5`: the product tells clients apart, its build does not.
-        let agent = event.text_of(Field::UserAgent).unwrap_or_default();
-        let product = agent.split_once(' ').map_or(agent, |(product, _)| product);
-        key = mix(key, xxh3_64(product.as_bytes()));
-    }
-    mix(key, event.user.extra.text().map_or(2, |t| xxh3_64(t.as_bytes())))
-}
-
-/// Requests that live long have a ResponseStarted event as well as a ResponseComplete event.
-fn is_long(event: &Event<'_>) -> bool {
-    use klio_model::Field;
-    event.code == Some(101)
-        || event.text_of(Field::Verb) == Some("watch")
-        || matches!(
-            event.text_of(Field::Subresource),
-            Some("exec" | "attach" | "portforward" | "proxy" | "log")
-        )
-}
-
-/// A request in a few words: `create pods/exec shop/cart 101`.
-fn describe(event: &Event<'_>, out: &mut String) {
-    use klio_model::Field;
-    let text = |f: Field| event.text_of(f);
-    out.push_str(text(Field::Verb).unwrap_or("?"));
-    out.push(' ');
-    match text(Field::Resource) {
-        Some(resource) => {
-            out.push_str(resource);
-            if let Some(sub) = text(Field::Subresource) {
-                out.push('/');
-                out.push_str(sub);
+        verdicts: &[Verdict],
+        out: &mut Judged,
+    ) {
+        let start = out.kept.len();
+        out.kept.push_str(event.json());
+        let number = out.scenes.len() as u32;
+        out.scenes.push(scene(event, (start as u32, out.kept.len() as u32)));
+        for verdict in verdicts {
+            let rule = &self.engine.rules()[verdict.rule as usize];
+            let file = out.file.clone();
+            let id = mix(self.ids[verdict.rule as usize], content);
+            let yes = Yes { rule, proven: verdict.proven, id, file: &file, line: record.line };
+            let matched = self.feeds[verdict.rule as usize].then(|| {
+                Box::new(Match {
+                    rule: rule.id.as_str().into(),
+                    time: event.time(),
+                    actor: Actor::of(event),
+                    object: Object::of(event),
+                    values: rule.carries.iter().map(|f| (f.name().to_owned(), f.values(event))).collect(),
+                    evidence: vec![yes.evidence(event)],
+                    proven: verdict.proven,
+                })
+            });
+            let start = out.listed.len() as u32;
+            if self.listing && rule.reports {
+                // Writing to memory does not fail.
+                let _ = serde_json::to_writer(&mut out.listed, &yes.finding(event));
             }
-            let namespace = text(Field::Namespace);
-            if namespace.is_some() || text(Field::Name).is_some() {
-                out.push(' ');
-            }
-            if let Some(namespace) = namespace {
-                out.push_str(namespace);
-                out.push('/');
-            }
-            out.push_str(text(Field::Name).unwrap_or(if namespace.is_some() { "*" } else { "" }));
+            let listed = (start, out.listed.len() as u32);
+            out.hits.push(Hit {
+                rule: verdict.rule,
+                proven: verdict.proven,
+                scene: number,
+                id,
+                listed,
+                matched,
+            });
         }
-        None => out.push_str(text(Field::UriPath).unwrap_or("/")),
     }
-    if let Some(code) = event.code {
-        use std::fmt::Write;
-        let _ = write!(out, " {code}");
-    }
-}
-
-/// `resource/namespace/name`, by which stories are linked.
-fn story_object(o: &Object) -> Option<String> {
-    let part = |s: &Option<String>| s.clone().unwrap_or_default();
-    o.name.as_ref().map(|name| format!("{}/{}/{name}", part(&o.resource), part(&o.namespace)))
-}
-
-/// The binding in `RBAC: allowed by RoleBinding "name/namespace" of …`
-/// (`plugin/pkg/auth/authorizer/rbac/rbac.go`, `clusterRoleBindingDescriber`), as a story object.
-fn binding(reason: &str) -> Option<String> {
-    let rest = reason.strip_prefix("RBAC: allowed by ")?;
-    let (kind, rest) = rest.split_once(" \"")?;
-    let name = rest.split_once('"')?.0;
-    Some(if kind == "ClusterRoleBinding" {
-        format!("clusterrolebindings//{name}")
-    } else {
-        let (name, namespace) = name.rsplit_once('/').unwrap_or((name, ""));
-        format!("rolebindings/{namespace}/{name}")
-    })
 }

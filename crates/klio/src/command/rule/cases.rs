@@ -83,6 +83,7 @@ fn run(case: &Case, set: &RuleSet) -> Result<bool, Failure> {
         range: TimeRange::default(),
         threads: 1,
         matching: FalcoMatching::All,
+        listing: false,
         progress: false,
     };
     let report = scan::run(&options, set)?;

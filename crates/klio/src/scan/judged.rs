@@ -1,0 +1,84 @@
+//! What a worker hands to the sequence: all that must be looked at in order, and no more.
+
+use std::sync::Arc;
+
+use klio_detect::Match;
+use klio_model::Stage;
+use klio_source::{Rejected, Skipped};
+
+use super::tally::Times;
+
+/// One event.
+pub(super) struct Seen {
+    /// Stands for audit id and stage.
+    pub key: u64,
+    /// Stands for everything in it.
+    pub content: u64,
+    /// User, credential, client and address.
+    pub session: u64,
+    /// The same for all stages of a request.
+    pub request: u64,
+    /// Microseconds; `i64::MIN` if it has no time.
+    pub time: i64,
+    /// The credential that the response issued, hashed; 0 for none.
+    pub issued: u64,
+    /// Index into [`Judged::users`].
+    pub user: u32,
+    /// Where its audit id and words stand in [`Judged::texts`].
+    pub text: (u32, u16, u16),
+    /// Its hits.
+    pub hits: (u32, u32),
+    pub stage: Stage,
+    /// The control plane's own work.
+    pub quiet: bool,
+    /// Several stages of this request are judged.
+    pub long: bool,
+}
+
+/// A rule's yes.
+pub(super) struct Hit {
+    pub rule: u32,
+    pub proven: bool,
+    /// Index into [`Judged::scenes`].
+    pub scene: u32,
+    /// The finding's id.
+    pub id: u64,
+    /// The finding's JSON in [`Judged::listed`], if findings are listed.
+    pub listed: (u32, u32),
+    /// What correlations need to know.
+    pub matched: Option<Box<Match>>,
+}
+
+/// An event with hits.
+pub(super) struct Scene {
+    /// Its text in [`Judged::kept`]: a sentence is written only if a story asks for it.
+    pub json: (u32, u32),
+    pub salvaged: bool,
+    /// What it acted on, as stories link objects.
+    pub place: Option<Box<str>>,
+    /// Whether it changed that.
+    pub wrote: bool,
+    /// The binding that allowed it.
+    pub binding: Option<Box<str>>,
+}
+
+/// The result for one chunk.
+#[derive(Default)]
+pub(super) struct Judged {
+    pub file: Arc<str>,
+    pub seen: Vec<Seen>,
+    pub texts: String,
+    pub hits: Vec<Hit>,
+    pub scenes: Vec<Scene>,
+    pub kept: String,
+    pub listed: Vec<u8>,
+    pub users: Vec<Box<str>>,
+    pub times: Times,
+    pub rejected: Vec<Rejected>,
+    pub skipped: Vec<Skipped>,
+    /// Events outside `--where`, `--since` and `--until`.
+    pub filtered: u64,
+    pub bytes: u64,
+    /// Stages per format name.
+    pub formats: Vec<(&'static str, u64)>,
+}

@@ -1,0 +1,42 @@
+//! The numbers by which events, requests and sessions are told apart.
+
+use klio_model::event::UserKind;
+use klio_model::{Event, Field};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Mixes two hashes (the finalizer of SplitMix64, Steele, Lea and Flood, OOPSLA 2014).
+pub(super) fn mix(a: u64, b: u64) -> u64 {
+    let mut z = a ^ b.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Stands for a request: its audit id and the time it was received.
+pub(super) fn request_key(audit_id_hash: u64, time: i64) -> u64 {
+    mix(audit_id_hash, time as u64)
+}
+
+/// Who acts, with which credential and client and from where. The raw text of `user.extra` stands for the
+/// credential: it holds the credential's id and the pod it is bound to.
+pub(super) fn session(event: &Event<'_>, kind: UserKind) -> u64 {
+    let hash = |field: Field| event.text_of(field).map_or(1, |t| xxh3_64(t.as_bytes()));
+    let mut key = mix(hash(Field::User), hash(Field::SourceIp));
+    if kind != UserKind::Anonymous {
+        // `kubectl/v1.32.4 (linux/amd64) kubernetes/8985ff5`: the product tells clients apart, its build does not.
+        let agent = event.text_of(Field::UserAgent).unwrap_or_default();
+        let product = agent.split_once(' ').map_or(agent, |(product, _)| product);
+        key = mix(key, xxh3_64(product.as_bytes()));
+    }
+    mix(key, event.user.extra.text().map_or(2, |t| xxh3_64(t.as_bytes())))
+}
+
+/// Requests that live long have a ResponseStarted event as well as a ResponseComplete event.
+pub(super) fn is_long(event: &Event<'_>) -> bool {
+    event.code == Some(101)
+        || event.text_of(Field::Verb) == Some("watch")
+        || matches!(
+            event.text_of(Field::Subresource),
+            Some("exec" | "attach" | "portforward" | "proxy" | "log")
+        )
+}

@@ -1,0 +1,127 @@
+//! Findings that no single event makes: correlations, and audit ids that come twice.
+
+use klio_detect::Match;
+use klio_detect::story::{Clue, Request, Telling};
+use klio_model::{Actor, Evidence, Finding, Object, Proof, Severity, Tactic, Timestamp};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Sequence;
+use crate::failure::Failure;
+use crate::scan::keys::{mix, request_key};
+use crate::scan::telling::severity;
+
+impl Sequence<'_> {
+    /// What correlations found.
+    pub(super) fn correlated(&mut self, results: Vec<Match>) -> Result<(), Failure> {
+        for result in results {
+            let Some(index) = self.set.correlations.iter().position(|c| *c.id == *result.rule) else {
+                continue;
+            };
+            let correlation = &self.set.correlations[index];
+            let number = (self.set.rules.len() + index) as u32;
+            let count = result.evidence.len();
+            let end = |e: Option<&Evidence>| xxh3_64(e.map_or("", |e| &e.audit_id).as_bytes());
+            let ends = mix(end(result.evidence.first()), end(result.evidence.last()));
+            let id = mix(xxh3_64(correlation.id.as_bytes()), mix(ends, count as u64));
+            let who =
+                result.actor.user.clone().or_else(|| result.actor.source_ip.clone()).unwrap_or_default();
+            let finding = Finding {
+                id: format!("{id:016x}"),
+                time: result.time,
+                rule: self.rules[number as usize].rule.clone(),
+                severity: severity(correlation.severity, result.proven),
+                proof: if result.proven { Proof::Proven } else { Proof::Unproven },
+                tactics: correlation.tactics.clone(),
+                techniques: correlation.techniques.clone(),
+                actor: result.actor,
+                object: result.object,
+                story: None,
+                message: format!("{}: {count} requests, by {who}", correlation.title),
+                evidence: result.evidence,
+            };
+            let requests: Vec<Request<'_>> = finding.evidence.iter().map(request).collect();
+            let known = requests.iter().rev().find_map(|r| self.session_of.get(&r.request).copied());
+            self.made(number, id, &finding, known.unwrap_or(id), &requests)?;
+        }
+        Ok(())
+    }
+
+    /// An audit id came a second time, with another request under it. `id` is the finding's.
+    pub(super) fn reused(
+        &mut self,
+        request: &Request<'_>,
+        id: u64,
+        user: Option<&str>,
+        file: &str,
+    ) -> Result<(), Failure> {
+        let number = (self.rules.len() - 1) as u32;
+        let time = (request.time != i64::MIN).then_some(Timestamp(request.time));
+        let finding = Finding {
+            id: format!("{id:016x}"),
+            time,
+            rule: self.rules[number as usize].rule.clone(),
+            severity: Severity::Medium,
+            proof: Proof::Proven,
+            tactics: vec![Tactic::DefenseEvasion],
+            techniques: Vec::new(),
+            actor: Actor { user: user.filter(|u| !u.is_empty()).map(str::to_owned), ..Actor::default() },
+            object: Object::default(),
+            story: None,
+            message:
+                "Audit ID used by two different requests: the client chooses the Audit-ID header; a second \
+                      request under a known id may be meant to pass for a repeated delivery"
+                    .into(),
+            evidence: vec![Evidence {
+                audit_id: request.audit_id.to_owned(),
+                stage: request.stage,
+                time,
+                file: file.to_owned(),
+                line: 0,
+                fields: vec![("audit.id".into(), request.audit_id.to_owned())],
+            }],
+        };
+        self.made(number, id, &finding, request.session, &[*request])
+    }
+
+    /// A finding that was made here.
+    fn made(
+        &mut self,
+        rule: u32,
+        id: u64,
+        finding: &Finding,
+        session: u64,
+        evidence: &[Request<'_>],
+    ) -> Result<(), Failure> {
+        let clue = Clue {
+            number: self.findings,
+            id,
+            rule,
+            severity: finding.severity,
+            time: finding.time.map_or(i64::MIN, |t| t.micros()),
+            wrote: None,
+            reached: None,
+            binding: None,
+            evidence,
+        };
+        let json =
+            if self.listing { serde_json::to_vec(finding).map_err(Failure::world)? } else { Vec::new() };
+        self.found(session, &clue, &json, &mut || Telling {
+            actor: finding.actor.clone(),
+            message: finding.message.clone(),
+        })
+    }
+}
+
+/// A request as a correlation remembers it.
+fn request(evidence: &Evidence) -> Request<'_> {
+    let time = evidence.time.map_or(i64::MIN, |t| t.micros());
+    Request {
+        session: 0,
+        request: request_key(xxh3_64(evidence.audit_id.as_bytes()), time),
+        time,
+        quiet: false,
+        audit_id: &evidence.audit_id,
+        stage: evidence.stage,
+        what: "",
+    }
+}

@@ -1,0 +1,147 @@
+//! What a finding says: its sentence, its JSON, and what links it to other findings.
+
+use klio_detect::story::Telling;
+use klio_detect::{Dialect, Rule};
+use klio_model::event::Outcome;
+use klio_model::{Actor, Event, Evidence, Finding, Missing, Object, Proof, Severity, explain};
+
+use super::judged::Scene;
+use super::tally::rule_ref;
+
+/// A rule's yes, with where the event was read.
+pub(super) struct Yes<'y> {
+    pub rule: &'y Rule,
+    pub proven: bool,
+    /// The finding's id.
+    pub id: u64,
+    pub file: &'y str,
+    pub line: u64,
+}
+
+/// An unproven finding never matters more than a little.
+pub(super) fn severity(of: Severity, proven: bool) -> Severity {
+    if proven { of } else { of.min(Severity::Low) }
+}
+
+impl Yes<'_> {
+    /// The event and the values in it that made the rule true.
+    pub(super) fn evidence(&self, event: &Event<'_>) -> Evidence {
+        let missing = if self.proven { Missing::Unknown } else { Missing::False };
+        let mut fields = Vec::new();
+        self.rule.filter.evidence(event, missing, &mut fields);
+        fields.retain(|(name, _)| name != "audit.id");
+        Evidence {
+            audit_id: event.audit_id.as_ref().map(|s| s.0.clone().into_owned()).unwrap_or_default(),
+            stage: event.stage.name(),
+            time: event.time(),
+            file: self.file.to_owned(),
+            line: self.line,
+            fields,
+        }
+    }
+
+    /// The whole finding.
+    pub(super) fn finding(&self, event: &Event<'_>) -> Finding {
+        Finding {
+            id: format!("{:016x}", self.id),
+            time: event.time(),
+            rule: rule_ref(self.rule),
+            severity: severity(self.rule.severity, self.proven),
+            proof: if self.proven { Proof::Proven } else { Proof::Unproven },
+            tactics: self.rule.tactics.clone(),
+            techniques: self.rule.techniques.clone(),
+            actor: Actor::of(event),
+            object: Object::of(event),
+            story: None,
+            message: message(self.rule, event),
+            evidence: vec![self.evidence(event)],
+        }
+    }
+}
+
+/// What the story tells of a finding.
+pub(super) fn telling(rule: &Rule, event: &Event<'_>) -> Telling {
+    Telling { actor: Actor::of(event), message: message(rule, event) }
+}
+
+fn message(rule: &Rule, event: &Event<'_>) -> String {
+    let sentence = rule.output.as_ref().map_or_else(|| explain(event), |o| o.render(event));
+    if rule.dialect == Dialect::Falco { sentence } else { format!("{}: {sentence}", rule.title) }
+}
+
+/// What stories need of an event with hits; `json` is where its text is kept.
+pub(super) fn scene(event: &Event<'_>, json: (u32, u32)) -> Scene {
+    let object = Object::of(event);
+    Scene {
+        json,
+        salvaged: event.salvaged,
+        wrote: event.is_write() && event.outcome() == Outcome::Allowed && object.subresource.is_none(),
+        place: story_object(&object),
+        binding: event.annotation("authorization.k8s.io/reason").and_then(|reason| binding(&reason)),
+    }
+}
+
+impl Scene {
+    /// What was written.
+    pub(super) fn wrote(&self) -> Option<&str> {
+        self.place.as_deref().filter(|_| self.wrote)
+    }
+
+    /// What was read or entered.
+    pub(super) fn reached(&self) -> Option<&str> {
+        let linking = |o: &&str| o.starts_with("pods/") || o.starts_with("secrets/");
+        self.place.as_deref().filter(|_| !self.wrote).filter(linking)
+    }
+}
+
+/// A request in a few words: `create pods/exec shop/cart 101`.
+pub(super) fn describe(event: &Event<'_>, out: &mut String) {
+    use klio_model::Field;
+    let text = |f: Field| event.text_of(f);
+    out.push_str(text(Field::Verb).unwrap_or("?"));
+    out.push(' ');
+    match text(Field::Resource) {
+        Some(resource) => {
+            out.push_str(resource);
+            if let Some(sub) = text(Field::Subresource) {
+                out.push('/');
+                out.push_str(sub);
+            }
+            let namespace = text(Field::Namespace);
+            if namespace.is_some() || text(Field::Name).is_some() {
+                out.push(' ');
+            }
+            if let Some(namespace) = namespace {
+                out.push_str(namespace);
+                out.push('/');
+            }
+            out.push_str(text(Field::Name).unwrap_or(if namespace.is_some() { "*" } else { "" }));
+        }
+        None => out.push_str(text(Field::UriPath).unwrap_or("/")),
+    }
+    if let Some(code) = event.code {
+        use std::fmt::Write;
+        let _ = write!(out, " {code}");
+    }
+}
+
+/// `resource/namespace/name`, by which stories are linked.
+fn story_object(o: &Object) -> Option<Box<str>> {
+    let part = |s: &'_ Option<String>| s.clone().unwrap_or_default();
+    o.name.as_ref().map(|name| format!("{}/{}/{name}", part(&o.resource), part(&o.namespace)).into())
+}
+
+/// The binding in `RBAC: allowed by RoleBinding "name/namespace" of …`
+/// (`plugin/pkg/auth/authorizer/rbac/rbac.go`, `clusterRoleBindingDescriber`), as a story object.
+fn binding(reason: &str) -> Option<Box<str>> {
+    let rest = reason.strip_prefix("RBAC: allowed by ")?;
+    let (kind, rest) = rest.split_once(" \"")?;
+    let name = rest.split_once('"')?.0;
+    let place = if kind == "ClusterRoleBinding" {
+        format!("clusterrolebindings//{name}")
+    } else {
+        let (name, namespace) = name.rsplit_once('/').unwrap_or((name, ""));
+        format!("rolebindings/{namespace}/{name}")
+    };
+    Some(place.into())
+}
