@@ -1,14 +1,14 @@
 //! Asks each event only the rules that could match it.
 //!
-//! Most rules name verbs, resources, subresources or codes. [`dispatch`] turns those into bit sets, so that a
-//! lookup per field and a few ANDs leave the rules worth asking. A rule that is left is asked twice at most:
-//! honestly (a value that was not recorded is unknown) and, if that answer is unknown, as its dialect reads
+//! Most rules name verbs, resources, users or codes. [`dispatch`] turns those into bit sets, so that a few lookups
+//! and ANDs leave the rules worth asking, and of these only what the lookups did not answer. The answer is honest:
+//! a value that was not recorded is unknown. If the rule's answer is unknown, it is asked again as its dialect reads
 //! missing values: a yes there is a finding that is *unproven*.
 
 mod cost;
 mod dispatch;
 
-use klio_model::{Event, Missing, Stage, Tri};
+use klio_model::{Event, Filter, Missing, Stage, Tri};
 
 use crate::rule::{Dialect, Rule};
 use dispatch::{Dispatch, Memory};
@@ -45,7 +45,6 @@ pub struct Sight {
 #[derive(Debug)]
 pub struct Bench {
     memory: Memory,
-    candidates: Vec<u64>,
     /// Per rule, how often it could not answer.
     pub sight: Vec<Sight>,
 }
@@ -57,7 +56,6 @@ pub struct Engine {
     dispatch: Dispatch,
     /// Rules that read bodies: only those can be blind.
     reads_body: Vec<bool>,
-    every_stage: Vec<u64>,
     matching: FalcoMatching,
 }
 
@@ -76,11 +74,7 @@ impl Engine {
                 body
             })
             .collect();
-        let mut every_stage = vec![0; rules.len().div_ceil(64)];
-        for (i, _) in rules.iter().enumerate().filter(|(_, r)| r.every_stage) {
-            every_stage[i / 64] |= 1 << (i % 64);
-        }
-        Self { rules, dispatch, reads_body, every_stage, matching }
+        Self { rules, dispatch, reads_body, matching }
     }
 
     /// The rules, in the order of their indices.
@@ -90,50 +84,69 @@ impl Engine {
 
     /// Scratch space for one thread.
     pub fn bench(&self) -> Bench {
-        Bench {
-            memory: Memory::default(),
-            candidates: Vec::new(),
-            sight: vec![Sight::default(); self.rules.len()],
-        }
+        Bench { memory: Memory::default(), sight: vec![Sight::default(); self.rules.len()] }
     }
 
     /// Calls `yes` for each rule that matches. Events of stage RequestReceived have no outcome: only rules that
     /// judge every stage see them.
     pub fn judge(&self, event: &Event<'_>, bench: &mut Bench, yes: &mut dyn FnMut(Verdict)) {
-        self.dispatch.candidates(event, &mut bench.memory, &mut bench.candidates);
-        if event.stage == Stage::RequestReceived {
-            bench.candidates.iter_mut().zip(&self.every_stage).for_each(|(c, s)| *c &= s);
-        }
+        self.dispatch.candidates(event, &mut bench.memory);
+        let early = event.stage == Stage::RequestReceived;
         let mut falco_done = false;
-        for (word, &bits) in bench.candidates.iter().enumerate() {
-            let mut bits = bits;
-            while bits != 0 {
-                let index = word * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                let rule = &self.rules[index];
-                if falco_done && rule.dialect == Dialect::Falco {
+        let mut bits = Bits::default();
+        while let Some(first) = bits.next(&bench.memory.possible) {
+            let Some(branch) = self.dispatch.branches.get(first) else { break };
+            let index = branch.rule;
+            let rule = &self.rules[index];
+            if (early && !rule.every_stage) || (falco_done && rule.dialect == Dialect::Falco) {
+                continue;
+            }
+            let answer = self.ask(first, event, &bench.memory, &mut bits);
+            let sight = &mut bench.sight[index];
+            let proven = match answer {
+                Tri::True => true,
+                Tri::False => {
+                    if self.reads_body[index] && event.request_object.text().is_some() {
+                        sight.decided += 1;
+                    }
                     continue;
                 }
-                let proven = match rule.filter.eval(event, Missing::Unknown) {
-                    Tri::True => true,
-                    Tri::False => {
-                        if self.reads_body[index] && event.request_object.text().is_some() {
-                            bench.sight[index].decided += 1;
-                        }
+                Tri::Unknown => {
+                    if rule.filter.eval(event, Missing::False) != Tri::True {
+                        sight.unknown += 1;
                         continue;
                     }
-                    Tri::Unknown => {
-                        if rule.filter.eval(event, Missing::False) != Tri::True {
-                            bench.sight[index].unknown += 1;
-                            continue;
-                        }
-                        false
-                    }
-                };
-                bench.sight[index].decided += 1;
-                falco_done |= rule.dialect == Dialect::Falco && self.matching == FalcoMatching::First;
-                yes(Verdict { rule: index as u32, proven });
+                    false
+                }
+            };
+            sight.decided += 1;
+            falco_done |= rule.dialect == Dialect::Falco && self.matching == FalcoMatching::First;
+            yes(Verdict { rule: index as u32, proven });
+        }
+    }
+
+    /// A rule's answer, from its possible branches: `first` and those that follow; they are taken from `bits`.
+    fn ask(&self, first: usize, event: &Event<'_>, memory: &Memory, bits: &mut Bits) -> Tri {
+        let rule = self.dispatch.branches[first].rule;
+        let (mut answer, mut open) = (Tri::False, false);
+        let mut next = Some(first);
+        while let Some(at) = next {
+            if answer != Tri::True {
+                let certain = memory.certain[at / 64] & (1 << (at % 64)) != 0;
+                open |= !certain;
+                let here = if certain { all(&self.dispatch.branches[at].rest, event) } else { Tri::Unknown };
+                if here != Tri::False {
+                    answer = here;
+                }
             }
+            let of_rule = |b: usize| self.dispatch.branches.get(b).is_some_and(|b| b.rule == rule);
+            next = bits.next_if(&memory.possible, of_rule);
+        }
+        // What the keys could not decide is asked of the whole event.
+        if open && answer != Tri::True {
+            self.rules[rule].filter.eval(event, Missing::Unknown)
+        } else {
+            answer
         }
     }
 
@@ -145,6 +158,51 @@ impl Engine {
             .enumerate()
             .filter(|(i, _)| self.reads_body[*i] && sight[*i].unknown > 0 && sight[*i].decided == 0)
             .map(|(_, rule)| rule)
+    }
+}
+
+/// The conjunction of filters.
+fn all(parts: &[Filter], event: &Event<'_>) -> Tri {
+    let mut answer = Tri::True;
+    for part in parts {
+        match part.eval(event, Missing::Unknown) {
+            Tri::True => {}
+            Tri::False => return Tri::False,
+            Tri::Unknown => answer = Tri::Unknown,
+        }
+    }
+    answer
+}
+
+/// A walk over the bits of a set.
+#[derive(Default)]
+struct Bits {
+    at: usize,
+}
+
+impl Bits {
+    /// The next bit that is set.
+    fn next(&mut self, set: &[u64]) -> Option<usize> {
+        let found = self.peek(set)?;
+        self.at = found + 1;
+        Some(found)
+    }
+
+    /// The next bit that is set, if it is wanted.
+    fn next_if(&mut self, set: &[u64], wanted: impl Fn(usize) -> bool) -> Option<usize> {
+        let found = self.peek(set).filter(|&b| wanted(b))?;
+        self.at = found + 1;
+        Some(found)
+    }
+
+    fn peek(&self, set: &[u64]) -> Option<usize> {
+        let mut word = self.at / 64;
+        let mut bits = set.get(word)? & (u64::MAX << (self.at % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *set.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
     }
 }
 

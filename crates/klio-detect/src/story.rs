@@ -11,7 +11,7 @@ mod tale;
 
 use std::collections::BTreeMap;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use klio_model::{Actor, Severity, Timestamp};
 
@@ -86,14 +86,14 @@ pub struct Telling {
 /// All sessions and stories of a run.
 #[derive(Debug, Default)]
 pub struct Storyteller {
-    sessions: HashMap<u64, Session, FixedState>,
+    sessions: HashMap<u64, Session, RandomState>,
     logged: usize,
     tales: Vec<Tale>,
     listed: usize,
     /// Story of each finding, by number; `u32::MAX` for none.
     of_finding: Vec<u32>,
     /// Which session was issued a credential.
-    issued: HashMap<u64, u64, FixedState>,
+    issued: HashMap<u64, u64, RandomState>,
     /// Logs dropped to stay within memory.
     pub forgotten: u64,
 }

@@ -193,32 +193,26 @@ impl<'a> Event<'a> {
         Self::empty("{}")
     }
 
-    /// An event that says nothing but its status code.
-    pub fn with_code(code: i64) -> Self {
-        Self { code: Some(code), ..Self::blank() }
-    }
-
-    /// An event that says nothing but one text, for asking a filter about a value. Fields that are not texts of
-    /// their own leave it blank.
-    pub fn with_text(field: crate::field::Field, value: &str) -> Self {
+    /// Adds a text, for asking a filter about a value alone. Fields that are not texts of their own are left.
+    #[must_use]
+    pub fn with(mut self, field: crate::field::Field, value: &str) -> Self {
         use crate::field::Field;
         let text = Some(Str(value.to_owned().into()));
-        let mut event = Self::blank();
         match field {
-            Field::Verb => event.verb = text,
-            Field::Resource => event.object.resource = text,
-            Field::Subresource => event.object.subresource = text,
-            Field::Namespace => event.object.namespace = text,
-            Field::ApiGroup => event.object.api_group = text,
-            Field::User => event.user.name = text,
-            Field::UserAgent => event.user_agent = text,
-            Field::Impersonated => event.impersonated = Some(Identity { name: text, ..Identity::default() }),
+            Field::Verb => self.verb = text,
+            Field::Resource => self.object.resource = text,
+            Field::Subresource => self.object.subresource = text,
+            Field::Namespace => self.object.namespace = text,
+            Field::ApiGroup => self.object.api_group = text,
+            Field::User => self.user.name = text,
+            Field::UserAgent => self.user_agent = text,
+            Field::Impersonated => self.impersonated = Some(Identity { name: text, ..Identity::default() }),
             Field::SourceIp => {
-                event.source_ips = Part::known(Json::Array(vec![Json::String(value.to_owned().into())]))
+                self.source_ips = Part::known(Json::Array(vec![Json::String(value.to_owned().into())]));
             }
             _ => {}
         }
-        event
+        self
     }
 
     fn empty(json: &'a str) -> Self {

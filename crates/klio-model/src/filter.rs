@@ -3,12 +3,14 @@
 //! Sigma and Falco rules compile to a [`Filter`]; search, exceptions and permissions are written as one.
 //! Its text form is [`Filter::parse`] and `Display`.
 
+mod any_of;
 mod eval;
 mod matcher;
 pub mod text;
 
 use crate::field::FieldRef;
 
+pub use any_of::AnyOf;
 pub use matcher::{Case, Comparison, Matcher, Piece, RegexMatch, TextMatch, TimePart};
 pub use text::FilterError;
 

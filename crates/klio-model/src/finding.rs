@@ -84,8 +84,10 @@ impl Object {
     pub fn of(event: &Event<'_>) -> Self {
         let own = |s: Option<&str>| s.map(str::to_owned);
         let generated = || {
-            let body = event.response_object.tree().or_else(|| event.request_object.tree())?;
-            body.get("metadata")?.get("name")?.as_str().map(str::to_owned)
+            let body = event.response_object.text().or_else(|| event.request_object.text())?;
+            // Far from worth a tree of the whole body.
+            let name = sonic_rs::get(body, ["metadata", "name"]).ok()?;
+            sonic_rs::JsonValueTrait::as_str(&name).map(str::to_owned)
         };
         Self {
             resource: own(text(&event.object.resource)),

@@ -28,22 +28,28 @@ pub fn content_hash(json: &str) -> u64 {
 /// True if Go wrote these bytes (or would have): nothing in them that it would have written otherwise. White space
 /// between tokens is not looked for: whoever prints it does not begin as Go does.
 fn is_canonical(b: &[u8]) -> bool {
-    // A loop the compiler turns into vector code: any raw & < > or first byte of U+2028. `<` and `>` differ in the
-    // bit 2.
-    let raw = |c: u8| u8::from(c == b'&') | u8::from(c | 2 == b'>') | u8::from(c == 0xe2);
-    if b.iter().fold(0, |seen, &c| seen | raw(c)) != 0 {
-        return false;
+    // One pass the compiler turns into vector code: any raw & < > or first byte of U+2028, any `\u` or `\/`.
+    // `<` and `>` differ in one bit.
+    let next = b.get(1..).unwrap_or_default();
+    let (mut raw, mut escape) = (0u8, 0u8);
+    for (&c, &n) in b.iter().zip(next) {
+        raw |= u8::from(c == b'&') | u8::from(c | 2 == b'>') | u8::from(c == 0xe2);
+        escape |= u8::from(c == b'\\') & (u8::from(n == b'/') | u8::from(n == b'u'));
     }
-    let mut rest = b;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        let escape = rest.get(at + 1..).unwrap_or_default();
+    raw == 0 && (escape == 0 || go_escapes_only(b))
+}
+
+/// Whether Go would have written all escapes so.
+fn go_escapes_only(mut b: &[u8]) -> bool {
+    while let Some(at) = memchr::memchr(b'\\', b) {
+        let escape = b.get(at + 1..).unwrap_or_default();
         match escape.first() {
             Some(b'/') => return false,
             Some(b'u') if !go_escapes(escape.get(1..5).unwrap_or_default()) => return false,
             _ => {}
         }
         // The byte after a backslash belongs to it.
-        rest = escape.get(1..).unwrap_or_default();
+        b = escape.get(1..).unwrap_or_default();
     }
     true
 }

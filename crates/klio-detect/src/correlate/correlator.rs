@@ -50,7 +50,7 @@ pub struct Correlator {
     plans: Vec<Correlation>,
     /// Rule id to correlation and step.
     watchers: HashMap<String, Arc<[(usize, u16)]>>,
-    groups: HashMap<(usize, Box<str>), Group, foldhash::fast::FixedState>,
+    groups: HashMap<(usize, Box<str>), Group, foldhash::fast::RandomState>,
     /// Windows that are judged when they are over.
     closing: BinaryHeap<Reverse<Closing>>,
     newest: i64,

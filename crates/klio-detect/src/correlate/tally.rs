@@ -19,7 +19,7 @@ pub(super) struct Tally {
     count: u64,
     sum: f64,
     numbers: Vec<f64>,
-    values: HashMap<u64, u64, foldhash::fast::FixedState>,
+    values: HashMap<u64, u64, foldhash::fast::RandomState>,
     steps: BTreeSet<u16>,
     /// Longest ordered chain: the next step that is awaited.
     ordered: Vec<(i64, u16)>,

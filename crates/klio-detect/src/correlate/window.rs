@@ -75,7 +75,7 @@ pub(super) struct Window {
     /// Sorted by time.
     entries: VecDeque<Entry>,
     /// How many entries each value has, for distinct counts.
-    distinct: HashMap<u64, u32, foldhash::fast::FixedState>,
+    distinct: HashMap<u64, u32, foldhash::fast::RandomState>,
     pub(super) kept: Keep,
     pub(super) first: i64,
     pub(super) newest: i64,

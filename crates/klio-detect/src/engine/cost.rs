@@ -1,10 +1,6 @@
-//! Brings a filter into the form that answers fastest: cheap parts first, lists of words as one automaton.
+//! Brings a filter into the order that answers fastest: cheap parts first.
 
-use klio_model::filter::{Case, Piece, RegexMatch};
-use klio_model::{Field, Filter, Matcher, Test, TextMatch};
-
-/// From so many words on, one automaton beats looking for each.
-const WORDS: usize = 4;
+use klio_model::{Field, Filter, Matcher, Test};
 
 /// Sorts conjunctions and disjunctions by cost; the answer of a filter does not depend on their order.
 pub(super) fn cheapest_first(filter: &mut Filter) {
@@ -14,36 +10,12 @@ pub(super) fn cheapest_first(filter: &mut Filter) {
             parts.sort_by_key(cost);
         }
         Filter::Not(part) => cheapest_first(part),
-        Filter::Test(test) => {
-            if let Matcher::OneOf(many) = &test.matcher
-                && let Some(joined) = one_automaton(many)
-            {
-                test.matcher = Matcher::Regex(joined);
-            }
-        }
-        Filter::All | Filter::Nothing | Filter::Keyword(_) => {}
+        Filter::Test(_) | Filter::All | Filter::Nothing | Filter::Keyword(_) => {}
     }
 }
 
-/// `*a* or *b* or …` of ASCII words as one regular expression.
-fn one_automaton(many: &[TextMatch]) -> Option<RegexMatch> {
-    let case = many.first()?.case();
-    let words: Option<Vec<String>> = many
-        .iter()
-        .map(|m| match m.pieces() {
-            [Piece::Many, Piece::Literal(word), Piece::Many] if word.is_ascii() && m.case() == case => {
-                Some(regex::escape(word))
-            }
-            _ => None,
-        })
-        .collect();
-    let words = words.filter(|w| w.len() >= WORDS)?;
-    let flags = if case == Case::Insensitive { "i-u" } else { "-u" };
-    RegexMatch::new(&format!("(?{flags}:{})", words.join("|")), "").ok()
-}
-
 /// Roughly nanoseconds.
-fn cost(filter: &Filter) -> u32 {
+pub(super) fn cost(filter: &Filter) -> u32 {
     match filter {
         Filter::All | Filter::Nothing => 0,
         Filter::And(parts) | Filter::Or(parts) => parts.iter().map(cost).fold(0, u32::saturating_add),

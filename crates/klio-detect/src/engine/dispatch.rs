@@ -1,150 +1,238 @@
 //! From the values of a few fields to the rules that could match.
 //!
-//! Most conditions of a rule look at one field only, and the fields that events are told apart by have few
-//! different values. So each condition is asked once per value: the answers for all rules become a bit set that
-//! is remembered, and an event costs a lookup per field and a few ANDs.
+//! Most conditions of a rule look at one field only, or at what the request does (verb, resource, subresource,
+//! group), or at its result (stage, level, code): few different values each. So each such condition is asked once
+//! per value, the answers for all rules are remembered as two bit sets (*possible*: not false; *certain*: true), and
+//! an event costs a few lookups and ANDs. What a rule asks besides is its [`Branch::rest`].
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use klio_model::{Event, Field, Filter, Missing, Tri};
+use klio_model::event::Level;
+use klio_model::{Event, Field, Filter, Missing, Stage, Tri};
 
+use super::cost::cost;
 use crate::rule::Rule;
 
 /// The fields that values are remembered of, each with those that are computed from it alone.
-const KEYS: [(Field, &[Field]); 9] = [
-    (Field::Verb, &[Field::Verb]),
-    (Field::Resource, &[Field::Resource]),
-    (Field::Subresource, &[Field::Subresource]),
-    (Field::Namespace, &[Field::Namespace]),
-    (Field::ApiGroup, &[Field::ApiGroup]),
-    (Field::User, &[Field::User, Field::UserKind, Field::UserNamespace]),
-    (Field::UserAgent, &[Field::UserAgent]),
-    (Field::Impersonated, &[Field::Impersonated]),
-    (Field::SourceIp, &[Field::SourceIp, Field::SourceScope]),
+const KEYS: [(&[Field], &[Field]); 6] = [
+    (ACTION, ACTION),
+    (&[Field::Namespace], &[Field::Namespace]),
+    (&[Field::User], &[Field::User, Field::UserKind, Field::UserNamespace]),
+    (&[Field::UserAgent], &[Field::UserAgent]),
+    (&[Field::SourceIp], &[Field::SourceIp, Field::SourceScope]),
+    (&[Field::Impersonated], &[Field::Impersonated]),
 ];
+/// What a request does.
+const ACTION: &[Field] = &[Field::Verb, Field::Resource, Field::Subresource, Field::ApiGroup];
+/// What became of it.
+const RESULT: [Field; 4] = [Field::Stage, Field::Level, Field::Code, Field::Outcome];
 
-/// Different values of one field that are remembered; then all are forgotten and learnt anew.
-const VALUES: usize = 10_000;
+/// Different values of one key that are remembered; then all are forgotten and learnt anew.
+const VALUES: usize = 20_000;
 /// Longer values are not worth a place in memory.
 const VALUE_LENGTH: usize = 512;
 /// A rule is split into at most so many alternatives.
 const BRANCHES: usize = 16;
 
-type Set = Box<[u64]>;
-
 /// One alternative of a rule: all its conditions must hold.
 #[derive(Debug)]
-struct Branch {
-    rule: usize,
-    /// Conditions by key; none for a key that the branch does not look at.
-    by_key: [Vec<Filter>; KEYS.len()],
-    /// Conditions on the status code and the outcome.
-    by_code: Vec<Filter>,
+pub(super) struct Branch {
+    /// Which rule.
+    pub rule: usize,
+    /// Conditions that no key decides, the cheapest first.
+    pub rest: Vec<Filter>,
 }
+
+/// The conditions that one key decides.
+#[derive(Debug, Default)]
+struct Conditions {
+    /// Each once: rules have many in common.
+    distinct: Vec<Filter>,
+    /// Which branch asks which of them.
+    asked: Vec<(usize, Vec<usize>)>,
+    /// The branches that ask any.
+    askers: Box<[u64]>,
+}
+
+/// Branches that are possible, then branches that are certain as far as the keys go.
+type Sets = Box<[u64]>;
 
 /// What is known about each rule's conditions.
 #[derive(Debug)]
 pub(super) struct Dispatch {
-    branches: Vec<Branch>,
-    rules: usize,
+    pub branches: Vec<Branch>,
+    /// 64-bit words of one set.
     words: usize,
-    /// Keys that some rule looks at.
-    used: [bool; KEYS.len()],
-    /// Branches by status code, 100 to 599.
-    by_code: Vec<Set>,
+    by_key: [Conditions; KEYS.len()],
+    by_result: Conditions,
 }
 
 /// Answers that one thread has seen.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    by_value: [HashMap<Box<str>, Set, FixedState>; KEYS.len()],
-    absent: [Option<Set>; KEYS.len()],
-    branches: Vec<u64>,
+    by_value: [HashMap<Box<[u8]>, Sets, RandomState>; KEYS.len()],
+    /// For events without any value of the key.
+    by_absence: [Option<Sets>; KEYS.len()],
+    by_result: HashMap<(Stage, Level, Option<i64>), Sets, RandomState>,
+    value: Vec<u8>,
+    /// The branches that are possible for the event at hand.
+    pub possible: Vec<u64>,
+    /// Those of them whose conditions on keys all hold.
+    pub certain: Vec<u64>,
+}
+
+impl Conditions {
+    fn add(&mut self, branch: usize, condition: &Filter) {
+        let known = self.distinct.iter().position(|c| c == condition);
+        let number = known.unwrap_or_else(|| {
+            self.distinct.push(condition.clone());
+            self.distinct.len() - 1
+        });
+        match self.asked.last_mut() {
+            Some((of, numbers)) if *of == branch => numbers.push(number),
+            _ => self.asked.push((branch, vec![number])),
+        }
+    }
+
+    fn finish(&mut self, words: usize) {
+        self.askers = vec![0; words].into();
+        for (branch, _) in &self.asked {
+            self.askers[branch / 64] |= 1 << (branch % 64);
+        }
+    }
+
+    /// Asks about an event that has nothing but the values of the key.
+    fn sets(&self, event: &Event<'_>) -> Sets {
+        let answers: Vec<Tri> = self
+            .distinct
+            .iter()
+            .map(|condition| {
+                // Without a code, an annotation tells the outcome.
+                let open = event.code.is_none() && reads_outcome(condition);
+                if open { Tri::Unknown } else { condition.eval(event, Missing::Unknown) }
+            })
+            .collect();
+        let words = self.askers.len();
+        let mut sets = vec![u64::MAX; 2 * words].into_boxed_slice();
+        for (branch, numbers) in &self.asked {
+            let bit = !(1u64 << (branch % 64));
+            if numbers.iter().any(|&n| answers[n] == Tri::False) {
+                sets[branch / 64] &= bit;
+            }
+            if numbers.iter().any(|&n| answers[n] != Tri::True) {
+                sets[words + branch / 64] &= bit;
+            }
+        }
+        sets
+    }
 }
 
 impl Dispatch {
     pub(super) fn new(rules: &[Rule]) -> Self {
         let mut branches = Vec::new();
+        let mut by_key: [Conditions; KEYS.len()] = Default::default();
+        let mut by_result = Conditions::default();
         for (rule, r) in rules.iter().enumerate() {
-            for conditions in alternatives(&r.filter) {
-                let mut branch = Branch { rule, by_key: Default::default(), by_code: Vec::new() };
+            for conditions in alternatives(&spread(&r.filter)) {
+                let mut rest = Vec::new();
                 for condition in conditions {
                     match key_of(condition) {
-                        Some(Key::Value(key)) => branch.by_key[key].push(condition.clone()),
-                        Some(Key::Code) => branch.by_code.push(condition.clone()),
-                        None => {}
+                        Some(Key::Value(key)) => by_key[key].add(branches.len(), condition),
+                        Some(Key::Result) => by_result.add(branches.len(), condition),
+                        None => rest.push(condition.clone()),
                     }
                 }
-                branches.push(branch);
+                rest.sort_by_key(cost);
+                branches.push(Branch { rule, rest });
             }
         }
         let words = branches.len().div_ceil(64);
-        let used = std::array::from_fn(|key| branches.iter().any(|b: &Branch| !b.by_key[key].is_empty()));
-        let mut dispatch = Self { branches, rules: rules.len(), words, used, by_code: Vec::new() };
-        dispatch.by_code =
-            (100..600).map(|code| dispatch.set(&Event::with_code(code), |branch| &branch.by_code)).collect();
-        dispatch
+        by_key.iter_mut().for_each(|conditions| conditions.finish(words));
+        by_result.finish(words);
+        Self { branches, words, by_key, by_result }
     }
 
-    /// The branches whose conditions are not false of an event.
-    fn set(&self, event: &Event<'_>, conditions: impl Fn(&Branch) -> &[Filter]) -> Set {
-        let mut set = vec![0u64; self.words].into_boxed_slice();
-        for (i, branch) in self.branches.iter().enumerate() {
-            if conditions(branch).iter().all(|c| c.eval(event, Missing::Unknown) != Tri::False) {
-                set[i / 64] |= 1 << (i % 64);
-            }
-        }
-        set
-    }
-
-    /// Leaves the bits of the rules that could match.
-    pub(super) fn candidates(&self, event: &Event<'_>, memory: &mut Memory, out: &mut Vec<u64>) {
-        out.clear();
-        out.resize(self.rules.div_ceil(64), 0);
-        let possible = &mut memory.branches;
+    /// Finds the branches of the rules that could match; they stand in [`Memory::possible`] and
+    /// [`Memory::certain`] then.
+    pub(super) fn candidates(&self, event: &Event<'_>, memory: &mut Memory) {
+        let Memory { by_value, by_absence, by_result, value, possible, certain } = memory;
         possible.clear();
-        match event.code.and_then(|c| self.by_code.get(usize::try_from(c - 100).ok()?)) {
-            Some(set) => possible.extend_from_slice(set),
-            None => possible.resize(self.words, u64::MAX),
+        certain.clear();
+        // What a cut event lacks may have been cut off.
+        if event.salvaged {
+            possible.resize(self.words, u64::MAX);
+            certain.resize(self.words, 0);
+            return;
         }
-        for (key, (field, _)) in KEYS.iter().enumerate() {
-            // What a cut event lacks may have been cut off.
-            if !self.used[key] || (event.salvaged && event.text_of(*field).is_none()) {
+        if by_result.len() >= VALUES {
+            by_result.clear();
+        }
+        let sets = by_result.entry((event.stage, event.level, event.code)).or_insert_with(|| {
+            let mut alone = Event::blank();
+            (alone.stage, alone.level, alone.code) = (event.stage, event.level, event.code);
+            self.by_result.sets(&alone)
+        });
+        let (p, c) = sets.split_at(self.words);
+        possible.extend_from_slice(p);
+        certain.extend_from_slice(c);
+        for (key, (fields, _)) in KEYS.iter().enumerate() {
+            let conditions = &self.by_key[key];
+            // Branches that are out already need no answer.
+            if possible.iter().zip(&conditions.askers).all(|(p, a)| p & a == 0) {
                 continue;
             }
-            let set = match event.text_of(*field) {
-                None => {
-                    memory.absent[key].get_or_insert_with(|| self.set(&Event::blank(), |b| &b.by_key[key]))
-                }
-                Some(value) if value.len() > VALUE_LENGTH => continue,
-                Some(value) => {
-                    let known = &mut memory.by_value[key];
-                    if known.len() >= VALUES && !known.contains_key(value) {
-                        known.clear();
+            value.clear();
+            let mut any = false;
+            for field in *fields {
+                match event.text_of(*field) {
+                    Some(text) => {
+                        any = true;
+                        value.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                        value.extend_from_slice(text.as_bytes());
                     }
-                    known
-                        .entry_ref(value)
-                        .or_insert_with(|| self.set(&Event::with_text(*field, value), |b| &b.by_key[key]))
-                }
-            };
-            possible.iter_mut().zip(set.iter()).for_each(|(p, s)| *p &= s);
-        }
-        for (word, &bits) in possible.iter().enumerate() {
-            let mut bits = bits;
-            while bits != 0 {
-                let branch = word * 64 + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                if let Some(branch) = self.branches.get(branch) {
-                    out[branch.rule / 64] |= 1 << (branch.rule % 64);
+                    None => value.extend_from_slice(&u32::MAX.to_le_bytes()),
                 }
             }
+            if !any {
+                let sets = by_absence[key].get_or_insert_with(|| conditions.sets(&Event::blank()));
+                narrow(possible, certain, sets);
+                continue;
+            }
+            let learn = || {
+                let alone = fields.iter().fold(Event::blank(), |alone, field| match event.text_of(*field) {
+                    Some(text) => alone.with(*field, text),
+                    None => alone,
+                });
+                conditions.sets(&alone)
+            };
+            if value.len() > VALUE_LENGTH {
+                narrow(possible, certain, &learn());
+                continue;
+            }
+            let known = &mut by_value[key];
+            if known.len() >= VALUES && !known.contains_key(value.as_slice()) {
+                known.clear();
+            }
+            narrow(possible, certain, known.entry_ref(value.as_slice()).or_insert_with(learn));
         }
     }
 }
 
+fn narrow(possible: &mut [u64], certain: &mut [u64], sets: &[u64]) {
+    let (p, c) = sets.split_at(possible.len());
+    possible.iter_mut().zip(p).for_each(|(a, b)| *a &= b);
+    certain.iter_mut().zip(c).for_each(|(a, b)| *a &= b);
+}
+
+fn reads_outcome(condition: &Filter) -> bool {
+    let mut reads = false;
+    condition.each_field(&mut |f| reads |= f.field() == Field::Outcome);
+    reads
+}
+
 enum Key {
     Value(usize),
-    Code,
+    Result,
 }
 
 /// The key that alone decides a condition, if there is one.
@@ -155,8 +243,8 @@ fn key_of(condition: &Filter) -> Option<Key> {
     if fields.is_empty() || has_keyword {
         return None;
     }
-    if fields.iter().all(|f| matches!(f, Field::Code | Field::Outcome)) {
-        return Some(Key::Code);
+    if fields.iter().all(|f| RESULT.contains(f)) {
+        return Some(Key::Result);
     }
     KEYS.iter().position(|(_, group)| fields.iter().all(|f| group.contains(f))).map(Key::Value)
 }
@@ -201,5 +289,20 @@ fn alternatives(filter: &Filter) -> Vec<Vec<&Filter>> {
             all
         }
         other => vec![vec![other]],
+    }
+}
+
+/// `not (a or b)` as `not a and not b`, so that each part can be asked alone.
+fn spread(filter: &Filter) -> Filter {
+    match filter {
+        Filter::And(parts) => Filter::And(parts.iter().map(spread).collect()),
+        Filter::Or(parts) => Filter::Or(parts.iter().map(spread).collect()),
+        Filter::Not(part) => match part.as_ref() {
+            Filter::Or(parts) => {
+                Filter::And(parts.iter().map(|p| spread(&Filter::Not(Box::new(p.clone())))).collect())
+            }
+            _ => filter.clone(),
+        },
+        other => other.clone(),
     }
 }

@@ -102,13 +102,104 @@ fn falco_stops_at_its_first_match_and_sees_every_stage() {
 #[test]
 fn many_words_at_once_are_the_same_as_each_alone() {
     let words = ["*/bin/sh*", "*%2fbin%2fsh*", "*a.c*", "*(x)*", "*Curl*"];
-    let many = words.iter().map(|w| TextMatch::glob(w, klio_model::filter::Case::Insensitive)).collect();
-    let filter = Filter::test(FieldRef::parse("uri").unwrap(), Matcher::OneOf(many));
+    let many =
+        words.iter().map(|w| TextMatch::glob(w, klio_model::filter::Case::Insensitive)).collect::<Vec<_>>();
+    let filter = Filter::test(FieldRef::parse("uri").unwrap(), Matcher::OneOf(many.into()));
     let engine = Engine::new(vec![rule("words", Dialect::Sigma, filter.clone())], FalcoMatching::First);
     for uri in ["/x?command=/BIN/sh", "/x?c=%2Fbin%2Fsh", "/abc", "/a.c", "/(x)", "/x", "/cURL", "/ü/bin/shü"]
     {
         let text = format!(r#"{{"requestURI":"{uri}"}}"#);
         let alone = filter.matches(&Event::parse(&text).unwrap());
         assert_eq!(!judge(&engine, &text).is_empty(), alone, "{uri}");
+    }
+}
+
+/// Filters over few fields and values, so that they often meet.
+fn filters() -> impl proptest::strategy::Strategy<Value = Filter> {
+    use proptest::prelude::*;
+    let test = prop_oneof![
+        (prop_oneof![
+            Just("verb"),
+            Just("resource"),
+            Just("user"),
+            Just("user.kind"),
+            Just("ua"),
+            Just("stage")
+        ])
+        .prop_flat_map(|field| prop_oneof![
+            Just("get"),
+            Just("pods"),
+            Just("bob"),
+            Just("ResponseComplete")
+        ]
+        .prop_map(move |value| is(if field == "ua" { "user.agent" } else { field }, value))),
+        (prop_oneof![Just("code"), Just("outcome")]).prop_flat_map(|field| {
+            prop_oneof![Just("200"), Just("403"), Just("allowed"), Just("denied"), Just("unknown")]
+                .prop_map(move |value| is(field, value))
+        }),
+        Just(is("request.body.a", "x")),
+        Just(Filter::test(FieldRef::parse("subresource").unwrap(), Matcher::Present)),
+        Just(Filter::Keyword(TextMatch::literal("bob"))),
+    ];
+    test.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 1..4).prop_map(Filter::and),
+            proptest::collection::vec(inner.clone(), 1..4).prop_map(Filter::or),
+            inner.prop_map(Filter::not),
+        ]
+    })
+}
+
+fn events() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let part = |texts: &'static [&'static str]| proptest::sample::select(texts);
+    (
+        part(&["", r#""level":"Metadata","#, r#""level":"Request","#]),
+        part(&["", r#""stage":"ResponseComplete","#, r#""stage":"RequestReceived","#]),
+        part(&["", r#""verb":"get","#, r#""verb":"create","#]),
+        part(&["", r#""user":{"username":"bob"},"#, r#""user":{"username":"system:node:n"},"#]),
+        part(&[
+            "",
+            r#""objectRef":{"resource":"pods"},"#,
+            r#""objectRef":{"resource":"pods","subresource":"x"},"#,
+        ]),
+        part(&["", r#""responseStatus":{"code":200},"#, r#""responseStatus":{"code":403},"#]),
+        part(&["", r#""requestObject":{"a":"x"},"#, r#""requestObject":{"a":["y"]},"#]),
+        part(&["", r#""annotations":{"authorization.k8s.io/decision":"forbid"},"#]),
+    )
+        .prop_map(|(a, b, c, d, e, f, g, h)| format!("{{{a}{b}{c}{d}{e}{f}{g}{h}\"kind\":\"Event\"}}"))
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn the_short_way_and_the_long_way_agree(
+        rules in proptest::collection::vec((filters(), proptest::bool::ANY), 1..6),
+        events in proptest::collection::vec((events(), proptest::bool::ANY), 1..12),
+    ) {
+        let rules: Vec<Rule> = rules
+            .into_iter()
+            .enumerate()
+            .map(|(i, (filter, falco))| {
+                rule(&i.to_string(), if falco { Dialect::Falco } else { Dialect::Sigma }, filter)
+            })
+            .collect();
+        let engine = Engine::new(rules.clone(), FalcoMatching::All);
+        let mut bench = engine.bench();
+        for (text, salvaged) in &events {
+            let mut event = Event::parse(text).unwrap();
+            event.salvaged = *salvaged;
+            let mut got = Vec::new();
+            engine.judge(&event, &mut bench, &mut |v| got.push(v));
+            let want: Vec<Verdict> = rules
+                .iter()
+                .enumerate()
+                .filter(|(_, r)| r.every_stage || event.stage != Stage::RequestReceived)
+                .filter(|(_, r)| r.filter.eval(&event, Missing::False) == Tri::True || r.filter.matches(&event))
+                .map(|(i, r)| Verdict { rule: i as u32, proven: r.filter.matches(&event) })
+                .collect();
+            proptest::prop_assert_eq!(got, want, "{}", text);
+        }
     }
 }

@@ -263,7 +263,7 @@ fn merged(parts: Vec<Filter>) -> Vec<Filter> {
             && same == field
         {
             all.extend(new);
-            *last = Filter::test(field.clone(), Matcher::OneOf(all));
+            *last = Filter::test(field.clone(), Matcher::OneOf(all.into()));
             continue;
         }
         out.push(part);
@@ -275,7 +275,7 @@ fn alternatives(filter: &Filter) -> Option<(&FieldRef, Vec<TextMatch>)> {
     match filter {
         Filter::Test(Test { field, quantifier: klio_model::Quantifier::Any, matcher }) => match matcher {
             Matcher::Text(one) => Some((field, vec![one.clone()])),
-            Matcher::OneOf(many) => Some((field, many.clone())),
+            Matcher::OneOf(many) => Some((field, many.to_vec())),
             _ => None,
         },
         _ => None,

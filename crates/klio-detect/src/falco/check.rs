@@ -114,7 +114,9 @@ fn list(check: &Check, field: FieldRef, left: Kind, items: &[String]) -> Result<
     }
     let matcher = match items {
         [item] => Matcher::Text(TextMatch::exactly(&spelled(left, item))),
-        items => Matcher::OneOf(items.iter().map(|item| TextMatch::exactly(&spelled(left, item))).collect()),
+        items => Matcher::OneOf(
+            items.iter().map(|item| TextMatch::exactly(&spelled(left, item))).collect::<Vec<_>>().into(),
+        ),
     };
     let every = check.op == "in" && left == Kind::List;
     let quantifier = if every { Quantifier::Every } else { Quantifier::Any };

@@ -287,7 +287,7 @@ fn one_of(field: &FieldRef, parts: Vec<Filter>) -> Filter {
     let joined = match texts.len() {
         0 => None,
         1 => texts.pop().map(Matcher::Text),
-        _ => Some(Matcher::OneOf(texts)),
+        _ => Some(Matcher::OneOf(texts.into())),
     };
     Filter::or(joined.map(|m| Filter::test(field.clone(), m)).into_iter().chain(rest))
 }

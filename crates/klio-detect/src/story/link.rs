@@ -1,6 +1,6 @@
 //! Which tales belong to one intruder.
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -18,7 +18,7 @@ const NEAR: i64 = 60 * 60 * 1_000_000;
 ///
 /// Private addresses join nobody: behind them stand whole networks. The control plane and the nodes are joined
 /// to nobody: they touch everything.
-pub(super) fn join(tales: &[Tale], issued: &HashMap<u64, u64, FixedState>) -> Vec<usize> {
+pub(super) fn join(tales: &[Tale], issued: &HashMap<u64, u64, RandomState>) -> Vec<usize> {
     let mut groups = Groups((0..tales.len()).collect());
     let mut order: Vec<usize> = (0..tales.len())
         .filter(|&i| {

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use regex::{Regex, RegexBuilder};
 
+use super::AnyOf;
 use crate::field::{FieldRef, Value};
 use crate::time::Timestamp;
 
@@ -14,7 +15,7 @@ pub enum Matcher {
     /// Equal to a text, wildcards allowed.
     Text(TextMatch),
     /// Equal to one of several texts.
-    OneOf(Vec<TextMatch>),
+    OneOf(AnyOf),
     /// A regular expression finds a match.
     Regex(RegexMatch),
     /// An address inside a network.
@@ -375,7 +376,7 @@ impl Matcher {
         match self {
             Self::Present => true,
             Self::Text(m) => with_text(value, |t| m.matches(t)),
-            Self::OneOf(many) => with_text(value, |t| many.iter().any(|m| m.matches(t))),
+            Self::OneOf(many) => with_text(value, |t| many.matches(t)),
             Self::Regex(m) => with_text(value, |t| m.matches(t)),
             Self::Cidr(net) => {
                 with_text(value, |t| t.parse().is_ok_and(|ip: std::net::IpAddr| net.contains(&ip)))

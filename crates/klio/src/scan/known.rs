@@ -1,6 +1,6 @@
 //! Which events and requests have been seen, within a bounded horizon.
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 /// Events that are remembered at least; twice as many at most. Retries of the audit webhook arrive within 98
@@ -10,7 +10,7 @@ const HORIZON: usize = 500_000;
 const REQUESTS: usize = 100_000;
 
 /// Content and request by audit id and stage; keys are hashes already.
-type Map = HashMap<u64, (u64, u64), FixedState>;
+type Map = HashMap<u64, (u64, u64), RandomState>;
 
 /// What an event is to those before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,8 +30,8 @@ pub(super) enum Known {
 pub(super) struct Horizon {
     young: Map,
     old: Map,
-    judged: [HashSet<u64, FixedState>; 2],
-    merged: [HashSet<u64, FixedState>; 2],
+    judged: [HashSet<u64, RandomState>; 2],
+    merged: [HashSet<u64, RandomState>; 2],
 }
 
 impl Horizon {
@@ -67,7 +67,7 @@ impl Horizon {
 }
 
 /// Inserts and tells whether the value was new.
-fn fresh(generations: &mut [HashSet<u64, FixedState>; 2], value: u64) -> bool {
+fn fresh(generations: &mut [HashSet<u64, RandomState>; 2], value: u64) -> bool {
     if generations[0].len() >= REQUESTS {
         generations.swap(0, 1);
         generations[0].clear();

@@ -47,10 +47,10 @@ pub(super) struct Sequence<'e> {
     horizon: Horizon,
     stories: Storyteller,
     /// Sessions of the requests that correlations watch.
-    session_of: HashMap<u64, u64, foldhash::fast::FixedState>,
+    session_of: HashMap<u64, u64, foldhash::fast::RandomState>,
     spill: Spill,
     times: Times,
-    identities: HashMap<Box<str>, u64, foldhash::fast::FixedState>,
+    identities: HashMap<Box<str>, u64, foldhash::fast::RandomState>,
     other_identities: u64,
     summary: Summary,
 }

@@ -23,7 +23,7 @@ pub(super) struct Worker<'e> {
     ids: Vec<u64>,
     /// Findings are written out one by one.
     listing: bool,
-    users: hashbrown::HashMap<Box<str>, u32, foldhash::fast::FixedState>,
+    users: hashbrown::HashMap<Box<str>, u32, foldhash::fast::RandomState>,
 }
 
 impl<'e> Worker<'e> {

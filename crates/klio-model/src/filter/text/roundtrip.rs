@@ -157,7 +157,7 @@ fn matcher() -> impl Strategy<Value = Matcher> {
     prop_oneof![
         Just(Matcher::Present),
         text_match().prop_map(Matcher::Text),
-        prop::collection::vec(text_match(), 0..4).prop_map(Matcher::OneOf),
+        prop::collection::vec(text_match(), 0..4).prop_map(|texts| Matcher::OneOf(texts.into())),
         regex().prop_map(Matcher::Regex),
         net().prop_map(Matcher::Cidr),
         (comparison(), number()).prop_map(|(how, n)| Matcher::Compare(how, n)),

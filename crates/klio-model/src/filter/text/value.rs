@@ -18,7 +18,7 @@ impl Parser<'_> {
     pub fn value(&mut self, field: FieldRef, name: &str) -> Result<Filter> {
         let start = self.cursor.at;
         let matcher = match self.cursor.peek() {
-            Some('(') => Matcher::OneOf(self.list(name)?),
+            Some('(') => Matcher::OneOf(self.list(name)?.into()),
             Some('[') => return self.range(&field),
             Some('"') => Matcher::Text(TextMatch::literal(&self.cursor.quoted('"')?)),
             Some('/') => Matcher::Regex(self.regex()?),
