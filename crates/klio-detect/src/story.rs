@@ -25,10 +25,14 @@ const AROUND: i64 = 10 * 60 * 1_000_000;
 const PAUSE: i64 = 60 * 60 * 1_000_000;
 /// Memory for the logs of sessions without a story, bytes.
 const LOGS_CAP: usize = 40 << 20;
+/// What a session costs besides its log, bytes.
+const SESSION: usize = 160;
 /// Requests that one story lists; more are counted.
 const EVENTS_CAP: usize = 5_000;
 /// Requests that all stories list; more are counted.
 const ALL_EVENTS_CAP: usize = 200_000;
+/// Stories of one severity; findings beyond open none. Many small ones cannot keep a grave one out.
+const TALES_CAP: usize = 10_000;
 /// Tokens whose issuer is remembered.
 const ISSUED_CAP: usize = 200_000;
 
@@ -89,13 +93,17 @@ pub struct Storyteller {
     sessions: HashMap<u64, Session, RandomState>,
     logged: usize,
     tales: Vec<Tale>,
+    /// Stories opened, by severity.
+    opened: BTreeMap<Severity, usize>,
     listed: usize,
     /// Story of each finding, by number; `u32::MAX` for none.
     of_finding: Vec<u32>,
     /// Which session was issued a credential.
     issued: HashMap<u64, u64, RandomState>,
-    /// Logs dropped to stay within memory.
+    /// Sessions whose log was dropped to stay within memory.
     pub forgotten: u64,
+    /// Findings that would have opened a story beyond the cap.
+    pub untold: u64,
 }
 
 impl Storyteller {
@@ -128,7 +136,7 @@ impl Storyteller {
         }
         let before = session.log.len();
         session.remember(r);
-        self.logged = self.logged + session.log.len() - before.min(session.log.len());
+        self.logged += session.log.len().saturating_sub(before) + if before == 0 { SESSION } else { 0 };
         if self.logged > LOGS_CAP {
             self.forget();
         }
@@ -151,6 +159,12 @@ impl Storyteller {
                 return;
             }
             None => {
+                let opened = self.opened.entry(clue.severity).or_default();
+                if *opened >= TALES_CAP {
+                    self.untold += 1;
+                    return;
+                }
+                *opened += 1;
                 let story = self.tales.len() as u32;
                 let telling = tell();
                 let mut tale = Tale::open(session_key, clue, &telling.actor);
@@ -199,7 +213,7 @@ impl Storyteller {
         let before = self.sessions.len();
         self.sessions.retain(|_, s| s.story.is_some() || s.last > limit);
         self.forgotten += (before - self.sessions.len()) as u64;
-        self.logged = self.sessions.values().map(|s| s.log.len()).sum();
+        self.logged = self.sessions.values().map(|s| s.log.len() + SESSION).sum();
     }
 
     /// Joins what belongs together and tells the stories, the gravest first, and the story of each finding.

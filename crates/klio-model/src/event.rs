@@ -277,26 +277,11 @@ impl<'a> Event<'a> {
 
     /// An annotation's text by its exact key.
     pub fn annotation(&self, key: &str) -> Option<Cow<'_, str>> {
-        // Annotations are a flat map of strings and quotes inside strings are escaped, so `"key":"` can only be
-        // the member itself. Whatever is written otherwise is left to the tree.
         let text = self.annotations.text()?;
-        let Some(at) = memchr::memmem::find(text.as_bytes(), key.as_bytes()).map(|at| at + key.len()) else {
-            // Some printers escape the slash of a key.
-            let odd =
-                ["\\/", "\\u"].iter().any(|e| memchr::memmem::find(text.as_bytes(), e.as_bytes()).is_some());
-            return if odd { self.annotations.tree()?.get(key)?.as_str().map(Cow::Borrowed) } else { None };
-        };
-        if text.as_bytes().get(at.wrapping_sub(key.len() + 1)) == Some(&b'"')
-            && let Some(value) = text.get(at..)?.strip_prefix("\":\"")
-        {
-            let (end, escaped) = block::end_of_string(value.as_bytes(), 0)?;
-            if !escaped {
-                return Some(Cow::Borrowed(&value[..end]));
-            }
-            let quoted = &text[at + 2..at + 4 + end];
-            return sonic_rs::from_str::<String>(quoted).ok().map(Cow::Owned);
+        if let Some(flat) = wire::flat_member(text, key) {
+            return flat;
         }
-        Some(Cow::Borrowed(self.annotations.tree()?.get(key)?.as_str()?))
+        self.annotations.tree()?.get(key)?.as_str().map(Cow::Borrowed)
     }
 
     /// The request body with JSON patches folded into the object they would make of an empty one; other

@@ -30,12 +30,27 @@ pub fn content_hash(json: &str) -> u64 {
 fn is_canonical(b: &[u8]) -> bool {
     // One pass the compiler turns into vector code: any raw & < > or first byte of U+2028, any `\u` or `\/`.
     // `<` and `>` differ in one bit.
+    // The last 32 are looked at twice rather than byte by byte.
     let next = b.get(1..).unwrap_or_default();
-    let (mut raw, mut escape) = (0u8, 0u8);
-    for (&c, &n) in b.iter().zip(next) {
-        raw |= u8::from(c == b'&') | u8::from(c | 2 == b'>') | u8::from(c == 0xe2);
-        escape |= u8::from(c == b'\\') & (u8::from(n == b'/') | u8::from(n == b'u'));
+    let odd = |b: &[u8], next: &[u8]| {
+        b.iter().zip(next).fold((0, 0), |(raw, escape), (&c, &n)| {
+            (
+                raw | u8::from(c == b'&') | u8::from(c | 2 == b'>') | u8::from(c == 0xe2),
+                escape | u8::from(c == b'\\') & (u8::from(n == b'/') | u8::from(n == b'u')),
+            )
+        })
+    };
+    let (mut raw, mut escape) = (0, 0);
+    let blocks = b.as_chunks::<32>().0.iter().zip(next.as_chunks::<32>().0);
+    for (b, n) in blocks {
+        let (r, e) = odd(b, n);
+        raw |= r;
+        escape |= e;
     }
+    let last = next.len().saturating_sub(32);
+    let (r, e) = odd(b.get(last..).unwrap_or_default(), next.get(last..).unwrap_or_default());
+    raw |= r;
+    escape |= e;
     raw == 0 && (escape == 0 || go_escapes_only(b))
 }
 

@@ -60,6 +60,6 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { record_cap: 64 << 20, chunk: 1 << 20, ratio_cap: 1000, ratio_grace: 64 << 20 }
+        Self { record_cap: 64 << 20, chunk: 1 << 18, ratio_cap: 1000, ratio_grace: 64 << 20 }
     }
 }

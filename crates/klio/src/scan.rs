@@ -67,7 +67,7 @@ pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
         // The guard is dropped before the chunk is judged.
         while let Some((number, chunk)) = { lock(&feed).next_chunk() } {
             let consumed = chunk.consumed;
-            let judged = worker.judge(&chunk);
+            let judged = worker.judge(&chunk, turns.room());
             bar.at(chunk.input, consumed);
             drop(chunk);
             turns.hand_in(number, judged)?;

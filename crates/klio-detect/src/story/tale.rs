@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use klio_model::{Actor, Severity, Timestamp};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
@@ -11,6 +11,8 @@ use super::{Clue, EVENTS_CAP, Request, stamp};
 
 /// Finding ids that a story lists; more are counted.
 const FINDINGS_CAP: usize = 10_000;
+/// Identities that a story lists.
+const ACTORS_CAP: usize = 1_000;
 /// Objects that a tale remembers for linking.
 const OBJECTS_CAP: usize = 256;
 
@@ -215,11 +217,12 @@ pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
     let mut rules: HashMap<u32, Tally> = HashMap::new();
     let mut entries: HashMap<u64, Entry> = HashMap::new();
     let mut actors: Vec<Actor> = Vec::new();
+    let mut met: HashSet<Actor> = HashSet::new();
     let mut findings = Vec::new();
     let (mut finding_count, mut unlisted) = (0, 0);
     let severity = tales.iter().map(|t| t.severity).max().unwrap_or(Severity::Informational);
     for tale in tales {
-        if !actors.contains(&tale.actor) {
+        if actors.len() < ACTORS_CAP && met.insert(tale.actor.clone()) {
             actors.push(tale.actor);
         }
         findings.extend(tale.findings);

@@ -438,6 +438,55 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// The value of a key in a flat object of strings, without reading more of it than the strings' ends. `None` if the
+/// text is anything else, or repeats the key, or writes keys with escapes: then only a tree can tell.
+pub(super) fn flat_member<'a>(text: &'a str, key: &str) -> Option<Option<Cow<'a, str>>> {
+    let mut scan = Scan { text, at: 0 };
+    let mut found = None;
+    if !scan.eat("{") {
+        return None;
+    }
+    loop {
+        if !scan.eat("\"") {
+            break;
+        }
+        scan.at -= 1;
+        let (name, odd) = scan.quoted().ok()?;
+        if odd || !scan.eat(":\"") {
+            return None;
+        }
+        scan.at -= 1;
+        let start = scan.at;
+        let (value, escaped) = scan.quoted().ok()?;
+        if name == key {
+            if found.is_some() {
+                return None;
+            }
+            found = Some(if escaped { unescape(&text[start..scan.at])? } else { Cow::Borrowed(value) });
+        }
+        if !scan.eat(",") {
+            break;
+        }
+    }
+    (scan.eat("}") && scan.at == text.len()).then_some(found)
+}
+
+/// A quoted string's text. Most escapes are `\"`, as in the authorizer's reasons.
+fn unescape(quoted: &str) -> Option<Cow<'_, str>> {
+    let mut out = String::with_capacity(quoted.len());
+    let mut rest = quoted.get(1..quoted.len() - 1)?;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        let c @ ('"' | '\\' | '/') = rest[at + 1..].chars().next()? else {
+            return sonic_rs::from_str::<String>(quoted).ok().map(Cow::Owned);
+        };
+        out.push_str(&rest[..at]);
+        out.push(c);
+        rest = &rest[at + 2..];
+    }
+    out.push_str(rest);
+    Some(Cow::Owned(out))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -471,6 +520,23 @@ mod tests {
         check("[]", "expected an object");
         check("", "ends early");
         check(r#"{"verb":tru}"#, "expected a value");
+    }
+
+    #[test]
+    fn flat_members_are_read_like_the_tree_reads_them() {
+        let check = |text: &str, want: Option<Option<&str>>| {
+            assert_eq!(flat_member(text, "k"), want.map(|w| w.map(Cow::Borrowed)), "{text}");
+        };
+        check(r#"{"a":"b","k":"v"}"#, Some(Some("v")));
+        check(r#"{"a":"\"k\":\"x\""}"#, Some(None));
+        check(r#"{"k":"by \"a\\b\" \/"}"#, Some(Some(r#"by "a\b" /"#)));
+        check(r#"{"k":"\u0041"}"#, Some(Some("A")));
+        check("{}", Some(None));
+        check(r#"{"\u006b":"v"}"#, None);
+        check(r#"{"k":"v","k":"w"}"#, None);
+        check(r#"{"k": "v"}"#, None);
+        check(r#"{"k":5}"#, None);
+        check(r#"{"k":"v""#, None);
     }
 
     #[test]

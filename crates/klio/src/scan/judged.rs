@@ -8,6 +8,9 @@ use klio_source::{Rejected, Skipped};
 
 use super::tally::Times;
 
+/// Bytes of texts that a result keeps room for.
+const ROOM: usize = 4 << 20;
+
 /// One event.
 pub(super) struct Seen {
     /// Stands for audit id and stage.
@@ -62,7 +65,7 @@ pub(super) struct Scene {
     pub binding: Option<Box<str>>,
 }
 
-/// The result for one chunk.
+/// The result for one chunk. Used again for another chunk, so that a scan asks for its memory once.
 #[derive(Default)]
 pub(super) struct Judged {
     pub file: Arc<str>,
@@ -81,4 +84,17 @@ pub(super) struct Judged {
     pub bytes: u64,
     /// Stages per format name.
     pub formats: Vec<(&'static str, u64)>,
+}
+
+impl Judged {
+    /// Nothing but the room of what was in it before.
+    pub(super) fn renewed(self, file: Arc<str>, bytes: u64) -> Self {
+        let Self { mut seen, mut texts, mut hits, mut scenes, mut kept, mut listed, mut users, .. } = self;
+        (seen.clear(), hits.clear(), scenes.clear(), users.clear());
+        (texts.clear(), kept.clear(), listed.clear());
+        // A chunk with one huge event does not keep its room for ever.
+        kept.shrink_to(ROOM);
+        listed.shrink_to(ROOM);
+        Self { file, bytes, seen, texts, hits, scenes, kept, listed, users, ..Self::default() }
+    }
 }

@@ -25,8 +25,9 @@ pub(super) fn session(event: &Event<'_>, kind: UserKind) -> u64 {
     if kind != UserKind::Anonymous {
         // `kubectl/v1.32.4 (linux/amd64) kubernetes/8985ff5`: the product tells clients apart, its build does not.
         let agent = event.text_of(Field::UserAgent).unwrap_or_default();
-        let product = agent.split_once(' ').map_or(agent, |(product, _)| product);
-        key = mix(key, xxh3_64(product.as_bytes()));
+        let agent = agent.as_bytes();
+        let product = &agent[..memchr::memchr(b' ', agent).unwrap_or(agent.len())];
+        key = mix(key, xxh3_64(product));
     }
     mix(key, event.user.extra.text().map_or(2, |t| xxh3_64(t.as_bytes())))
 }

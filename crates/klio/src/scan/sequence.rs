@@ -103,7 +103,7 @@ impl<'e> Sequence<'e> {
     }
 
     /// Takes the next chunk's result.
-    pub(super) fn take(&mut self, judged: Judged) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, judged: &mut Judged) -> Result<(), Failure> {
         let mut by_user = vec![0u64; judged.users.len()];
         for seen in &judged.seen {
             let known = self.horizon.event(seen.key, seen.content, seen.request);
@@ -118,23 +118,23 @@ impl<'e> Sequence<'e> {
             if seen.stage != Stage::RequestReceived {
                 self.summary.requests += 1;
             }
-            self.event(seen, known, &judged)?;
+            self.event(seen, known, judged)?;
         }
-        for (user, n) in judged.users.into_iter().zip(by_user) {
+        for (user, n) in judged.users.drain(..).zip(by_user) {
             if self.identities.len() < IDENTITIES_CAP || self.identities.contains_key(&user) {
                 *self.identities.entry(user).or_default() += n;
             } else {
                 self.other_identities += n;
             }
         }
-        self.times.merge(judged.times);
+        self.times.merge(std::mem::take(&mut judged.times));
         self.summary.bytes += judged.bytes;
         self.summary.filtered += judged.filtered;
-        for (format, n) in judged.formats {
+        for (format, n) in judged.formats.drain(..) {
             *self.summary.formats.entry(format.to_owned()).or_default() += n;
         }
-        self.summary.reject(judged.rejected, REASONS_CAP);
-        self.summary.skip(judged.skipped, REASONS_CAP);
+        self.summary.reject(std::mem::take(&mut judged.rejected), REASONS_CAP);
+        self.summary.skip(std::mem::take(&mut judged.skipped), REASONS_CAP);
         Ok(())
     }
 
@@ -262,6 +262,8 @@ impl<'e> Sequence<'e> {
         identities.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         identities.truncate(10);
         summary.top_identities = identities.into_iter().map(|(n, c)| (n.into_string(), c)).collect();
+        summary.findings_untold = self.stories.untold;
+        summary.sessions_forgotten = self.stories.forgotten;
         let (stories, story_of) = self.stories.finish();
         summary.stories = stories.len() as u64;
         let stored = self.spill.finish()?;

@@ -14,6 +14,8 @@ pub(super) struct Turns<'e> {
     room: Condvar,
     most: usize,
     sequence: Mutex<Sequence<'e>>,
+    /// Results that were taken: room for others.
+    spare: Mutex<Vec<Judged>>,
 }
 
 struct Waiting {
@@ -26,7 +28,18 @@ struct Waiting {
 impl<'e> Turns<'e> {
     pub(super) fn new(sequence: Sequence<'e>, most: usize) -> Self {
         let waiting = Waiting { results: BTreeMap::new(), next: 0, busy: false, failed: false };
-        Self { waiting: Mutex::new(waiting), room: Condvar::new(), most, sequence: Mutex::new(sequence) }
+        Self {
+            waiting: Mutex::new(waiting),
+            room: Condvar::new(),
+            most,
+            sequence: Mutex::new(sequence),
+            spare: Mutex::default(),
+        }
+    }
+
+    /// A result to be written anew.
+    pub(super) fn room(&self) -> Judged {
+        lock(&self.spare).pop().unwrap_or_default()
     }
 
     /// Hands in a result. If nobody is taking results, this thread takes all whose turn it is; else it goes on
@@ -39,10 +52,11 @@ impl<'e> Turns<'e> {
         }
         while !waiting.busy && !waiting.failed {
             let next = waiting.next;
-            let Some(judged) = waiting.results.remove(&next) else { break };
+            let Some(mut judged) = waiting.results.remove(&next) else { break };
             waiting.busy = true;
             drop(waiting);
-            let outcome = lock(&self.sequence).take(judged);
+            let outcome = lock(&self.sequence).take(&mut judged);
+            lock(&self.spare).push(judged);
             waiting = lock(&self.waiting);
             waiting.busy = false;
             waiting.next += 1;

@@ -51,9 +51,8 @@ impl<'e> Worker<'e> {
     }
 
     /// Decodes and judges a chunk.
-    pub(super) fn judge(&mut self, chunk: &Chunk) -> Judged {
-        let mut out =
-            Judged { file: chunk.file.clone(), bytes: chunk.bytes().len() as u64, ..Judged::default() };
+    pub(super) fn judge(&mut self, chunk: &Chunk, room: Judged) -> Judged {
+        let mut out = room.renewed(chunk.file.clone(), chunk.bytes().len() as u64);
         self.users.clear();
         decode(chunk, &mut |item: Item<'_>| match item {
             Item::Record(record) => self.record(&record, &mut out),
