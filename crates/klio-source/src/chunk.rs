@@ -15,7 +15,9 @@ pub struct Pool(Arc<Mutex<Vec<Buffers>>>);
 /// A chunk's memory.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
+    /// Room; what is left from earlier chunks stands behind `used`.
     pub bytes: Vec<u8>,
+    pub used: usize,
     pub pieces: Vec<Piece>,
 }
 
@@ -26,10 +28,10 @@ impl Pool {
 
     pub(crate) fn give(&self, mut buffers: Buffers, usual: usize) {
         // A buffer that grew for one huge record is not kept.
-        if buffers.bytes.capacity() > usual.saturating_mul(4) {
+        if buffers.bytes.len() > usual.saturating_mul(4) {
             return;
         }
-        buffers.bytes.clear();
+        buffers.used = 0;
         buffers.pieces.clear();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT {
@@ -87,7 +89,7 @@ pub struct Chunk {
 impl Chunk {
     /// The inflated bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.buffers.bytes
+        self.buffers.bytes.get(..self.buffers.used).unwrap_or_default()
     }
 }
 

@@ -27,35 +27,12 @@ pub fn content_hash(json: &str) -> u64 {
 
 /// True if Go wrote these bytes (or would have): nothing in them that it would have written otherwise. White space
 /// between tokens is not looked for: whoever prints it does not begin as Go does.
-fn is_canonical(b: &[u8]) -> bool {
-    // One pass the compiler turns into vector code: any raw & < > or first byte of U+2028, any `\u` or `\/`.
-    // `<` and `>` differ in one bit.
-    // The last 32 are looked at twice rather than byte by byte.
-    let next = b.get(1..).unwrap_or_default();
-    let odd = |b: &[u8], next: &[u8]| {
-        b.iter().zip(next).fold((0, 0), |(raw, escape), (&c, &n)| {
-            (
-                raw | u8::from(c == b'&') | u8::from(c | 2 == b'>') | u8::from(c == 0xe2),
-                escape | u8::from(c == b'\\') & (u8::from(n == b'/') | u8::from(n == b'u')),
-            )
-        })
-    };
-    let (mut raw, mut escape) = (0, 0);
-    let blocks = b.as_chunks::<32>().0.iter().zip(next.as_chunks::<32>().0);
-    for (b, n) in blocks {
-        let (r, e) = odd(b, n);
-        raw |= r;
-        escape |= e;
+fn is_canonical(mut b: &[u8]) -> bool {
+    // 0xe2 begins U+2028 and U+2029. Searches for single bytes go through with vector instructions; a loop over
+    // bytes that asks all at once was slower, and so was a search for pairs.
+    if memchr::memchr3(b'&', b'<', b'>', b).is_some() || memchr::memchr(0xe2, b).is_some() {
+        return false;
     }
-    let last = next.len().saturating_sub(32);
-    let (r, e) = odd(b.get(last..).unwrap_or_default(), next.get(last..).unwrap_or_default());
-    raw |= r;
-    escape |= e;
-    raw == 0 && (escape == 0 || go_escapes_only(b))
-}
-
-/// Whether Go would have written all escapes so.
-fn go_escapes_only(mut b: &[u8]) -> bool {
     while let Some(at) = memchr::memchr(b'\\', b) {
         let escape = b.get(at + 1..).unwrap_or_default();
         match escape.first() {

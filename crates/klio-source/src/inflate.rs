@@ -82,26 +82,27 @@ impl Inflated {
         self.packed.get()
     }
 
-    /// Appends up to `want` bytes to `buf`. `Ok(true)` at the end of the input.
-    pub(crate) fn fill(&mut self, buf: &mut Vec<u8>, want: usize) -> Result<bool, Reason> {
-        // One clearing of the space for the whole chunk: `read_to_end` clears it anew for every small read.
-        let start = buf.len();
-        buf.resize(start + want, 0);
-        let mut at = start;
-        while at < buf.len() {
-            match self.reader.read(&mut buf[at..]) {
-                Ok(0) => break,
-                Ok(n) => at += n,
+    /// Writes up to `want` bytes into `buf` after the first `filled`, and adds them to it. `Ok(true)` at the end of the
+    /// input. The buffer grows when it must and keeps its length, so that its room is cleared once only.
+    pub(crate) fn fill(
+        &mut self,
+        buf: &mut Vec<u8>,
+        filled: &mut usize,
+        want: usize,
+    ) -> Result<bool, Reason> {
+        let end = *filled + want;
+        if buf.len() < end {
+            buf.resize(end, 0);
+        }
+        while *filled < end {
+            match self.reader.read(&mut buf[*filled..end]) {
+                Ok(0) => return Ok(true),
+                Ok(n) => *filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    buf.truncate(at);
-                    return Err(reason(e));
-                }
+                Err(e) => return Err(reason(e)),
             }
         }
-        let full = at == buf.len();
-        buf.truncate(at);
-        Ok(!full)
+        Ok(false)
     }
 }
 

@@ -88,8 +88,12 @@ impl Chunks {
             },
             Stage::Done => return None,
         };
-        let Buffers { mut bytes, pieces } = self.pool.take();
-        bytes.extend_from_slice(&self.carry);
+        let Buffers { mut bytes, pieces, .. } = self.pool.take();
+        let mut filled = self.carry.len();
+        if bytes.len() < filled {
+            bytes.resize(filled, 0);
+        }
+        bytes[..filled].copy_from_slice(&self.carry);
         self.carry.clear();
         let first_line = self.splitter.line;
         let mut out = Pieces {
@@ -102,28 +106,28 @@ impl Chunks {
         let (mut end, mut trouble): (bool, Option<Reason>);
         let keep = loop {
             let chunk = self.options.chunk;
-            let want = chunk.saturating_sub(bytes.len()).max(chunk / 4).max(1);
-            match open.fill(&mut bytes, want) {
+            let want = chunk.saturating_sub(filled).max(chunk / 4).max(1);
+            match open.fill(&mut bytes, &mut filled, want) {
                 Ok(over) => (end, trouble) = (over, None),
                 Err(reason) => (end, trouble) = (true, Some(reason)),
             }
-            let keep = self.splitter.split(&bytes, end, &mut out);
+            let keep = self.splitter.split(&bytes[..filled], end, &mut out);
             if end || !out.list.is_empty() {
                 break keep;
             }
-            bytes.drain(..keep);
+            bytes.copy_within(keep..filled, 0);
+            filled -= keep;
             self.offset += keep as u64;
         };
         if let Some(reason) = trouble {
             out.reject(self.splitter.line, reason);
         }
-        self.carry.extend_from_slice(bytes.get(keep..).unwrap_or_default());
-        bytes.truncate(keep);
+        self.carry.extend_from_slice(bytes.get(keep..filled).unwrap_or_default());
         let mut chunk = self.telling(out.rejected, Vec::new());
         chunk.consumed = open.packed();
         chunk.heads = out.heads;
         chunk.first_line = first_line;
-        chunk.buffers = Buffers { bytes, pieces: out.list };
+        chunk.buffers = Buffers { bytes, used: keep, pieces: out.list };
         self.offset += keep as u64;
         if !end {
             self.stage = Stage::Open(open);
@@ -146,7 +150,7 @@ impl Chunks {
             first_line: self.splitter.line,
             offset: self.offset,
             consumed: 0,
-            buffers: Buffers { bytes: Vec::new(), pieces },
+            buffers: Buffers { pieces, ..Buffers::default() },
             heads: Vec::new(),
             rejected,
             skipped,

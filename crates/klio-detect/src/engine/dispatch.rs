@@ -263,7 +263,7 @@ fn contains_keyword(filter: &Filter) -> bool {
 fn alternatives(filter: &Filter) -> Vec<Vec<&Filter>> {
     match filter {
         Filter::Nothing => Vec::new(),
-        Filter::Or(parts) if key_of(filter).is_none() => {
+        Filter::Or(parts) if key_of(filter).is_none() && has_key(filter) => {
             let all: Vec<_> = parts.iter().flat_map(alternatives).collect();
             if all.len() <= BRANCHES { all } else { vec![vec![filter]] }
         }
@@ -290,6 +290,15 @@ fn alternatives(filter: &Filter) -> Vec<Vec<&Filter>> {
         }
         other => vec![vec![other]],
     }
+}
+
+/// Whether a key decides some part of a filter: only then is it worth being taken apart.
+fn has_key(filter: &Filter) -> bool {
+    key_of(filter).is_some()
+        || match filter {
+            Filter::And(parts) | Filter::Or(parts) => parts.iter().any(has_key),
+            _ => false,
+        }
 }
 
 /// `not (a or b)` as `not a and not b`, so that each part can be asked alone.

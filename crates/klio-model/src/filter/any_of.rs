@@ -12,7 +12,7 @@ const WORDS: usize = 4;
 /// Automata of longer lists would take too much memory in the fastest form, bytes of all words.
 const DENSE: usize = 4 << 10;
 /// Texts up to this length are brought to lower case without asking for memory.
-const SHORT: usize = 512;
+const SHORT: usize = 256;
 
 /// Words in lower case unless their case counts.
 #[derive(Clone, Debug)]
@@ -58,19 +58,18 @@ impl AnyOf {
         if self.texts.first().is_some_and(|t| t.case() == Case::Sensitive) {
             return words.found_in(text.as_bytes());
         }
-        // Letters beyond ASCII may become ASCII ones in lower case.
-        if !text.is_ascii() {
-            return words.found_in(text.to_lowercase().as_bytes());
-        }
         let mut lower = [0; SHORT];
-        match lower.get_mut(..text.len()) {
-            Some(lower) => {
-                lower.copy_from_slice(text.as_bytes());
-                lower.make_ascii_lowercase();
-                words.found_in(lower)
+        let rounded = text.len().next_multiple_of(32);
+        if let Some(room) = lower.get_mut(..rounded) {
+            // Whole blocks, zeros behind the text: no instruction for a single byte.
+            room[..text.len()].copy_from_slice(text.as_bytes());
+            if room.is_ascii() {
+                room.make_ascii_lowercase();
+                return words.found_in(&lower[..text.len()]);
             }
-            None => words.found_in(text.to_ascii_lowercase().as_bytes()),
         }
+        // Letters beyond ASCII may become ASCII ones in lower case.
+        words.found_in(text.to_lowercase().as_bytes())
     }
 }
 
