@@ -5,8 +5,10 @@
 //! per value, the answers for all rules are remembered as two bit sets (*possible*: not false; *certain*: true), and
 //! an event costs a few lookups and ANDs. What a rule asks besides is its [`Branch::rest`].
 
+use std::hash::BuildHasher as _;
+
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 use klio_model::event::Level;
 use klio_model::{Event, Field, Filter, Missing, Stage, Tri};
 
@@ -67,14 +69,23 @@ pub(super) struct Dispatch {
     by_result: Conditions,
 }
 
+/// The values of a key's fields.
+type Values<T> = [Option<T>; ACTION.len()];
+
+#[derive(Debug)]
+struct Known {
+    values: Values<Box<str>>,
+    sets: Sets,
+}
+
 /// Answers that one thread has seen.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    by_value: [HashMap<Box<[u8]>, Sets, RandomState>; KEYS.len()],
+    by_value: [HashTable<Known>; KEYS.len()],
+    state: RandomState,
     /// For events without any value of the key.
     by_absence: [Option<Sets>; KEYS.len()],
     by_result: HashMap<(Stage, Level, Option<i64>), Sets, RandomState>,
-    value: Vec<u8>,
     /// The branches that are possible for the event at hand.
     pub possible: Vec<u64>,
     /// Those of them whose conditions on keys all hold.
@@ -155,7 +166,7 @@ impl Dispatch {
     /// Finds the branches of the rules that could match; they stand in [`Memory::possible`] and
     /// [`Memory::certain`] then.
     pub(super) fn candidates(&self, event: &Event<'_>, memory: &mut Memory) {
-        let Memory { by_value, by_absence, by_result, value, possible, certain } = memory;
+        let Memory { by_value, state, by_absence, by_result, possible, certain } = memory;
         possible.clear();
         certain.clear();
         // What a cut event lacks may have been cut off.
@@ -181,39 +192,40 @@ impl Dispatch {
             if possible.iter().zip(&conditions.askers).all(|(p, a)| p & a == 0) {
                 continue;
             }
-            value.clear();
-            let mut any = false;
-            for field in *fields {
-                match event.text_of(*field) {
-                    Some(text) => {
-                        any = true;
-                        value.extend_from_slice(&(text.len() as u32).to_le_bytes());
-                        value.extend_from_slice(text.as_bytes());
-                    }
-                    None => value.extend_from_slice(&u32::MAX.to_le_bytes()),
-                }
-            }
-            if !any {
-                let sets = by_absence[key].get_or_insert_with(|| conditions.sets(&Event::blank()));
-                narrow(possible, certain, sets);
-                continue;
+            let mut values: Values<&str> = [None; ACTION.len()];
+            for (value, field) in values.iter_mut().zip(*fields) {
+                *value = event.text_of(*field);
             }
             let learn = || {
-                let alone = fields.iter().fold(Event::blank(), |alone, field| match event.text_of(*field) {
-                    Some(text) => alone.with(*field, text),
-                    None => alone,
-                });
+                let alone =
+                    fields.iter().zip(values).fold(Event::blank(), |alone, (field, value)| match value {
+                        Some(text) => alone.with(*field, text),
+                        None => alone,
+                    });
                 conditions.sets(&alone)
             };
-            if value.len() > VALUE_LENGTH {
-                narrow(possible, certain, &learn());
+            if values.iter().all(Option::is_none) {
+                narrow(possible, certain, by_absence[key].get_or_insert_with(learn));
                 continue;
             }
-            let known = &mut by_value[key];
-            if known.len() >= VALUES && !known.contains_key(value.as_slice()) {
-                known.clear();
+            let table = &mut by_value[key];
+            let hash = state.hash_one(values);
+            let same = |known: &Known| known.values.iter().zip(&values).all(|(a, b)| a.as_deref() == *b);
+            if let Some(known) = table.find(hash, same) {
+                narrow(possible, certain, &known.sets);
+                continue;
             }
-            narrow(possible, certain, known.entry_ref(value.as_slice()).or_insert_with(learn));
+            let sets = learn();
+            narrow(possible, certain, &sets);
+            if values.iter().flatten().map(|v| v.len()).sum::<usize>() <= VALUE_LENGTH {
+                if table.len() >= VALUES {
+                    table.clear();
+                }
+                let known = Known { values: values.map(|v| v.map(Into::into)), sets };
+                table.insert_unique(hash, known, |k| {
+                    state.hash_one(k.values.each_ref().map(|v| v.as_deref()))
+                });
+            }
         }
     }
 }

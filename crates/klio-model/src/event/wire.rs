@@ -19,15 +19,22 @@ type Read<T> = Result<T, ParseError>;
 
 /// Reads one event.
 pub(super) fn read(json: &str) -> Read<Event<'_>> {
-    let mut event = Event::empty(json);
-    let mut scan = Scan { text: json, at: 0 };
-    let begun = scan.usual(&mut event)?;
-    scan.members(begun, &mut |scan, key| scan.member(&mut event, key))?;
-    scan.space();
-    if scan.at < json.len() {
-        return Err(scan.wrong("more text after the event's closing brace"));
+    // An event is a kilobyte: it is filled where it is returned.
+    let mut read = Ok(Event::empty(json));
+    if let Ok(event) = &mut read
+        && let Err(wrong) = fill(event, json)
+    {
+        read = Err(wrong);
     }
-    Ok(event)
+    read
+}
+
+fn fill<'a>(event: &mut Event<'a>, json: &'a str) -> Read<()> {
+    let mut scan = Scan { text: json, at: 0 };
+    let begun = scan.usual(event)?;
+    scan.members(begun, &mut |scan, key| scan.member(event, key))?;
+    scan.space();
+    if scan.at < json.len() { Err(scan.wrong("more text after the event's closing brace")) } else { Ok(()) }
 }
 
 fn level(text: Option<&str>) -> Level {

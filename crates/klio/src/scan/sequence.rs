@@ -105,6 +105,7 @@ impl<'e> Sequence<'e> {
     /// Takes the next chunk's result.
     pub(super) fn take(&mut self, judged: &mut Judged) -> Result<(), Failure> {
         let mut by_user = vec![0u64; judged.users.len()];
+        std::hint::black_box(self.horizon.warm(judged.seen.iter().map(|s| s.key)));
         for seen in &judged.seen {
             let known = self.horizon.event(seen.key, seen.content, seen.request);
             if known == Known::Duplicate {

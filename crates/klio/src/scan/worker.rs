@@ -63,7 +63,8 @@ impl<'e> Worker<'e> {
     }
 
     fn record(&mut self, record: &Record<'_>, out: &mut Judged) {
-        let mut event = match Event::parse(record.json) {
+        let mut parsed = Event::parse(record.json);
+        let event = match &mut parsed {
             Ok(event) => event,
             Err(why) => {
                 let reason = diagnose(record.json).unwrap_or_else(|| Reason::NotAnEvent(why.to_string()));
@@ -76,10 +77,11 @@ impl<'e> Worker<'e> {
             }
         };
         event.salvaged = record.flags.salvaged();
+        let event = &*event;
         let stamp = event.time();
         let time = stamp.map_or(i64::MIN, |t| t.micros());
         if !self.range.is_all() && !stamp.is_some_and(|t| self.range.contains(t))
-            || self.filter.is_some_and(|f| !f.matches(&event))
+            || self.filter.is_some_and(|f| !f.matches(event))
         {
             out.filtered += 1;
             return;
@@ -96,19 +98,19 @@ impl<'e> Worker<'e> {
         let mut seen = Seen {
             key: mix(id, 1 + event.stage as u64),
             content,
-            session: session(&event, kind),
+            session: session(event, kind),
             request: request_key(id, time),
             time,
             issued: 0,
-            user: self.user(&event, out),
+            user: self.user(event, out),
             text: (0, 0, 0),
             hits: (out.hits.len() as u32, 0),
             stage: event.stage,
             quiet: matches!(kind, UserKind::System | UserKind::Node),
-            long: event.stage == Stage::ResponseStarted || is_long(&event),
+            long: event.stage == Stage::ResponseStarted || is_long(event),
         };
         let mut verdicts: Vec<Verdict> = Vec::new();
-        self.engine.judge(&event, &mut self.bench, &mut |v| verdicts.push(v));
+        self.engine.judge(event, &mut self.bench, &mut |v| verdicts.push(v));
         if event.text_of(klio_model::Field::Subresource) == Some("token")
             && event.code.is_some_and(|c| c < 300)
         {
@@ -119,7 +121,7 @@ impl<'e> Worker<'e> {
             let start = out.texts.len() as u32;
             out.texts.push_str(audit_id);
             let id_len = out.texts.len() as u32 - start;
-            describe(&event, &mut out.texts);
+            describe(event, &mut out.texts);
             let what_len = out.texts.len() as u32 - start - id_len;
             seen.text =
                 (start, id_len.min(u32::from(u16::MAX)) as u16, what_len.min(u32::from(u16::MAX)) as u16);
@@ -129,7 +131,7 @@ impl<'e> Worker<'e> {
             }
         }
         if !verdicts.is_empty() {
-            self.hits(&event, record, content, &verdicts, out);
+            self.hits(event, record, content, &verdicts, out);
         }
         seen.hits.1 = out.hits.len() as u32;
         out.seen.push(seen);
