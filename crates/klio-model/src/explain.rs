@@ -150,6 +150,10 @@ fn name(text: &str) -> String {
 
 /// Escaped, cut and in double quotes.
 fn quote(text: &str) -> String {
+    let plain = |b: u8| (b == b' ' || b.is_ascii_graphic()) && !matches!(b, b'"' | b'\\');
+    if text.len() <= MAX_TEXT && text.bytes().all(plain) {
+        return format!("\"{text}\"");
+    }
     format!(
         "\"{}\"",
         cut(text).replace('\\', "\\\\").replace('"', "\\\"").chars().map(shown).collect::<String>()

@@ -220,11 +220,12 @@ mod tests {
             Ok(open) => open,
             Err(e) => return (out, Some(e)),
         };
+        let mut filled = 0;
         loop {
-            match open.fill(&mut out, 1 << 20) {
-                Ok(true) => return (out, None),
-                Ok(false) => {}
-                Err(e) => return (out, Some(e)),
+            let over = open.fill(&mut out, &mut filled, 1 << 20);
+            if !matches!(over, Ok(false)) {
+                out.truncate(filled);
+                return (out, over.err());
             }
         }
     }

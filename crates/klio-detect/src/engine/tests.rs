@@ -132,12 +132,12 @@ fn filters() -> impl proptest::strategy::Strategy<Value = Filter> {
             Just("bob"),
             Just("ResponseComplete")
         ]
-        .prop_map(move |value| is(if field == "ua" { "user.agent" } else { field }, value))),
+        .prop_map(move |value| is(if field == "ua" { "userAgent" } else { field }, value))),
         (prop_oneof![Just("code"), Just("outcome")]).prop_flat_map(|field| {
             prop_oneof![Just("200"), Just("403"), Just("allowed"), Just("denied"), Just("unknown")]
                 .prop_map(move |value| is(field, value))
         }),
-        Just(is("request.body.a", "x")),
+        Just(is("request.a", "x")),
         Just(Filter::test(FieldRef::parse("subresource").unwrap(), Matcher::Present)),
         Just(Filter::Keyword(TextMatch::literal("bob"))),
     ];

@@ -87,22 +87,35 @@ fn field<'e>(event: &'e Event<'_>, name: &str, arg: Option<&str>) -> Answer<'e> 
 fn pointer<'e>(event: &'e Event<'_>, arg: &str) -> Answer<'e> {
     let arg = arg.strip_prefix('/').unwrap_or(arg);
     // What the event holds as plain text needs no tree of the whole event.
-    let plain = match arg {
-        "verb" => text(&event.verb),
-        "requestURI" => text(&event.request_uri),
-        "userAgent" => text(&event.user_agent),
-        "auditID" => text(&event.audit_id),
-        "stageTimestamp" => text(&event.staged),
-        "user/username" => text(&event.user.name),
-        "objectRef/resource" => text(&event.object.resource),
-        "objectRef/subresource" => text(&event.object.subresource),
-        "objectRef/namespace" => text(&event.object.namespace),
-        "objectRef/name" => text(&event.object.name),
-        "responseStatus/reason" => text(&event.reason),
-        _ => None,
+    let whole = if event.salvaged { Recorded::No } else { Recorded::Yes };
+    let (plain, recorded) = match arg {
+        "verb" => (text(&event.verb), whole),
+        "requestURI" => (text(&event.request_uri), whole),
+        "userAgent" => (text(&event.user_agent), whole),
+        "auditID" => (text(&event.audit_id), whole),
+        "stageTimestamp" => (text(&event.staged), whole),
+        "user/username" => (text(&event.user.name), whole),
+        "impersonatedUser/username" => (event.impersonated.as_ref().and_then(|i| text(&i.name)), whole),
+        "objectRef/resource" => (text(&event.object.resource), whole),
+        "objectRef/subresource" => (text(&event.object.subresource), whole),
+        "objectRef/namespace" => (text(&event.object.namespace), whole),
+        "objectRef/name" => (text(&event.object.name), whole),
+        "responseStatus/reason" => (text(&event.reason), event.outcome_recorded()),
+        _ => return below_pointer(event, arg),
     };
-    if let Some(found) = plain {
-        return Ok(Got::Text(found.into()));
+    plain.map(|found| Got::Text(found.into())).ok_or_else(|| lack(recorded))
+}
+
+/// A pointer that needs a tree.
+fn below_pointer<'e>(event: &'e Event<'_>, arg: &str) -> Answer<'e> {
+    if let ("responseStatus/code", Some(code)) = (arg, event.code) {
+        return Ok(Got::Text(code.to_string().into()));
+    }
+    if let Some(key) = arg.strip_prefix("annotations/").filter(|key| !key.contains('/')) {
+        let key = key.replace("~1", "/").replace("~0", "~");
+        if let Some(found) = event.annotation(&key) {
+            return Ok(Got::Text(found));
+        }
     }
     let (first, rest) = arg.split_at(arg.find('/').unwrap_or(arg.len()));
     let below = |tree: Option<&'e Json<'_>>, missing: Recorded| match tree.map(|t| t.pointer(rest)) {
