@@ -96,9 +96,14 @@ impl<'a> Part<'a> {
         self.text
     }
 
-    /// The parsed tree; `None` when absent, or nested too deeply to be walked.
+    /// The parsed tree; `None` when absent or malformed.
     pub fn tree(&self) -> Option<&Json<'a>> {
         self.tree.get_or_init(|| self.text.and_then(Json::parse)).as_ref()
+    }
+
+    /// Whether there is a text that is no JSON: what it says is unknown, not absent.
+    pub fn unreadable(&self) -> bool {
+        self.text.is_some() && self.tree().is_none()
     }
 }
 
@@ -175,7 +180,8 @@ pub struct Event<'a> {
     /// Recovered from a cut line: an absent member may have been cut off.
     pub salvaged: bool,
     document: OnceCell<Option<Json<'a>>>,
-    patched: OnceCell<Option<Json<'a>>>,
+    patched: OnceCell<patch::Folded<'a>>,
+    decoded_path: OnceCell<String>,
     folded: OnceCell<Vec<u8>>,
 }
 
@@ -241,6 +247,7 @@ impl<'a> Event<'a> {
             salvaged: false,
             document: OnceCell::new(),
             patched: OnceCell::new(),
+            decoded_path: OnceCell::new(),
             folded: OnceCell::new(),
         }
     }
@@ -294,7 +301,10 @@ impl<'a> Event<'a> {
                 return Some(Cow::Borrowed(&value[..end]));
             }
             let quoted = &text[at + 2..at + 4 + end];
-            return sonic_rs::from_str::<String>(quoted).ok().map(Cow::Owned);
+            return match Json::parse(quoted)? {
+                Json::String(s) => Some(s),
+                _ => None,
+            };
         }
         Some(Cow::Borrowed(self.annotations.tree()?.get(key)?.as_str()?))
     }
@@ -302,11 +312,28 @@ impl<'a> Event<'a> {
     /// The request body with JSON patches folded into the object they would make of an empty one; other
     /// bodies as they are.
     pub fn patched(&self) -> Option<&Json<'a>> {
-        let body = self.request_object.tree()?;
-        match body {
-            Json::Array(operations) => self.patched.get_or_init(|| Some(patch::fold(operations))).as_ref(),
-            other => Some(other),
+        match self.folded_patch() {
+            Some(folded) => Some(&folded.tree),
+            None => self.request_object.tree(),
         }
+    }
+
+    /// For a value that is not in [`Event::patched`]: whether the request certainly did not write it.
+    pub(crate) fn written(&self) -> Recorded {
+        match self.folded_patch() {
+            Some(folded) if folded.whole => Recorded::Yes,
+            Some(_) => Recorded::No,
+            None if self.request_object.tree().is_some() => Recorded::Yes,
+            None => self.request_recorded(),
+        }
+    }
+
+    fn folded_patch(&self) -> Option<&patch::Folded<'a>> {
+        let Json::Array(operations) = self.request_object.tree()? else { return None };
+        Some(self.patched.get_or_init(|| {
+            let answer = self.response_object.tree();
+            patch::fold(operations, answer.filter(|a| a.get("kind").and_then(Json::as_str) != Some("Status")))
+        }))
     }
 }
 
