@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 
 pub use identity::{Outcome, SourceScope, UserKind};
 pub use recorded::Recorded;
-pub use uri::{decode_component, query_pairs};
+pub use uri::query_pairs;
 
 /// How much of a request the audit policy recorded (`audit.Level`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

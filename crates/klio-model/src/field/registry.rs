@@ -67,10 +67,10 @@ fields! {
     AuditId "audit.id" "auditID" Text Metadata "Groups the stages of one request. The client may choose it (header Audit-ID): never a proof of identity." "5e8b5a5e-6d0e-4d0e-9a3c-0c2b7a9d7c11";
     Verb "verb" "verb" Text Metadata "Kubernetes verb, or the lower-cased HTTP method of a non-resource request." "create";
     Uri "uri" "requestURI" Text Metadata "Path and query exactly as the client sent them." "/api/v1/namespaces/shop/pods/cart/exec?command=sh";
-    UriPath "uri.path" "" Text Metadata "The request URI without its query." "/api/v1/namespaces/shop/pods/cart/exec";
+    UriPath "uri.path" "" Text Metadata "The path of the request URI, decoded, with repeated slashes as one." "/api/v1/namespaces/shop/pods/cart/exec";
     UriParam "uri.param" "" Object Metadata "Query parameters, decoded; `uri.param.NAME` holds each value of NAME." "uri.param.dryRun:All";
     ExecCommand "exec.command" "" Text Metadata "The command of an exec: all `command=` parameters, decoded and joined by a space." "sh -c id";
-    DryRun "dryRun" "" Bool Metadata "Whether the request was a server-side dry run, which stores nothing." "true";
+    DryRun "dryRun" "" Bool Metadata "Whether the request certainly was a server-side dry run, which stores nothing. The query does not prove it for a delete whose body is not recorded, nor for tokens and connections." "true";
     RequestWrite "request.write" "" Bool Metadata "Whether the request changes stored objects (create, update, patch, delete, deletecollection) and is no dry run." "true";
     User "user" "user.username" Text Metadata "Who authenticated; absent in a 401." "alice@example.com";
     UserUid "user.uid" "user.uid" Text Metadata "The identity's uid, if its provider gives one." "b5d1db84-8119-4890-ad7b-e2fcc3c12b1b";
