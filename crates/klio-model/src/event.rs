@@ -6,9 +6,11 @@
 //! Source of the shape: `staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go`.
 
 mod block;
+mod hostpath;
 mod identity;
 mod patch;
 mod recorded;
+mod removed;
 mod uri;
 mod wire;
 mod workload;

@@ -238,6 +238,9 @@ impl Event<'_> {
                     pod.get(root).is_some_and(|part| walk(part, below, &mut |j| each(Value::of(j))))
                 });
             }
+            Field::PodHostPath => computed = self.host_paths(&mut |path| each(Value::Text(path))),
+            Field::VolumeHostPath => computed = self.volume_paths(&mut |path| each(Value::Text(path))),
+            Field::PatchRemoved => computed = self.removed(&mut |path| each(Value::Text(path))),
             Field::Container => {
                 computed = self.containers(&mut |c| walk(c, path, &mut |j| each(Value::of(j))));
             }

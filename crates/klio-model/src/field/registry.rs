@@ -108,8 +108,11 @@ fields! {
     PodSecurity "psa.violations" "annotations.pod-security.kubernetes.io/audit-violations" Text Metadata "What the Pod Security Standard of the namespace objects to." "would violate PodSecurity \"baseline:latest\": privileged";
     RequestObject "request" "requestObject" Object Request "The body that was sent; a JSON patch is a list." "request.spec.replicas:3";
     Patch "patch" "" Object Request "The body that was sent, with JSON patches folded into the object they write." "patch.spec.type:LoadBalancer";
+    PatchRemoved "patch.removed" "" Strings Request "Each path that a patch removes, as a JSON pointer without escapes: removed or moved away by a JSON patch, null in a merge patch, deleted or replaced by a directive of a strategic one, or set to null, {} or []. Removing a parent shows as the parent only." "/metadata/labels/pod-security.kubernetes.io/enforce";
     ResponseObject "response" "responseObject" Object RequestResponse "The body that was answered." "response.metadata.uid:*";
     Pod "pod" "" Object Request "The spec of each pod or pod template that the request writes; `pod.metadata` is its metadata." "pod.hostPID:true";
+    PodHostPath "pod.host_path" "" Strings Request "The path of each hostPath volume of those pods, as the node reads it: absolute, without //, /./, /../ and a slash at the end." "/etc";
+    VolumeHostPath "volume.host_path" "" Strings Request "The same of a written persistent volume with a hostPath or local source." "/var/lib/kubelet";
     Container "container" "" Object Request "Each container, init container and ephemeral container of those pods." "container.securityContext.privileged:true";
     Grant "rbac.grant" "" Strings Request "What a written role grants: `<verb> <resource>`, pairs of one rule only." "get secrets";
     Subject "rbac.subject" "" Strings Request "Whom a written binding binds: `User:…`, `Group:…`, `ServiceAccount:<namespace>:<name>`." "Group:system:masters";

@@ -160,3 +160,74 @@ fn a_value_that_a_patch_copies_from_elsewhere_is_unknown_or_in_the_answer() {
     assert_eq!(values(&answered, "pod.hostPID"), ["true"]);
     assert_eq!(seen(&answered, "pod.x"), Seen::Absent);
 }
+
+#[test]
+fn host_paths_are_seen_as_the_node_reads_them() {
+    let paths = |path: &str| {
+        let pod = format!(
+            r#"{{"level":"Request","verb":"create","objectRef":{{"resource":"pods"}},"requestObject":{{"spec":{{"volumes":[{{"emptyDir":{{}}}},{{"hostPath":{{"path":"{path}"}}}}]}}}}}}"#
+        );
+        assert_eq!(values(&pod, "pod.volumes.hostPath.path"), [path.replace("\\\\", "\\")]);
+        let volume = format!(
+            r#"{{"level":"Request","verb":"create","objectRef":{{"resource":"persistentvolumes"}},"requestObject":{{"spec":{{"local":{{"path":"{path}"}}}}}}}}"#
+        );
+        assert_eq!(values(&volume, "volume.host_path"), values(&pod, "pod.host_path"));
+        values(&pod, "pod.host_path")
+    };
+    for (written, read) in [
+        ("/etc", "/etc"),
+        ("/etc//", "/etc"),
+        ("//", "/"),
+        ("/var/lib//kubelet/./x", "/var/lib/kubelet/x"),
+        ("/var/../etc/..//etc", "/etc"),
+        ("/../..", "/"),
+        ("proc", "/proc"),
+        ("C:\\\\Users", "C:\\Users"),
+    ] {
+        assert_eq!(paths(written), [read], "{written}");
+    }
+    let patch = r#"{"level":"Request","verb":"patch","objectRef":{"resource":"daemonsets"},"requestObject":[
+        {"op":"replace","path":"/spec/template/spec/volumes/0/hostPath/path","value":"/etc/"}]}"#;
+    assert_eq!(values(patch, "pod.host_path"), ["/etc"]);
+    let unrecorded = r#"{"level":"Metadata","verb":"create","objectRef":{"resource":"pods"}}"#;
+    assert_eq!(seen(unrecorded, "pod.host_path"), Seen::Unknown);
+    assert_eq!(seen(&unrecorded.replace("pods", "persistentvolumes"), "volume.host_path"), Seen::Unknown);
+    assert_eq!(seen(unrecorded, "volume.host_path"), Seen::Absent);
+}
+
+#[test]
+fn what_a_patch_removes_is_a_value() {
+    let event = |verb: &str, body: &str| {
+        format!(
+            r#"{{"level":"Request","verb":"{verb}","objectRef":{{"resource":"namespaces"}},"requestObject":{body}}}"#
+        )
+    };
+    let check = |body: &str, want: &[&str]| {
+        assert_eq!(values(&event("patch", body), "patch.removed"), want, "{body}")
+    };
+    const ENFORCE: &str = "/metadata/labels/pod-security.kubernetes.io/enforce";
+    check(r#"[{"op":"remove","path":"/metadata/labels/pod-security.kubernetes.io~1enforce"}]"#, &[ENFORCE]);
+    check(r#"{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":null,"a":"b"}}}"#, &[ENFORCE]);
+    check(r#"[{"op":"remove","path":"/metadata/labels"}]"#, &["/metadata/labels"]);
+    check(r#"{"metadata":{"labels":null}}"#, &["/metadata/labels"]);
+    check(r#"[{"op":"replace","path":"/metadata/labels","value":{}}]"#, &["/metadata/labels"]);
+    check(
+        r#"[{"op":"move","from":"/metadata/labels/a~1b","path":"/metadata/labels/c"}]"#,
+        &["/metadata/labels/a/b"],
+    );
+    check(r#"{"metadata":{"labels":{"$patch":"replace","a":"b"}}}"#, &["/metadata/labels"]);
+    check(r#"{"metadata":{"$deleteFromPrimitiveList/finalizers":["x"]}}"#, &["/metadata/finalizers"]);
+    check(
+        r#"{"spec":{"containers":[{"name":"a"},{"name":"b","$patch":"delete"}]}}"#,
+        &["/spec/containers/1"],
+    );
+    check(r#"[{"op":"replace","path":"","value":null}]"#, &["/"]);
+    check(r#"{"metadata":{"labels":{"a":"b"}},"spec":{"args":[null]}}"#, &[]);
+    assert_eq!(seen(&event("patch", "{}"), "patch.removed"), Seen::Absent);
+    // In an object that is written whole null means nothing.
+    assert_eq!(seen(&event("update", r#"{"metadata":{"labels":null}}"#), "patch.removed"), Seen::Absent);
+    assert_eq!(seen(&event("patch", "null").replace("Request", "Metadata"), "patch.removed"), Seen::Unknown);
+    let filter = crate::Filter::parse(r"patch.removed:(\/metadata/labels or \/metadata/labels/*)").unwrap();
+    let body = r#"{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":null}}}"#;
+    assert!(filter.matches(&Event::parse(&event("patch", body)).unwrap()));
+}
