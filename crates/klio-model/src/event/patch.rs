@@ -56,16 +56,10 @@ pub(super) fn fold<'a>(operations: &[Json<'a>], answer: Option<&Json<'a>>) -> Fo
                 if op == "move" {
                     target.remove(&from);
                 }
-                match value {
-                    Some(value) if known => target.put(&path, value, true),
-                    value => match answer.and_then(|answer| follow(answer, &path)) {
-                        Some(answered) => target.put(&path, Node::whole(answered), true),
-                        None => {
-                            whole = false;
-                            target.put(&path, value.unwrap_or_default(), true);
-                        }
-                    },
-                }
+                let answered = if known { None } else { answer.and_then(|answer| follow(answer, &path)) };
+                whole &= known || answered.is_some();
+                let value = answered.map(Node::whole).or(value).unwrap_or_default();
+                target.put(&path, value, true);
             }
             _ => {}
         }
@@ -240,7 +234,9 @@ impl<'j, 'a> Parts<'j, 'a> {
         match json {
             Json::Object(members) => {
                 parts.shape = Shape::Object;
-                members.iter().for_each(|(key, value)| parts.set(key, Node::whole(value)));
+                for (key, value) in members {
+                    parts.set(key, Node::whole(value));
+                }
             }
             Json::Array(items) => {
                 parts.shape = Shape::List;
@@ -317,7 +313,7 @@ impl<'j, 'a> Parts<'j, 'a> {
                 let last = self.apart.len() - 1;
                 return &mut self.apart[last];
             };
-            return self.items.entry(i).or_insert_with(|| Node::default());
+            return self.items.entry(i).or_default();
         }
         let gap = self.members.len();
         let at = *self.keys.entry(token.to_owned()).or_insert(gap);

@@ -106,9 +106,7 @@ impl Event<'_> {
             Field::ImpersonatedExtra => self.impersonated.as_ref().is_some_and(|i| i.extra.unreadable()),
             Field::Authentication => self.authentication.unreadable(),
             Field::SourceIps | Field::SourceIp | Field::SourceScope => self.source_ips.unreadable(),
-            Field::Annotations | Field::Decision | Field::DecisionReason | Field::PodSecurity => {
-                self.annotations.unreadable()
-            }
+            Field::Annotations => self.annotations.unreadable(),
             Field::Object | Field::Document => self.document().is_none(),
             _ => false,
         }
@@ -268,9 +266,9 @@ impl Event<'_> {
         match field {
             Field::RequestObject => self.request_object.tree().is_some(),
             Field::ResponseObject => self.response_object.tree().is_some(),
-            Field::Annotations | Field::Decision | Field::DecisionReason | Field::PodSecurity => {
-                self.annotations.tree().is_some()
-            }
+            Field::Annotations => self.annotations.tree().is_some(),
+            // Their keys are looked for in the text, readable or not.
+            Field::Decision | Field::DecisionReason | Field::PodSecurity => self.annotations.text().is_some(),
             _ => false,
         }
     }

@@ -125,7 +125,7 @@ fn a_body_that_cannot_be_read_is_unknown_wherever_it_is_asked() {
         r#"{"level":"RequestResponse","stage":"ResponseComplete","verb":"get","responseObject":{"a":tru}}"#;
     assert_eq!(seen(response, "response.kind"), Seen::Unknown);
     let notes = r#"{"stage":"ResponseComplete","verb":"get","annotations":{"a":tru}}"#;
-    assert_eq!(seen(notes, "decision"), Seen::Unknown);
+    assert_eq!(seen(notes, "annotations.b"), Seen::Unknown);
     assert_eq!(seen(r#"{"verb":"get","user":{"groups":[tru]}}"#, "groups"), Seen::Unknown);
 }
 
