@@ -409,6 +409,24 @@ mod tests {
         assert!(fold(ops.items(), None).whole);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_patch_panics(ops in proptest::collection::vec((
+            proptest::sample::select(vec!["add", "replace", "remove", "copy", "move"]),
+            "(/(a|b|0|1|-|-1|~1|)){0,4}", "(/(a|b|0|1)){0,3}",
+            proptest::sample::select(vec!["1", "null", "[]", "{}", "[1,[2]]", r#"{"a":{"b":[1]}}"#]),
+        ), 0..12)) {
+            let ops: Vec<_> = ops
+                .iter()
+                .map(|(op, path, from, value)| {
+                    format!(r#"{{"op":"{op}","path":"{path}","from":"{from}","value":{value}}}"#)
+                })
+                .collect();
+            let text = format!("[{}]", ops.join(","));
+            fold(Json::parse(&text).unwrap().items(), None);
+        }
+    }
+
     #[test]
     fn long_patches_take_no_time_and_copies_do_not_explode() {
         let patch =

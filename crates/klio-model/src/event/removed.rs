@@ -21,12 +21,19 @@ impl Event<'_> {
                 operations.iter().any(|operation| of_operation(operation).is_some_and(|path| f(&path)));
             }
             Some(body) => {
-                below(body, &mut String::new(), f);
+                let mut all = true;
+                below(body, &mut String::new(), &mut all, f);
+                if !all {
+                    return Recorded::No;
+                }
             }
         }
         Recorded::Yes
     }
 }
+
+/// A longer path is no path of a Kubernetes object; what lies below it is not looked at.
+const MAX_PATH: usize = 4 << 10;
 
 /// The path that an operation of a JSON patch leaves without what was there.
 fn of_operation(operation: &Json<'_>) -> Option<String> {
@@ -50,8 +57,13 @@ fn is_empty(value: &Json<'_>) -> bool {
     }
 }
 
-/// Walks a merge patch; `path` is that of `node` and is left as it was.
-fn below(node: &Json<'_>, path: &mut String, f: &mut dyn FnMut(&str) -> Stop) -> Stop {
+/// Walks a merge patch; `path` is that of `node` and is left as it was. `all` becomes false when a part of the
+/// patch was left out.
+fn below(node: &Json<'_>, path: &mut String, all: &mut bool, f: &mut dyn FnMut(&str) -> Stop) -> Stop {
+    if path.len() > MAX_PATH {
+        *all = false;
+        return false;
+    }
     let here = path.len();
     let whole = |path: &str, f: &mut dyn FnMut(&str) -> Stop| f(if path.is_empty() { "/" } else { path });
     match node {
@@ -69,7 +81,7 @@ fn below(node: &Json<'_>, path: &mut String, f: &mut dyn FnMut(&str) -> Stop) ->
                 whole(path, f)
             } else {
                 path.push_str(key);
-                below(value, path, f)
+                below(value, path, all, f)
             };
             path.truncate(here);
             stop
@@ -80,7 +92,7 @@ fn below(node: &Json<'_>, path: &mut String, f: &mut dyn FnMut(&str) -> Stop) ->
                 return false;
             }
             path.push_str(&format!("/{i}"));
-            let stop = below(item, path, f);
+            let stop = below(item, path, all, f);
             path.truncate(here);
             stop
         }),

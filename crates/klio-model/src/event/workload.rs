@@ -6,6 +6,9 @@ use crate::json::Json;
 /// No role of a real cluster grants more; it bounds the cross product of one crafted rule.
 const MAX_GRANTS: usize = 20_000;
 
+/// No verb or resource is longer; a longer one counts as several grants.
+const MAX_NAME: usize = 253;
+
 /// Whether a walk goes on.
 pub(crate) type Stop = bool;
 
@@ -89,7 +92,7 @@ impl<'a> Event<'a> {
                     if left == 0 {
                         return Recorded::No;
                     }
-                    left -= 1;
+                    left = left.saturating_sub(1 + (verb.len() + target.len()) / MAX_NAME);
                     grant.clear();
                     grant.push_str(verb);
                     grant.push(' ');

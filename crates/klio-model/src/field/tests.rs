@@ -231,3 +231,20 @@ fn what_a_patch_removes_is_a_value() {
     let body = r#"{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":null}}}"#;
     assert!(filter.matches(&Event::parse(&event("patch", body)).unwrap()));
 }
+
+#[test]
+fn long_names_do_not_multiply() {
+    let long = "x".repeat(100_000);
+    let nulls = (0..20_000).map(|i| format!(r#""k{i}":null"#)).collect::<Vec<_>>().join(",");
+    let patch = format!(
+        r#"{{"level":"Request","verb":"patch","objectRef":{{"resource":"pods"}},"requestObject":{{"{long}":{{{nulls}}}}}}}"#
+    );
+    assert_eq!(values(&patch, "patch.removed"), Vec::<String>::new());
+    assert_eq!(seen(&patch, "patch.removed"), Seen::Unknown);
+    let targets = (0..20_000).map(|i| format!(r#""r{i}""#)).collect::<Vec<_>>().join(",");
+    let role = format!(
+        r#"{{"level":"Request","verb":"create","objectRef":{{"resource":"roles"}},"requestObject":{{"rules":[{{"verbs":["{long}"],"resources":[{targets}]}}]}}}}"#
+    );
+    assert!(values(&role, "rbac.grant").len() < 100);
+    assert_eq!(seen(&role, "rbac.grant"), Seen::Unknown);
+}

@@ -236,6 +236,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(
+            any in ".{0,40}",
+            parts in proptest::collection::vec(proptest::sample::select(vec![
+                "{", "}", "[", "]", ":", ",", "\"", "\\", "\\u", "\\ud83d", "\\ude00", "d8", "é", "1", "-", "e9", ".", "true", "nul", " ",
+            ]), 0..24),
+        ) {
+            parse(&any);
+            parse(&parts.concat());
+            parse(&format!("\"{}\"", parts.concat()));
+        }
+    }
+
     #[test]
     fn a_number_beyond_all_bounds_hides_nothing() {
         let tree = Json::parse(r#"{"x":-1e999,"hostPID":true}"#).unwrap();
