@@ -8,8 +8,9 @@
 //! * `responseStatus.code: ALLOW` and `FORBID` mean the authorizer's decision.
 //! * A selection with `verb: create` for exec, attach or port-forward matches the WebSocket form of the same
 //!   request too: `get` with code 101.
-//! * A filter document is appended as `and not (condition)`; a condition written `not x` means the same as
-//!   `x`, since both forms are in use.
+//! * The condition of a filter document is appended with `and`, as pySigma does it. One without any `not` is
+//!   negated first, as in the example of the specification (2.0.0, "Examples": `condition: selection` for the
+//!   accounts to leave out); a warning says so, since other tools keep only those events.
 //! * Rules that a correlation names give no findings of their own unless it says `generate: true`; a rule
 //!   of another dialect is left as it is.
 //!
@@ -286,8 +287,28 @@ fn apply(
     if notes.failed() {
         return;
     }
-    let negated = section.get("condition").and_then(Node::text).is_some_and(condition::is_negation);
-    let keep = if negated { filter } else { Filter::not(filter) };
+    let names: Vec<String> = section.members().filter_map(|(key, _)| key.scalar()).collect();
+    let conditions = section.get("condition").map(Node::items).unwrap_or_default();
+    let senses: Vec<_> =
+        conditions.iter().filter_map(|node| Some((node, condition::sense(node.text()?, &names)?))).collect();
+    let as_written = senses.iter().any(|(_, sense)| *sense != condition::Sense::Includes);
+    for (node, sense) in &senses {
+        let condition = node.text().unwrap_or_default();
+        match sense {
+            condition::Sense::Excludes => {}
+            condition::Sense::Includes if !as_written => notes.warn(
+                node,
+                "a filter without `not` leaves its events out here, and keeps only these elsewhere",
+                format!("write `not ({condition})`, which every tool reads alike"),
+            ),
+            _ => notes.warn(
+                node,
+                "this filter keeps the events for which its condition is true, and only these",
+                format!("to leave such events out write `not ({condition})`"),
+            ),
+        }
+    }
+    let keep = if as_written { filter } else { Filter::not(filter) };
     let add = |rule: &mut Rule| rule.filter = Filter::and([rule.filter.clone(), keep.clone()]);
     if named.text().is_some_and(|t| t.eq_ignore_ascii_case("any")) {
         rules.iter_mut().for_each(add);

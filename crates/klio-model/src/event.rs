@@ -6,9 +6,11 @@
 //! Source of the shape: `staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go`.
 
 mod block;
+mod hostpath;
 mod identity;
 mod patch;
 mod recorded;
+mod removed;
 mod uri;
 mod wire;
 mod workload;
@@ -23,7 +25,7 @@ use crate::time::Timestamp;
 
 pub use identity::{Outcome, SourceScope, UserKind};
 pub use recorded::Recorded;
-pub use uri::{decode_component, query_pairs};
+pub use uri::query_pairs;
 
 /// How much of a request the audit policy recorded (`audit.Level`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -96,9 +98,14 @@ impl<'a> Part<'a> {
         self.text
     }
 
-    /// The parsed tree; `None` when absent, or nested too deeply to be walked.
+    /// The parsed tree; `None` when absent or malformed.
     pub fn tree(&self) -> Option<&Json<'a>> {
         self.tree.get_or_init(|| self.text.and_then(Json::parse)).as_ref()
+    }
+
+    /// Whether there is a text that is no JSON: what it says is unknown, not absent.
+    pub fn unreadable(&self) -> bool {
+        self.text.is_some() && self.tree().is_none()
     }
 }
 
@@ -175,7 +182,8 @@ pub struct Event<'a> {
     /// Recovered from a cut line: an absent member may have been cut off.
     pub salvaged: bool,
     document: OnceCell<Option<Json<'a>>>,
-    patched: OnceCell<Option<Json<'a>>>,
+    patched: OnceCell<patch::Folded<'a>>,
+    decoded_path: OnceCell<String>,
     folded: OnceCell<Vec<u8>>,
 }
 
@@ -241,6 +249,7 @@ impl<'a> Event<'a> {
             salvaged: false,
             document: OnceCell::new(),
             patched: OnceCell::new(),
+            decoded_path: OnceCell::new(),
             folded: OnceCell::new(),
         }
     }
@@ -287,11 +296,28 @@ impl<'a> Event<'a> {
     /// The request body with JSON patches folded into the object they would make of an empty one; other
     /// bodies as they are.
     pub fn patched(&self) -> Option<&Json<'a>> {
-        let body = self.request_object.tree()?;
-        match body {
-            Json::Array(operations) => self.patched.get_or_init(|| Some(patch::fold(operations))).as_ref(),
-            other => Some(other),
+        match self.folded_patch() {
+            Some(folded) => Some(&folded.tree),
+            None => self.request_object.tree(),
         }
+    }
+
+    /// For a value that is not in [`Event::patched`]: whether the request certainly did not write it.
+    pub(crate) fn written(&self) -> Recorded {
+        match self.folded_patch() {
+            Some(folded) if folded.whole => Recorded::Yes,
+            Some(_) => Recorded::No,
+            None if self.request_object.tree().is_some() => Recorded::Yes,
+            None => self.request_recorded(),
+        }
+    }
+
+    fn folded_patch(&self) -> Option<&patch::Folded<'a>> {
+        let Json::Array(operations) = self.request_object.tree()? else { return None };
+        Some(self.patched.get_or_init(|| {
+            let answer = self.response_object.tree();
+            patch::fold(operations, answer.filter(|a| a.get("kind").and_then(Json::as_str) != Some("Status")))
+        }))
     }
 }
 

@@ -6,6 +6,7 @@
 mod any_of;
 mod eval;
 mod matcher;
+mod sense;
 pub mod text;
 
 use crate::field::FieldRef;

@@ -1,12 +1,14 @@
 //! A small JSON tree that borrows from the event's bytes, built only for parts that some rule reads.
 
+mod patient;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-/// Deeper nesting than this is refused: the API server itself stops at a nesting of 10,000 and no
+/// What is nested deeper is not followed: the API server itself stops at a nesting of 10,000 and no
 /// Kubernetes object comes near 100, while every walk over a tree here recurses.
 pub const MAX_DEPTH: usize = 160;
 
@@ -30,11 +32,13 @@ pub enum Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    /// Parses a complete JSON text; `None` if it is malformed or nested deeper than [`MAX_DEPTH`].
+    /// Parses a complete JSON text; `None` if it is malformed.
+    ///
+    /// An object or list below [`MAX_DEPTH`] others becomes a string that holds its JSON text, so that the rest
+    /// can be read.
     pub fn parse(text: &'a str) -> Option<Self> {
         let mut de = sonic_rs::Deserializer::from_str(text);
-        let value = Node(MAX_DEPTH).deserialize(&mut de).ok()?;
-        Some(value)
+        Node(MAX_DEPTH).deserialize(&mut de).ok().or_else(|| patient::parse(text))
     }
 
     /// The member of an object by its exact key; of repeated keys the last, as Go's decoder has it.
@@ -195,11 +199,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bomb_of_brackets_is_refused_not_followed() {
+    fn a_bomb_of_brackets_is_not_followed() {
         let bomb = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
-        assert_eq!(Json::parse(&bomb), None);
+        let tree = Json::parse(&bomb).unwrap();
+        let (mut node, mut depth) = (&tree, 0);
+        while let [inner] = node.items() {
+            (node, depth) = (inner, depth + 1);
+        }
+        assert_eq!(depth, MAX_DEPTH);
+        assert_eq!(node.as_str(), bomb.get(MAX_DEPTH..bomb.len() - MAX_DEPTH));
+        // A bomb that is cut off is no JSON.
+        assert_eq!(Json::parse(&bomb[..300_000]), None);
         let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
         assert!(Json::parse(&deep).is_some());
+    }
+
+    #[test]
+    fn what_stands_beside_a_bomb_is_read() {
+        let bomb = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let text = format!(r#"{{"x":{bomb},"spec":{{"hostPID":true}}}}"#);
+        let tree = Json::parse(&text).unwrap();
+        assert_eq!(tree.pointer("/spec/hostPID"), Some(&Json::Bool(true)));
     }
 
     #[test]

@@ -96,6 +96,28 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
+    /// The year, month, day, hour, minute or second in UTC that the beginning of an RFC 3339 time names:
+    /// `2026`, `2026-07`, `2026-07-01`, `2026-07-01T10`, … `None` for a time with a fraction.
+    pub fn of(text: &str) -> Option<Self> {
+        const FULL: &str = "0000-01-01T00:00:00Z";
+        let text = if text.len() > 10 { text.strip_suffix('Z').unwrap_or(text) } else { text };
+        let at = |prefix: &str| Timestamp::parse(&format!("{prefix}{}", FULL.get(prefix.len()..)?));
+        let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u32>().ok();
+        let start = at(text)?;
+        let plus = |seconds: i64| Some(Timestamp(start.0 + seconds * 1_000_000));
+        let end = match text.len() {
+            4 => at(&format!("{:04}", number(0..4)? + 1)),
+            7 if number(5..7)? == 12 => at(&format!("{:04}", number(0..4)? + 1)),
+            7 => at(&format!("{}{:02}", text.get(..5)?, number(5..7)? + 1)),
+            10 => plus(86_400),
+            13 => plus(3_600),
+            16 => plus(60),
+            19 => plus(1),
+            _ => return None,
+        };
+        Some(Self { start: Some(start), end })
+    }
+
     /// Whether an instant lies in the range.
     pub fn contains(&self, t: Timestamp) -> bool {
         self.start.is_none_or(|s| s <= t) && self.end.is_none_or(|e| t < e)
@@ -123,5 +145,36 @@ mod tests {
         check("2023-02-29T00:00:00Z", None);
         check("yesterday", None);
         check("", None);
+    }
+
+    #[test]
+    fn the_beginning_of_a_time_names_a_span() {
+        let check = |text: &str, want: Option<(&str, &str)>| {
+            let got = TimeRange::of(text).map(|r| (r.start.unwrap().to_string(), r.end.unwrap().to_string()));
+            let want = want.map(|(a, b)| (format!("{a}.000000Z"), format!("{b}.000000Z")));
+            assert_eq!(got, want, "{text}");
+        };
+        check("2026", Some(("2026-01-01T00:00:00", "2027-01-01T00:00:00")));
+        check("2026-12", Some(("2026-12-01T00:00:00", "2027-01-01T00:00:00")));
+        check("2024-02", Some(("2024-02-01T00:00:00", "2024-03-01T00:00:00")));
+        check("2024-02-29", Some(("2024-02-29T00:00:00", "2024-03-01T00:00:00")));
+        check("2026-07-01T23", Some(("2026-07-01T23:00:00", "2026-07-02T00:00:00")));
+        check("2026-07-01T23:59Z", Some(("2026-07-01T23:59:00", "2026-07-02T00:00:00")));
+        check("2026-07-01T10:30:15Z", Some(("2026-07-01T10:30:15", "2026-07-01T10:30:16")));
+        for wrong in [
+            "",
+            "5",
+            "202",
+            "20260",
+            "2026-",
+            "2026-13",
+            "2026-02-30",
+            "2026-07-01T10:30:15.5Z",
+            "abcd",
+            "2026-7-1",
+            "é26",
+        ] {
+            check(wrong, None);
+        }
     }
 }

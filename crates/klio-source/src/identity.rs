@@ -2,7 +2,7 @@
 //! The client chooses the auditID, so duplicates are told by content. Log lines carry `kind` and `apiVersion`, webhook
 //! items do not; printers differ in white space and escapes. All these hash alike.
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_secret};
 
 use crate::scan::{Escape, Members, read_escape, skip_ws, trim};
 use crate::write;
@@ -13,6 +13,15 @@ const ITEM: &[u8] = br#"{"level":""#;
 /// XXH3 of the event's canonical text: as Go's encoder prints it, without the top-level `kind` and `apiVersion`.
 /// The order of members counts. Text that is no JSON object hashes as it is.
 pub fn content_hash(json: &str) -> u64 {
+    hash_with(json, xxh3_64)
+}
+
+/// [`content_hash`] under a key, which whoever writes events cannot know: he could else write two that hash alike.
+pub fn keyed_content_hash(json: &str, key: &[u8; 192]) -> u64 {
+    hash_with(json, |body| xxh3_64_with_secret(body, key))
+}
+
+fn hash_with(json: &str, hash: impl Fn(&[u8]) -> u64) -> u64 {
     let json = trim(json.as_bytes());
     let body = match json.strip_prefix(HEAD) {
         Some(body) => Some(body),
@@ -20,8 +29,8 @@ pub fn content_hash(json: &str) -> u64 {
         None => None,
     };
     match body {
-        Some(body) if is_canonical(body) => xxh3_64(body),
-        _ => xxh3_64(&canonical(json).unwrap_or_else(|| json.to_vec())),
+        Some(body) if is_canonical(body) => hash(body),
+        _ => hash(&canonical(json).unwrap_or_else(|| json.to_vec())),
     }
 }
 

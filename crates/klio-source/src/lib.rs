@@ -38,7 +38,7 @@ mod reject;
 pub use chunk::{Chunk, Pool};
 pub use decode::{decode, decode_bytes};
 pub use discover::{Discovery, discover};
-pub use identity::content_hash;
+pub use identity::{content_hash, keyed_content_hash};
 pub use input::{Input, InputId, Options, Source};
 pub use native::{diagnose, recover};
 pub use reader::Chunks;

@@ -62,8 +62,9 @@ pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
     let bar = progress::Bar::new(options.progress, feed.total_bytes());
     let feed = Mutex::new(feed);
     let turns = Turns::new(Sequence::new(&engine, rules, options.listing), 4 * threads);
+    let secret = keys::secret();
     let work = || -> Result<Vec<Sight>, Failure> {
-        let mut worker = Worker::new(&engine, rules, options);
+        let mut worker = Worker::new(&engine, &secret, rules, options);
         // The guard is dropped before the chunk is judged.
         while let Some((number, chunk)) = { lock(&feed).next_chunk() } {
             let consumed = chunk.consumed;

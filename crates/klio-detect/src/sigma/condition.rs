@@ -209,14 +209,35 @@ fn glob(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Whether a condition is one negation as a whole: `not x`, `not (…)`, `not 1 of x*`.
-pub(super) fn is_negation(text: &str) -> bool {
-    let spaced = text.replace('(', " ( ").replace(')', " ) ");
-    let mut tokens = spaced.split_whitespace();
-    let mut depth = 0;
-    tokens.next().is_some_and(|t| t.eq_ignore_ascii_case("not"))
-        && tokens.all(|t| {
-            depth += i32::from(t == "(") - i32::from(t == ")");
-            depth > 0 || !(t.eq_ignore_ascii_case("and") || t.eq_ignore_ascii_case("or"))
-        })
+/// How a condition speaks of its selections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sense {
+    /// Each is negated: `not x`, `(not x)`, `not (x or y)`, `not x and not y`.
+    Excludes,
+    /// There is no `not`.
+    Includes,
+    /// Some are negated and some are not, or twice.
+    Mixed,
+}
+
+/// How the condition of a filter speaks of the selections with these names; `None` if it cannot be read.
+pub(super) fn sense(text: &str, names: &[String]) -> Option<Sense> {
+    fn positive(filter: &Filter, negated: bool) -> bool {
+        match filter {
+            Filter::And(parts) | Filter::Or(parts) => parts.iter().any(|part| positive(part, negated)),
+            Filter::Not(part) => positive(part, !negated),
+            _ => !negated,
+        }
+    }
+    // What the selections ask does not matter here, and must not: `x: null` is a negation too.
+    let marks: Vec<_> =
+        names.iter().map(|n| (n.clone(), Filter::Keyword(klio_model::TextMatch::exactly(n)))).collect();
+    let filter = compile(text, &marks, &mut vec![false; marks.len()]).ok()?;
+    let negates =
+        text.split(|c: char| c.is_whitespace() || "()".contains(c)).any(|t| t.eq_ignore_ascii_case("not"));
+    Some(match (negates, positive(&filter, false)) {
+        (false, _) => Sense::Includes,
+        (true, false) => Sense::Excludes,
+        (true, true) => Sense::Mixed,
+    })
 }

@@ -1,5 +1,6 @@
 //! One value of a detection item as a test of its field.
 
+use klio_model::field::Holds;
 use klio_model::filter::{Case, Comparison, Piece, RegexMatch, TimePart};
 use klio_model::{Field, FieldRef, Filter, Matcher, TextMatch};
 
@@ -80,6 +81,21 @@ pub(super) fn test(
     notes: &mut Notes,
 ) -> Filter {
     if let Some(part) = m.part {
+        let info = field.field().info();
+        let time = match info.holds {
+            Holds::Time => true,
+            // What stands below an object may be a time, such as `creationTimestamp`.
+            Holds::Object => !field.path().is_empty(),
+            _ => false,
+        };
+        if !time {
+            notes.error(
+                value,
+                format!("`{}` holds no time", field.name()),
+                "a part of a time is asked of `requestReceivedTimestamp` or `stageTimestamp`",
+            );
+            return Filter::Nothing;
+        }
         return time_part(field, part, m.kind, value, notes);
     }
     let one = |matcher| Filter::test(field.clone(), matcher);

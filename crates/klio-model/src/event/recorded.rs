@@ -12,13 +12,13 @@ pub enum Recorded {
 }
 
 impl Event<'_> {
-    /// For a missing `requestObject`.
+    /// For a missing `requestObject`, or one that cannot be read.
     ///
     /// Bodies are recorded from level Request on, when the request has been decoded: not at
     /// RequestReceived, not for a request that was refused before (401, 403), not when the backend
     /// truncated the event (`audit.k8s.io/truncated`). Reads and connects carry no object.
     pub fn request_recorded(&self) -> Recorded {
-        if self.salvaged {
+        if self.salvaged || self.request_object.unreadable() {
             return Recorded::No;
         }
         if matches!(text(&self.verb), Some("get" | "list" | "watch")) {
@@ -31,14 +31,11 @@ impl Event<'_> {
         if level && (decoded || connect) && !self.truncated() { Recorded::Yes } else { Recorded::No }
     }
 
-    /// For a missing `responseObject`: recorded at level RequestResponse when the response is complete.
+    /// For a missing or unreadable `responseObject`: recorded at level RequestResponse when the response is complete.
     pub fn response_recorded(&self) -> Recorded {
         let complete = matches!(self.stage, Stage::ResponseComplete | Stage::Panic | Stage::Unstated);
-        if self.level == Level::RequestResponse && complete && !self.salvaged && !self.truncated() {
-            Recorded::Yes
-        } else {
-            Recorded::No
-        }
+        let lost = self.salvaged || self.truncated() || self.response_object.unreadable();
+        if self.level == Level::RequestResponse && complete && !lost { Recorded::Yes } else { Recorded::No }
     }
 
     /// For a missing status or annotation: both come with the outcome.

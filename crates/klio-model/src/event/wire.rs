@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use super::block::{end_of_container, end_of_string};
 use super::{Event, Identity, Level, ObjectRef, ParseError, Part, Stage};
-use crate::json::Str;
+use crate::json::{Json, Str};
 
 type Read<T> = Result<T, ParseError>;
 
@@ -414,9 +414,9 @@ impl<'a> Scan<'a> {
         if !escaped {
             return Ok(Some(Str(Cow::Borrowed(text))));
         }
-        let unescaped: String = sonic_rs::from_str(&self.text[start..self.at])
-            .map_err(|_| self.wrong("a string with a bad escape before here"))?;
-        Ok(Some(Str(Cow::Owned(unescaped))))
+        let unescaped = unescape(&self.text[start..self.at])
+            .ok_or_else(|| self.wrong("a string with a bad escape before here"))?;
+        Ok(Some(Str(unescaped)))
     }
 
     fn integer(&mut self) -> Read<Option<i64>> {
@@ -484,7 +484,11 @@ fn unescape(quoted: &str) -> Option<Cow<'_, str>> {
     let mut rest = quoted.get(1..quoted.len() - 1)?;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
         let c @ ('"' | '\\' | '/') = rest[at + 1..].chars().next()? else {
-            return sonic_rs::from_str::<String>(quoted).ok().map(Cow::Owned);
+            // Lone surrogates, which Go reads as U+FFFD, among others.
+            return match Json::parse(quoted) {
+                Some(Json::String(text)) => Some(text),
+                _ => None,
+            };
         };
         out.push_str(&rest[..at]);
         out.push(c);

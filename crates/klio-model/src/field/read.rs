@@ -27,7 +27,7 @@ pub enum Seen {
     Present,
     /// None, and the event would show it.
     Absent,
-    /// None, but the audit level, the stage or a cut may have kept it out.
+    /// None, or not all: the audit level, the stage or a cut may have kept some out.
     Unknown,
 }
 
@@ -97,10 +97,25 @@ impl Event<'_> {
         })
     }
 
+    /// Whether the part that holds the field is no JSON.
+    fn unreadable(&self, field: Field) -> bool {
+        match field {
+            Field::Groups => self.user.groups.unreadable(),
+            Field::Extra | Field::Credential => self.user.extra.unreadable(),
+            Field::ImpersonatedGroups => self.impersonated.as_ref().is_some_and(|i| i.groups.unreadable()),
+            Field::ImpersonatedExtra => self.impersonated.as_ref().is_some_and(|i| i.extra.unreadable()),
+            Field::Authentication => self.authentication.unreadable(),
+            Field::SourceIps | Field::SourceIp | Field::SourceScope => self.source_ips.unreadable(),
+            Field::Annotations => self.annotations.unreadable(),
+            Field::Object | Field::Document => self.document().is_none(),
+            _ => false,
+        }
+    }
+
     /// Whether a field without a value is known to have none.
     fn missing(&self, field: Field) -> Seen {
         let recorded = match field {
-            Field::RequestObject | Field::Patch | Field::RoleRef => self.request_recorded(),
+            Field::RequestObject => self.request_recorded(),
             Field::ResponseObject => self.response_recorded(),
             Field::Code
             | Field::Status
@@ -109,8 +124,12 @@ impl Event<'_> {
             | Field::Annotations
             | Field::Decision
             | Field::DecisionReason
-            | Field::PodSecurity => self.outcome_recorded(),
-            _ if self.salvaged => Recorded::No,
+            | Field::PodSecurity
+                if !self.unreadable(field) =>
+            {
+                self.outcome_recorded()
+            }
+            _ if self.salvaged || self.unreadable(field) => Recorded::No,
             _ => Recorded::Yes,
         };
         if recorded == Recorded::Yes { Seen::Absent } else { Seen::Unknown }
@@ -200,7 +219,10 @@ impl Event<'_> {
             Field::Annotations => tree(self.annotations.tree(), path, &mut each),
             Field::RequestObject => tree(self.request_object.tree(), path, &mut each),
             Field::ResponseObject => tree(self.response_object.tree(), path, &mut each),
-            Field::Patch => tree(self.patched(), path, &mut each),
+            Field::Patch => {
+                computed = self.written();
+                tree(self.patched(), path, &mut each);
+            }
             Field::Object => tree(self.document().and_then(|d| d.get("objectRef")), path, &mut each),
             Field::Document => tree(self.document(), path, &mut each),
             Field::Pod => {
@@ -214,22 +236,24 @@ impl Event<'_> {
                     pod.get(root).is_some_and(|part| walk(part, below, &mut |j| each(Value::of(j))))
                 });
             }
+            Field::PodHostPath => computed = self.host_paths(&mut |path| each(Value::Text(path))),
+            Field::VolumeHostPath => computed = self.volume_paths(&mut |path| each(Value::Text(path))),
+            Field::PatchRemoved => computed = self.removed(&mut |path| each(Value::Text(path))),
             Field::Container => {
                 computed = self.containers(&mut |c| walk(c, path, &mut |j| each(Value::of(j))));
             }
             Field::Grant => computed = self.grants(&mut |grant| each(Value::Text(grant))),
             Field::Subject => computed = self.subjects(&mut |subject| each(Value::Text(subject))),
-            Field::RoleRef => tree(self.patched().filter(|_| is_binding(self)), "roleRef.name", &mut each),
+            Field::RoleRef if is_binding(self) => {
+                computed = self.written();
+                tree(self.patched(), "roleRef.name", &mut each);
+            }
             _ => {}
         }
-        if any {
-            Seen::Present
-        } else if computed == Recorded::No
-            || (field == Field::RoleRef && is_binding(self) && self.patched().is_none())
-        {
+        if computed == Recorded::No {
             Seen::Unknown
-        } else if field == Field::RoleRef {
-            Seen::Absent
+        } else if any {
+            Seen::Present
         } else if self.has_part(field) {
             // The part is there and the path below it is not.
             Seen::Absent
@@ -240,11 +264,11 @@ impl Event<'_> {
 
     fn has_part(&self, field: Field) -> bool {
         match field {
-            Field::RequestObject | Field::Patch => self.request_object.text().is_some(),
-            Field::ResponseObject => self.response_object.text().is_some(),
-            Field::Annotations | Field::Decision | Field::DecisionReason | Field::PodSecurity => {
-                self.annotations.text().is_some()
-            }
+            Field::RequestObject => self.request_object.tree().is_some(),
+            Field::ResponseObject => self.response_object.tree().is_some(),
+            Field::Annotations => self.annotations.tree().is_some(),
+            // Their keys are looked for in the text, readable or not.
+            Field::Decision | Field::DecisionReason | Field::PodSecurity => self.annotations.text().is_some(),
             _ => false,
         }
     }

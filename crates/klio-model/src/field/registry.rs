@@ -67,10 +67,10 @@ fields! {
     AuditId "audit.id" "auditID" Text Metadata "Groups the stages of one request. The client may choose it (header Audit-ID): never a proof of identity." "5e8b5a5e-6d0e-4d0e-9a3c-0c2b7a9d7c11";
     Verb "verb" "verb" Text Metadata "Kubernetes verb, or the lower-cased HTTP method of a non-resource request." "create";
     Uri "uri" "requestURI" Text Metadata "Path and query exactly as the client sent them." "/api/v1/namespaces/shop/pods/cart/exec?command=sh";
-    UriPath "uri.path" "" Text Metadata "The request URI without its query." "/api/v1/namespaces/shop/pods/cart/exec";
+    UriPath "uri.path" "" Text Metadata "The path of the request URI, decoded, with repeated slashes as one." "/api/v1/namespaces/shop/pods/cart/exec";
     UriParam "uri.param" "" Object Metadata "Query parameters, decoded; `uri.param.NAME` holds each value of NAME." "uri.param.dryRun:All";
     ExecCommand "exec.command" "" Text Metadata "The command of an exec: all `command=` parameters, decoded and joined by a space." "sh -c id";
-    DryRun "dryRun" "" Bool Metadata "Whether the request was a server-side dry run, which stores nothing." "true";
+    DryRun "dryRun" "" Bool Metadata "Whether the request certainly was a server-side dry run, which stores nothing. The query does not prove it for a delete whose body is not recorded, nor for tokens and connections." "true";
     RequestWrite "request.write" "" Bool Metadata "Whether the request changes stored objects (create, update, patch, delete, deletecollection) and is no dry run." "true";
     User "user" "user.username" Text Metadata "Who authenticated; absent in a 401." "alice@example.com";
     UserUid "user.uid" "user.uid" Text Metadata "The identity's uid, if its provider gives one." "b5d1db84-8119-4890-ad7b-e2fcc3c12b1b";
@@ -108,8 +108,11 @@ fields! {
     PodSecurity "psa.violations" "annotations.pod-security.kubernetes.io/audit-violations" Text Metadata "What the Pod Security Standard of the namespace objects to." "would violate PodSecurity \"baseline:latest\": privileged";
     RequestObject "request" "requestObject" Object Request "The body that was sent; a JSON patch is a list." "request.spec.replicas:3";
     Patch "patch" "" Object Request "The body that was sent, with JSON patches folded into the object they write." "patch.spec.type:LoadBalancer";
+    PatchRemoved "patch.removed" "" Strings Request "Each path that a patch removes, as a JSON pointer without escapes: removed or moved away by a JSON patch, null in a merge patch, deleted or replaced by a directive of a strategic one, or set to null, {} or []. Removing a parent shows as the parent only." "/metadata/labels/pod-security.kubernetes.io/enforce";
     ResponseObject "response" "responseObject" Object RequestResponse "The body that was answered." "response.metadata.uid:*";
     Pod "pod" "" Object Request "The spec of each pod or pod template that the request writes; `pod.metadata` is its metadata." "pod.hostPID:true";
+    PodHostPath "pod.host_path" "" Strings Request "The path of each hostPath volume of those pods, as the node reads it: absolute, without //, /./, /../ and a slash at the end." "/etc";
+    VolumeHostPath "volume.host_path" "" Strings Request "The same of a written persistent volume with a hostPath or local source." "/var/lib/kubelet";
     Container "container" "" Object Request "Each container, init container and ephemeral container of those pods." "container.securityContext.privileged:true";
     Grant "rbac.grant" "" Strings Request "What a written role grants: `<verb> <resource>`, pairs of one rule only." "get secrets";
     Subject "rbac.subject" "" Strings Request "Whom a written binding binds: `User:…`, `Group:…`, `ServiceAccount:<namespace>:<name>`." "Group:system:masters";

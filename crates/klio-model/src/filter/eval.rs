@@ -115,8 +115,7 @@ impl Test {
     }
 
     fn eval(&self, event: &Event<'_>, missing: Missing) -> Tri {
-        let mut any = false;
-        let mut every = true;
+        let (mut any, mut every) = (false, true);
         let seen = event.visit(&self.field, &mut |value| {
             let holds = self.holds_for(event, value);
             any |= holds;
@@ -130,7 +129,10 @@ impl Test {
             (Seen::Present, Quantifier::Any) => Tri::from(any),
             (Seen::Present, Quantifier::Every) => Tri::from(every),
             (Seen::Absent, _) => Tri::False,
-            (Seen::Unknown, _) if missing == Missing::False => Tri::False,
+            // Of several values some may be recorded, and one is enough to say yes to any or no to every.
+            (Seen::Unknown, Quantifier::Any) if any => Tri::True,
+            (Seen::Unknown, Quantifier::Every) if !every => Tri::False,
+            (Seen::Unknown, _) if missing == Missing::False => Tri::from(any && every),
             (Seen::Unknown, _) => Tri::Unknown,
         }
     }

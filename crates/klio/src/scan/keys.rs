@@ -1,5 +1,7 @@
 //! The numbers by which events, requests and sessions are told apart.
 
+use std::hash::BuildHasher as _;
+
 use klio_model::event::UserKind;
 use klio_model::{Event, Field};
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,6 +12,16 @@ pub(super) fn mix(a: u64, b: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// A key for hashing contents, new in each run: whoever writes events cannot know it.
+pub(super) fn secret() -> Box<[u8; 192]> {
+    let random = foldhash::quality::RandomState::default();
+    let mut secret = Box::new([0; 192]);
+    for (i, word) in secret.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        *word = random.hash_one(i).to_le_bytes();
+    }
+    secret
 }
 
 /// Stands for a request: its audit id and the time it was received.

@@ -1,16 +1,18 @@
 //! Which events and requests have been seen, within a bounded horizon.
 
+use std::hash::BuildHasher as _;
+
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 
 /// Events that are remembered at least; twice as many at most. Retries of the audit webhook arrive within 98
-/// seconds, at up to 4,000 events per second.
-const HORIZON: usize = 500_000;
+/// seconds, at up to 4,000 events per second. A table of 2^19 places is full then.
+const HORIZON: usize = (1 << 19) / 8 * 7;
 /// Requests whose second stage may still come.
 const REQUESTS: usize = 100_000;
 
-/// Content and request by audit id and stage; keys are hashes already.
-type Map = HashMap<u64, (u64, u64), RandomState>;
+/// Content and request by audit id and stage, all hashed under a key that nobody knows: half of each will do.
+type Map = HashMap<u64, (u32, u32), RandomState>;
 
 /// What an event is to those before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +30,7 @@ pub(super) enum Known {
 /// The latest events by audit id and stage, and the latest requests that were judged.
 #[derive(Default)]
 pub(super) struct Horizon {
+    hasher: RandomState,
     young: Map,
     old: Map,
     judged: [HashSet<u64, RandomState>; 2],
@@ -48,12 +51,13 @@ impl Horizon {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
+        let (own, content) = (key ^ content.rotate_left(17), (content >> 32) as u32);
+        let request = (self.hasher.hash_one(request) >> 32) as u32;
         let Some((first, of)) = self.young.get(&key).or_else(|| self.old.get(&key)).copied() else {
             self.young.insert(key, (content, request));
             return Known::New;
         };
         // Other contents are kept under keys of their own, so that their repeats are duplicates too.
-        let own = key ^ content.rotate_left(17);
         if first == content || self.young.contains_key(&own) || self.old.contains_key(&own) {
             return Known::Duplicate;
         }
@@ -88,11 +92,12 @@ mod tests {
     #[test]
     fn the_same_content_is_a_duplicate_and_another_under_the_same_id_is_not() {
         let mut h = Horizon::default();
-        assert_eq!(h.event(1, 10, 7), Known::New);
-        assert_eq!(h.event(1, 10, 7), Known::Duplicate);
-        assert_eq!(h.event(1, 11, 7), Known::Again);
-        assert_eq!(h.event(1, 12, 8), Known::Reused);
-        assert_eq!(h.event(1, 12, 8), Known::Duplicate);
+        let mut event = |key, content: u64, request: u64| h.event(key, content << 32, request << 32);
+        assert_eq!(event(1, 10, 7), Known::New);
+        assert_eq!(event(1, 10, 7), Known::Duplicate);
+        assert_eq!(event(1, 11, 7), Known::Again);
+        assert_eq!(event(1, 12, 8), Known::Reused);
+        assert_eq!(event(1, 12, 8), Known::Duplicate);
         assert!(!h.request_judged(5));
         assert!(h.request_judged(5));
     }

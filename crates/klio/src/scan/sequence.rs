@@ -183,7 +183,7 @@ impl<'e> Sequence<'e> {
         if known == Known::Reused {
             self.reused(
                 &request,
-                mix(seen.key, seen.content),
+                mix(seen.key, seen.request),
                 judged.users.get(seen.user as usize).map(|user| &**user),
                 &judged.file,
             )?;

@@ -3,7 +3,9 @@
 use klio_detect::engine::{Bench, Sight, Verdict};
 use klio_detect::{Engine, Match, RuleSet};
 use klio_model::{Actor, Event, Filter, Object, Stage, TimeRange, event::UserKind};
-use klio_source::{Chunk, Item, Reason, Record, Rejected, content_hash, decode, diagnose, recover};
+use klio_source::{
+    Chunk, Item, Reason, Record, Rejected, content_hash, decode, diagnose, keyed_content_hash, recover,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Options;
@@ -14,6 +16,7 @@ use super::telling::{Yes, describe, scene};
 /// One thread's state.
 pub(super) struct Worker<'e> {
     engine: &'e Engine,
+    secret: &'e [u8; 192],
     bench: Bench,
     filter: Option<&'e Filter>,
     range: TimeRange,
@@ -27,7 +30,12 @@ pub(super) struct Worker<'e> {
 }
 
 impl<'e> Worker<'e> {
-    pub(super) fn new(engine: &'e Engine, rules: &RuleSet, options: &'e Options) -> Self {
+    pub(super) fn new(
+        engine: &'e Engine,
+        secret: &'e [u8; 192],
+        rules: &RuleSet,
+        options: &'e Options,
+    ) -> Self {
         // A rule feeds a correlation if it carries values for one or reports only through one.
         let feeds = engine
             .rules()
@@ -36,6 +44,7 @@ impl<'e> Worker<'e> {
             .collect();
         Self {
             engine,
+            secret,
             bench: engine.bench(),
             filter: (options.filter != Filter::All).then_some(&options.filter),
             range: options.range,
@@ -91,7 +100,7 @@ impl<'e> Worker<'e> {
             Some((_, n)) => *n += 1,
             None => out.formats.push((record.format.name(), 1)),
         }
-        let content = content_hash(record.json);
+        let content = keyed_content_hash(record.json, self.secret);
         let audit_id = event.audit_id.as_ref().map_or("", |s| s.0.as_ref());
         let id = if audit_id.is_empty() { content } else { xxh3_64(audit_id.as_bytes()) };
         let kind = event.user_kind();
@@ -131,7 +140,7 @@ impl<'e> Worker<'e> {
             }
         }
         if !verdicts.is_empty() {
-            self.hits(event, record, content, &verdicts, out);
+            self.hits(event, record, &verdicts, out);
         }
         seen.hits.1 = out.hits.len() as u32;
         out.seen.push(seen);
@@ -148,14 +157,8 @@ impl<'e> Worker<'e> {
         index
     }
 
-    fn hits(
-        &self,
-        event: &Event<'_>,
-        record: &Record<'_>,
-        content: u64,
-        verdicts: &[Verdict],
-        out: &mut Judged,
-    ) {
+    fn hits(&self, event: &Event<'_>, record: &Record<'_>, verdicts: &[Verdict], out: &mut Judged) {
+        let content = content_hash(record.json);
         let start = out.kept.len();
         out.kept.push_str(event.json());
         let number = out.scenes.len() as u32;

@@ -145,7 +145,7 @@ fn filters_take_events_from_the_rules_they_name() {
     };
     let fires = |text: &str, user: &str| {
         let (set, problems) = load(text);
-        assert!(problems.is_empty(), "{problems:?}");
+        assert!(problems.iter().all(|p| p.warning && p.message.contains("without `not`")), "{problems:?}");
         let json = format!(
             r#"{{"level":"Metadata","stage":"ResponseComplete","verb":"create","user":{{"username":"{user}"}},"objectRef":{{"resource":"pods","subresource":"exec"}},"responseStatus":{{"code":403}}}}"#
         );
@@ -167,4 +167,44 @@ fn filters_take_events_from_the_rules_they_name() {
             .1
             .contains("names no rules")
     );
+}
+
+#[test]
+fn the_condition_of_a_filter_is_read_as_written() {
+    let filter = |condition: &str| {
+        format!(
+            "{BASE}---\ntitle: F\nid: f\nlogsource:\n  product: kubernetes\n  service: audit\nfilter:\n  rules: any\n  x:\n    user.username: admin\n  y:\n    user.username: backup\n  none:\n    user.uid: null\n  condition: {condition}\n"
+        )
+    };
+    // Which of admin, backup and mallory the rule still finds, and what is said about it.
+    let check = |condition: &str, want: [bool; 3], warning: &str| {
+        let (set, problems) = load(&filter(condition));
+        let about: Vec<_> = problems.iter().filter(|p| !p.message.contains("does not use")).collect();
+        match warning {
+            "" => assert!(about.is_empty(), "{condition}: {about:?}"),
+            _ => assert!(
+                about.len() == 1 && about[0].warning && about[0].message.contains(warning),
+                "{about:?}"
+            ),
+        }
+        let fires = ["admin", "backup", "mallory"].map(|user| {
+            let json = format!(
+                r#"{{"level":"Metadata","stage":"ResponseComplete","verb":"create","user":{{"username":"{user}"}},"objectRef":{{"resource":"pods","subresource":"exec"}},"responseStatus":{{"code":403}}}}"#
+            );
+            set.rules[0].filter.eval(&Event::parse(&json).unwrap(), Missing::False) == Tri::True
+        });
+        assert_eq!(fires, want, "{condition}");
+    };
+    check("not x and not y", [false, false, true], "");
+    check("not (x or y)", [false, false, true], "");
+    check("(not x)", [false, true, true], "");
+    check("NOT 1 of x*", [false, true, true], "");
+    check("not x or not y", [true, true, true], "");
+    check("x or y", [false, false, true], "without `not`");
+    check("x and not y", [true, false, false], "and only these");
+    check("not (not x)", [true, false, false], "and only these");
+    // That a selection asks for something missing makes the condition no negation.
+    check("none", [false, false, false], "without `not`");
+    check("not none", [false, false, false], "");
+    check("[not x, not y]", [true, true, true], "");
 }

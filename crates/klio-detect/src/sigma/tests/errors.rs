@@ -34,6 +34,10 @@ fn what_a_rule_asks_and_klio_cannot_do_is_an_error_with_line_and_advice() {
     item("user.username|expand: '%x%'", "the placeholder `%x%` has no values", "values");
     item("requestReceivedTimestamp|hour: 24", "24 is out of range", "0 and 23");
     item("requestReceivedTimestamp|hour: noon", "a whole number", "");
+    item("verb|minute: 5", "`verb` holds no time", "requestReceivedTimestamp");
+    item("responseStatus.code|hour|gte: 5", "`code` holds no time", "requestReceivedTimestamp");
+    item("user.groups|year: 2026", "`groups` holds no time", "requestReceivedTimestamp");
+    item("requestObject|day: 1", "`request` holds no time", "requestReceivedTimestamp");
     item("userAgent|base64: 'a*'", "a value with wildcards cannot be encoded", "contains");
     item("userAgent: {a: b}", "not a map", "dots");
     item("userAgent: []", "an empty list of values", "value");

@@ -126,6 +126,7 @@ fn below_pointer<'e>(event: &'e Event<'_>, arg: &str) -> Answer<'e> {
     match first {
         "requestObject" => below(event.request_object.tree(), event.request_recorded()),
         "responseObject" => below(event.response_object.tree(), event.response_recorded()),
+        "annotations" if event.annotations.unreadable() => Err(Seen::Unknown),
         "annotations" => below(event.annotations.tree(), event.outcome_recorded()),
         "responseStatus" => below(event.document().and_then(|d| d.get(first)), event.outcome_recorded()),
         "" if arg.is_empty() => Ok(Got::Text(event.json().into())),
@@ -133,7 +134,7 @@ fn below_pointer<'e>(event: &'e Event<'_>, arg: &str) -> Answer<'e> {
             let first = first.replace("~1", "/").replace("~0", "~");
             below(
                 event.document().and_then(|d| d.get(&first)),
-                if event.salvaged { Recorded::No } else { Recorded::Yes },
+                if event.salvaged || event.document().is_none() { Recorded::No } else { Recorded::Yes },
             )
         }
     }

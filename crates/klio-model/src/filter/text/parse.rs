@@ -192,8 +192,9 @@ impl Parser<'_> {
                 self.value(field, name)
             }
             Some('<' | '>') => {
-                let matcher = self.comparison()?;
-                Ok(Filter::test(field, matcher))
+                let from = self.cursor.at;
+                let matcher = self.comparison(&field)?;
+                self.sensible(Filter::test(field, matcher), from)
             }
             Some('=') => Err(FilterError::new(self.cursor.here(), "`=` is not an operator")
                 .help(format!("write `{plain}:value`"))),

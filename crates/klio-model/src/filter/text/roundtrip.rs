@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use crate::field::{FIELDS, FieldRef};
+use crate::filter::sense::objection;
 use crate::filter::{
     Case, Comparison, Filter, Matcher, Piece, Quantifier, RegexMatch, Test, TextMatch, TimePart,
 };
@@ -170,13 +171,14 @@ fn matcher() -> impl Strategy<Value = Matcher> {
 }
 
 fn leaf() -> impl Strategy<Value = Filter> {
-    let test = (field(), any::<bool>(), matcher()).prop_map(|(field, every, matcher)| {
-        Filter::Test(Test {
+    let test = (field(), any::<bool>(), matcher())
+        .prop_map(|(field, every, matcher)| Test {
             field,
             quantifier: if every { Quantifier::Every } else { Quantifier::Any },
             matcher,
         })
-    });
+        .prop_filter("can never be true, which the parser refuses", |test| objection(test).is_none())
+        .prop_map(Filter::Test);
     prop_oneof![8 => test, 3 => text_match().prop_map(Filter::Keyword), 1 => Just(Filter::All), 1 => Just(Filter::Nothing)]
 }
 

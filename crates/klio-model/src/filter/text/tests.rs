@@ -33,6 +33,27 @@ fn what_people_write() {
     prints_as("code:>=5", "code >= 5");
     prints_as("code>=5", "code >= 5");
     prints_as("time < 2026-11-21", "time < 2026-11-21T00:00:00.000000Z");
+    prints_as("time >= 2026", "time >= 2026-01-01T00:00:00.000000Z");
+    prints_as("time >= 2026-07", "time >= 2026-07-01T00:00:00.000000Z");
+    prints_as("stage.time < 2026-07-01T10:30", "stage.time < 2026-07-01T10:30:00.000000Z");
+    let day = "time >= 2026-07-01T00:00:00.000000Z and time < 2026-07-02T00:00:00.000000Z";
+    prints_as("time:2026-07-01", day);
+    prints_as("requestReceivedTimestamp:\"2026-07-01\"", day);
+    prints_as("time:(2026-07-01)", day);
+    prints_as("not time:2026-07-01", &format!("not ({day})"));
+    prints_as(
+        "every(time:2025)",
+        "every(time >= 2025-01-01T00:00:00.000000Z) and every(time < 2026-01-01T00:00:00.000000Z)",
+    );
+    prints_as(
+        "time:(2025-12 or 2026-07-01*)",
+        "(time >= 2025-12-01T00:00:00.000000Z and time < 2026-01-01T00:00:00.000000Z) or time:2026-07-01*",
+    );
+    prints_as("time:2026-11-21T01:01:58.390059Z", "time:2026-11-21T01:01:58.390059Z");
+    prints_as("request.spec.replicas >= 2026", "request.spec.replicas >= 2026");
+    prints_as("request.metadata.x >= 2026-07", "request.metadata.x >= 2026-07-01T00:00:00.000000Z");
+    prints_as("object.version >= 5", "object.version >= 5");
+    prints_as("code:4*", "code:4*");
     prints_as("verb : create", "verb:create");
     prints_as("verb:(get, list)", "verb:(get or list)");
     prints_as("all(groups:a)", "every(groups:a)");
@@ -81,6 +102,41 @@ fn mistakes_are_named_with_place_and_advice() {
     fails("()", "()", "nothing between", "");
     fails("every(verb:a or verb:b)", "or", "missing", "");
     fails("every(word)", "every(word)", "one test", "");
+}
+
+#[test]
+fn what_can_never_be_true_is_refused_with_advice() {
+    let cidr = "source.ip:cidr(203.0.113.0/24)";
+    fails("source.ip:203.0.113.0/24", "203.0.113.0/24", "is a network", cidr);
+    fails("not source.ip:\"203.0.113.0/24\"", "\"203.0.113.0/24\"", "is a network", cidr);
+    fails("source.ips:(10.0.0.1 or fd00::/8)", "(10.0.0.1 or fd00::/8)", "is a network", "cidr(fd00::/8)");
+    fails("time > 5", "> 5", "holds a time", "time > 2026-11-21");
+    fails("time:[5 to 6]", "[5 to 6]", "holds a time", "2026");
+    fails("time:yesterday", "yesterday", "holds a time", "time:2026-11-21");
+    fails("time:\"\"", "\"\"", "holds a time", "time:2026-11-21");
+    fails("time:2026-7-1", "2026-7-1", "holds a time", "time:2026-11-21");
+    fails("time:(2026-07-01 or today)", "(2026-07-01 or today)", "holds a time", "time:2026-11-21");
+    fails("code >= 2026-07-01", ">= 2026-07-01", "holds a number", "time >=");
+    fails("user >= 2026-07", ">= 2026-07", "no time", "time >=");
+    fails("groups:hour(3)", "hour(3)", "no time", "time:hour(3)");
+    fails("code:cidr(10.0.0.0/8)", "cidr(10.0.0.0/8)", "no address", "source.ip");
+    fails("code:forbidden", "forbidden", "holds a number", "code:403");
+    fails("dryRun:yes", "yes", "true or false", "dryRun:true");
+    fails("dryRun > 0", "> 0", "true or false", "dryRun:true");
+}
+
+#[test]
+fn a_day_holds_its_events() {
+    let at = |time: &str| format!(r#"{{"requestReceivedTimestamp":"{time}"}}"#);
+    let filter = Filter::parse("time:2026-07-01").unwrap();
+    for (time, want) in [
+        ("2026-06-30T23:59:59.999999Z", false),
+        ("2026-07-01T00:00:00.000000Z", true),
+        ("2026-07-01T23:59:59.999999Z", true),
+        ("2026-07-02T00:00:00.000000Z", false),
+    ] {
+        assert_eq!(filter.matches(&crate::Event::parse(&at(time)).unwrap()), want, "{time}");
+    }
 }
 
 #[test]

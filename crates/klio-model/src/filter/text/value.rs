@@ -7,9 +7,10 @@ use ipnet::IpNet;
 use super::cursor::{Result, Word, ends_bound, ends_item, ends_value};
 use super::parse::{Parser, field as field_named, unknown_function};
 use super::{FilterError, MAX_REGEXES};
-use crate::field::FieldRef;
+use crate::field::{FieldRef, Holds};
+use crate::filter::sense::{holds, literal, objection};
 use crate::filter::{Case, Comparison, Filter, Matcher, RegexMatch, TextMatch, TimePart};
-use crate::time::Timestamp;
+use crate::time::{TimeRange, Timestamp};
 
 const FUNCTIONS: [&str; 10] =
     ["cidr", "cased", "same", "regex", "minute", "hour", "day", "week", "month", "year"];
@@ -19,10 +20,13 @@ impl Parser<'_> {
         let start = self.cursor.at;
         let matcher = match self.cursor.peek() {
             Some('(') => Matcher::OneOf(self.list(name)?.into()),
-            Some('[') => return self.range(&field),
+            Some('[') => {
+                let range = self.range(&field)?;
+                return self.sensible(range, start);
+            }
             Some('"') => Matcher::Text(TextMatch::literal(&self.cursor.quoted('"')?)),
             Some('/') => Matcher::Regex(self.regex()?),
-            Some('<' | '>') => self.comparison()?,
+            Some('<' | '>') => self.comparison(&field)?,
             _ => {
                 let word = self.cursor.word(ends_value)?;
                 if word.raw.is_empty() || word.is_reserved() {
@@ -37,7 +41,35 @@ impl Parser<'_> {
                 }
             }
         };
-        Ok(Filter::test(field, matcher))
+        let filter = match matcher {
+            Matcher::Text(text) => {
+                in_span(&field, &text).unwrap_or_else(|| Filter::test(field, Matcher::Text(text)))
+            }
+            Matcher::OneOf(texts) if texts.iter().any(|text| in_span(&field, text).is_some()) => {
+                Filter::or(texts.iter().map(|text| {
+                    in_span(&field, text)
+                        .unwrap_or_else(|| Filter::test(field.clone(), Matcher::Text(text.clone())))
+                }))
+            }
+            other => Filter::test(field, other),
+        };
+        self.sensible(filter, start)
+    }
+
+    /// Refuses what can never be true.
+    pub fn sensible(&self, filter: Filter, start: usize) -> Result<Filter> {
+        let objection = match &filter {
+            Filter::Test(test) => objection(test),
+            Filter::And(parts) | Filter::Or(parts) => parts.iter().find_map(|part| match part {
+                Filter::Test(test) => objection(test),
+                _ => None,
+            }),
+            _ => None,
+        };
+        match objection {
+            Some(o) => Err(FilterError::new(start..self.cursor.at, o.message).help(o.help)),
+            None => Ok(filter),
+        }
     }
 
     /// `(a or "b c" or cased(D))`; the parenthesis is next.
@@ -107,12 +139,12 @@ impl Parser<'_> {
     fn range(&mut self, field: &FieldRef) -> Result<Filter> {
         let open = self.cursor.at;
         self.cursor.at += 1;
-        let low = self.bound(Comparison::AtLeast)?;
+        let low = self.bound(field, Comparison::AtLeast)?;
         if !self.cursor.eat_word("to") {
             return Err(FilterError::new(self.cursor.here(), "a range is written `[400 to 499]`")
                 .help("either end may be `*`"));
         }
-        let high = self.bound(Comparison::AtMost)?;
+        let high = self.bound(field, Comparison::AtMost)?;
         self.cursor.skip_space();
         if !self.cursor.eat(']') {
             return Err(FilterError::new(open..open + 1, "this `[` is not closed").help("add a `]`"));
@@ -125,17 +157,17 @@ impl Parser<'_> {
         Ok(Filter::and(ends))
     }
 
-    fn bound(&mut self, how: Comparison) -> Result<Option<Matcher>> {
+    fn bound(&mut self, field: &FieldRef, how: Comparison) -> Result<Option<Matcher>> {
         self.cursor.skip_space();
         let word = self.cursor.word(ends_bound)?;
         if word.raw == "*" {
             return Ok(None);
         }
-        quantity(&word, how).map(Some)
+        quantity(field, &word, how).map(Some)
     }
 
     /// `>= 5`; the sign is next.
-    pub fn comparison(&mut self) -> Result<Matcher> {
+    pub fn comparison(&mut self, field: &FieldRef) -> Result<Matcher> {
         let greater = self.cursor.peek() == Some('>');
         self.cursor.at += 1;
         let how = match (greater, self.cursor.eat('=')) {
@@ -146,7 +178,7 @@ impl Parser<'_> {
         };
         self.cursor.skip_space();
         let word = self.cursor.word(ends_value)?;
-        quantity(&word, how)
+        quantity(field, &word, how)
     }
 
     /// `/pattern/flags`; the first slash is next. `\/` is a slash, every other escape is the pattern's own.
@@ -290,13 +322,30 @@ fn no_value(span: std::ops::Range<usize>, name: &str) -> FilterError {
     ))
 }
 
-/// A number or a time.
-fn quantity(word: &Word<'_>, how: Comparison) -> Result<Matcher> {
-    if let Ok(n) = word.raw.parse() {
+/// A date or a part of one as the value of a time: within that span.
+fn in_span(field: &FieldRef, text: &TextMatch) -> Option<Filter> {
+    if holds(field) != Some(Holds::Time) {
+        return None;
+    }
+    let span = TimeRange::of(literal(text)?)?;
+    let when = |how, at| Filter::test(field.clone(), Matcher::When(how, at));
+    Some(Filter::and([
+        when(Comparison::AtLeast, span.start?),
+        span.end.map_or(Filter::All, |end| when(Comparison::Less, end)),
+    ]))
+}
+
+/// A number or a time; of a date or a part of one its first instant.
+fn quantity(field: &FieldRef, word: &Word<'_>, how: Comparison) -> Result<Matcher> {
+    let begins = || TimeRange::of(word.raw)?.start;
+    let year = if holds(field) == Some(Holds::Time) { begins() } else { None };
+    if year.is_none()
+        && let Ok(n) = word.raw.parse()
+    {
         return Ok(Matcher::Compare(how, n));
     }
     let time = Timestamp::parse(word.raw)
-        .or_else(|| Timestamp::parse(&format!("{}T00:00:00Z", word.raw)))
+        .or_else(begins)
         .or_else(|| word.raw.strip_suffix("us")?.parse().ok().map(Timestamp));
     time.map(|t| Matcher::When(how, t)).ok_or_else(|| {
         let message = if word.raw.is_empty() {
@@ -305,6 +354,6 @@ fn quantity(word: &Word<'_>, how: Comparison) -> Result<Matcher> {
             format!("`{}` is neither a number nor a time", word.raw)
         };
         FilterError::new(word.span.clone(), message)
-            .help("for example `code >= 400` or `time >= 2026-11-21T01:00:00Z`; a date alone is its midnight in UTC")
+            .help("for example `code >= 400` or `time >= 2026-11-21T01:00:00Z`; a date alone is its midnight in UTC, a month its first day")
     })
 }
