@@ -8,13 +8,13 @@ use crate::json::Json;
 /// What kind of identity made a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum UserKind {
-    /// A person or an outside program: any name without the `system:` prefix.
+    /// A person or an outside program: any name that no other kind claims, `system:admin` too.
     Human,
     /// `system:serviceaccount:<namespace>:<name>` of a workload.
     ServiceAccount,
     /// `system:node:<name>`
     Node,
-    /// The control plane itself, its controllers included.
+    /// The control plane itself, its controllers included: exact names only.
     System,
     /// `system:anonymous`
     Anonymous,
@@ -35,39 +35,135 @@ impl UserKind {
         }
     }
 
-    /// Classifies a user name. The controllers of kube-controller-manager run as service accounts of
-    /// kube-system (`cmd/kube-controller-manager/names/controller_names.go`, all end in `-controller`
-    /// except those listed).
+    /// Classifies a user name. The control plane is a list of exact names: whoever may create a service
+    /// account or have a certificate signed chooses its name, and a prefix or an ending would let him in.
     pub fn of(name: Option<&str>) -> Self {
-        const OTHER_CONTROLLERS: [&str; 8] = [
-            "generic-garbage-collector",
-            "pod-garbage-collector",
-            "horizontal-pod-autoscaler",
-            "root-ca-cert-publisher",
-            "token-cleaner",
-            "bootstrap-signer",
-            "attachdetach-controller",
-            "legacy-service-account-token-cleaner",
-        ];
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return Self::Unauthenticated };
+        if let Some(account) = name.strip_prefix("system:serviceaccount:") {
+            let controller = account.strip_prefix("kube-system:").is_some_and(|c| CONTROLLERS.contains(&c));
+            return if controller { Self::System } else { Self::ServiceAccount };
+        }
+        if name.starts_with("system:node:") {
+            return Self::Node;
+        }
         match name {
-            None | Some("") => Self::Unauthenticated,
-            Some("system:anonymous") => Self::Anonymous,
-            Some(name) => match name.strip_prefix("system:") {
-                None => Self::Human,
-                Some(rest) if rest.starts_with("node:") => Self::Node,
-                Some(rest) => match rest.strip_prefix("serviceaccount:") {
-                    Some(account) => match account.strip_prefix("kube-system:") {
-                        Some(c) if c.ends_with("-controller") || OTHER_CONTROLLERS.contains(&c) => {
-                            Self::System
-                        }
-                        _ => Self::ServiceAccount,
-                    },
-                    None => Self::System,
-                },
-            },
+            "system:anonymous" => Self::Anonymous,
+            _ if CONTROL_PLANE.contains(&name) => Self::System,
+            _ => Self::Human,
         }
     }
 }
+
+/// What control planes call themselves, apart from their controllers.
+const CONTROL_PLANE: &[&str] = &[
+    // Kubernetes: certificates of a cluster (`cmd/kubeadm/app/constants/constants.go`); the API server's
+    // loopback client (`pkg/authentication/user/user.go`, APIServerUser).
+    "system:apiserver",
+    "system:kube-scheduler",
+    "system:kube-controller-manager",
+    "system:cloud-controller-manager",
+    "system:kube-proxy",
+    "system:konnectivity-server",
+    // k3s and RKE2 (`pkg/daemons/control/deps/deps.go`).
+    "system:k3s-controller",
+    "system:k3s-supervisor",
+    "system:rke2-controller",
+    "system:rke2-supervisor",
+    "k3s-cloud-controller-manager",
+    "rke2-cloud-controller-manager",
+    // AKS. Its `masterclient` is not here: `az aks get-credentials --admin` hands it to people.
+    "aksService",
+    // EKS.
+    "eks:addon-manager",
+    "eks:authenticator",
+    "eks:az-poller",
+    "eks:certificate-controller",
+    "eks:cloud-controller-manager",
+    "eks:cluster-bootstrap",
+    "eks:cluster-event-watcher",
+    "eks:coredns-autoscaler",
+    "eks:fargate-manager",
+    "eks:fargate-scheduler",
+    "eks:k8s-metrics",
+    "eks:kms-storage-migrator",
+    "eks:network-policy-controller",
+    "eks:node-manager",
+    "eks:nodewatcher",
+    "eks:pod-identity-mutating-webhook",
+    "eks:service-operations",
+    "eks:tagging-controller",
+    "eks:vpc-resource-controller",
+    // GKE.
+    "system:addon-manager",
+    "system:clustermetrics",
+    "system:gcp-controller-manager",
+    "system:gke-common-webhooks",
+    "system:gke-controller-manager",
+    "system:gke-master-healthcheck",
+    "system:gke-master-resourcequota",
+    "system:gke-spiffe-controller",
+    "system:glbc",
+    "system:l7-lb-controller",
+    "system:managed-certificate-controller",
+    "system:pdcsi-controller",
+    "system:snapshot-controller",
+    "system:storageversionmigrator",
+    "system:vpa-recommender",
+];
+
+/// Service accounts of kube-system that kube-controller-manager and the cloud controller manager act as, one
+/// for each controller (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy/controller_policy.go`; new ones after
+/// `cmd/kube-controller-manager/names/controller_names.go`).
+const CONTROLLERS: &[&str] = &[
+    "attachdetach-controller",
+    "bootstrap-signer",
+    "certificate-controller",
+    "cloud-provider",
+    "clusterrole-aggregation-controller",
+    "cronjob-controller",
+    "daemon-set-controller",
+    "deployment-controller",
+    "device-taint-eviction-controller",
+    "disruption-controller",
+    "endpoint-controller",
+    "endpointslice-controller",
+    "endpointslicemirroring-controller",
+    "ephemeral-volume-controller",
+    "expand-controller",
+    "generic-garbage-collector",
+    "horizontal-pod-autoscaler",
+    "job-controller",
+    "kube-apiserver-serving-clustertrustbundle-publisher",
+    "legacy-service-account-token-cleaner",
+    "namespace-controller",
+    "node-controller",
+    "persistent-volume-binder",
+    "pod-garbage-collector",
+    "podcertificaterequestcleaner",
+    "pv-protection-controller",
+    "pvc-protection-controller",
+    "replicaset-controller",
+    "replication-controller",
+    "resource-claim-controller",
+    "resourcequota-controller",
+    "root-ca-cert-publisher",
+    "route-controller",
+    "selinux-warning-controller",
+    "service-account-controller",
+    // OpenShift.
+    "service-ca-cert-publisher",
+    "service-cidrs-controller",
+    "service-controller",
+    "statefulset-controller",
+    "storage-version-garbage-collector",
+    "storage-version-migrator-controller",
+    "taint-eviction-controller",
+    "token-cleaner",
+    "ttl-after-finished-controller",
+    "ttl-controller",
+    "validatingadmissionpolicy-status-controller",
+    "volumeattributesclass-protection-controller",
+];
 
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -200,7 +296,16 @@ mod tests {
         check(Some("system:serviceaccount:kube-system:job-controller"), UserKind::System);
         check(Some("system:serviceaccount:kube-system:fluent-bit"), UserKind::ServiceAccount);
         check(Some("system:serviceaccount:shop:cart-controller"), UserKind::ServiceAccount);
+        check(Some("system:serviceaccount:kube-system:kube-controller"), UserKind::ServiceAccount);
+        check(Some("system:serviceaccount:kube-system:my-controller"), UserKind::ServiceAccount);
         check(Some("system:kube-scheduler"), UserKind::System);
+        check(Some("system:kube-scheduler2"), UserKind::Human);
+        check(Some("system:admin"), UserKind::Human);
+        check(Some("system:bootstrap:abcdef"), UserKind::Human);
+        check(Some("aksService"), UserKind::System);
+        check(Some("masterclient"), UserKind::Human);
+        check(Some("eks:node-manager"), UserKind::System);
+        check(Some("eks:admin"), UserKind::Human);
         check(Some("system:node:n1"), UserKind::Node);
         check(Some("system:anonymous"), UserKind::Anonymous);
         check(None, UserKind::Unauthenticated);
