@@ -13,11 +13,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// A scan allocates and frees many small texts: about a tenth faster than with the system's allocator, and not
-/// slower where the system is musl.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Hears what a Kubernetes cluster says about itself and tells what happened.
 #[derive(Parser)]
 #[command(name = "klio", version, propagate_version = true, max_term_width = 110)]
