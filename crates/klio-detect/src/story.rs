@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use klio_model::{Actor, Severity, Timestamp};
+use xxhash_rust::xxh3::xxh3_64;
 
 use session::Session;
 use tale::{Entry, Tale};
@@ -68,12 +69,12 @@ pub struct Clue<'c> {
     pub severity: Severity,
     /// When.
     pub time: i64,
-    /// What was written, as `resource/namespace/name`.
-    pub wrote: Option<&'c str>,
+    /// What was written: [`place`] of it.
+    pub wrote: Option<u64>,
     /// What was read or entered, likewise.
-    pub reached: Option<&'c str>,
-    /// The binding that allowed it, as the authorizer named it.
-    pub binding: Option<&'c str>,
+    pub reached: Option<u64>,
+    /// The binding that allowed it, likewise.
+    pub binding: Option<u64>,
     /// The events that prove it.
     pub evidence: &'c [Request<'c>],
 }
@@ -85,6 +86,12 @@ pub struct Telling {
     pub actor: Actor,
     /// What.
     pub message: String,
+}
+
+/// Stands for an object: tales that touch the same one are linked.
+pub fn place(resource: &str, namespace: &str, name: &str) -> u64 {
+    let part = |text: &str| xxh3_64(text.as_bytes());
+    part(resource).rotate_left(1) ^ part(namespace).rotate_left(23) ^ part(name).rotate_left(47)
 }
 
 /// All sessions and stories of a run.

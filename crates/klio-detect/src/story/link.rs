@@ -4,6 +4,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::place;
 use super::tale::Tale;
 use klio_model::event::{SourceScope, UserKind};
 
@@ -27,10 +28,10 @@ pub(super) fn join(tales: &[Tale], issued: &HashMap<u64, u64, RandomState>) -> V
         .collect();
     order.sort_by_key(|&i| tales[i].first_clue);
     let by_session: HashMap<u64, usize> = order.iter().map(|&i| (tales[i].session, i)).collect();
-    let mut writers: HashMap<&str, usize> = HashMap::new();
+    let mut writers: HashMap<u64, usize> = HashMap::new();
     for &i in &order {
         for object in &tales[i].wrote {
-            writers.entry(object).or_insert(i);
+            writers.entry(*object).or_insert(i);
         }
     }
     let mut nearest: HashMap<String, usize> = HashMap::new();
@@ -52,9 +53,9 @@ pub(super) fn join(tales: &[Tale], issued: &HashMap<u64, u64, RandomState>) -> V
             nearest.insert(key, i);
         }
         let is = tale.actor.user.as_deref().and_then(|u| u.strip_prefix("system:serviceaccount:"));
-        let is = is.map(|account| format!("serviceaccounts/{}", account.replacen(':', "/", 1)));
+        let is = is.and_then(|a| a.split_once(':')).map(|(ns, name)| place("serviceaccounts", ns, name));
         for object in tale.reached.iter().chain(&tale.bindings).chain(&is) {
-            if let Some(&writer) = writers.get(object.as_str()) {
+            if let Some(&writer) = writers.get(object) {
                 if near(writer) {
                     groups.union(i, writer);
                 }

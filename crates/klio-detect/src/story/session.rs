@@ -35,8 +35,9 @@ struct Small {
     number: u32,
     id: u64,
     time: i64,
-    wrote: Option<Box<str>>,
-    reached: Option<Box<str>>,
+    wrote: Option<u64>,
+    reached: Option<u64>,
+    binding: Option<u64>,
     evidence: Vec<Entry>,
 }
 
@@ -65,9 +66,9 @@ impl Suspicion {
                 rule: self.rule,
                 severity: self.severity,
                 time: small.time,
-                wrote: small.wrote.as_deref(),
-                reached: small.reached.as_deref(),
-                binding: None,
+                wrote: small.wrote,
+                reached: small.reached,
+                binding: small.binding,
                 evidence: &[],
             };
             tale.note(&clue, &mut || self.telling.message.clone());
@@ -85,8 +86,9 @@ impl Session {
             number: clue.number,
             id: clue.id,
             time: clue.time,
-            wrote: clue.wrote.map(Into::into),
-            reached: clue.reached.map(Into::into),
+            wrote: clue.wrote,
+            reached: clue.reached,
+            binding: clue.binding,
             evidence: clue.evidence.iter().map(|r| Entry::of(r, Role::Evidence)).collect(),
         };
         // A sentence older than a story reaches back would tell of something that is not in it.
@@ -141,18 +143,11 @@ impl Session {
                 u64::from_le_bytes(n)
             };
             let (id, what) = (usize::from(head[17]), usize::from(head[18]));
-            let text =
-                |r: std::ops::Range<usize>| String::from_utf8_lossy(tail.get(r).unwrap_or_default()).into();
+            let text = |r: std::ops::Range<usize>| String::from_utf8_lossy(tail.get(r).unwrap_or_default());
             let time = number(8) as i64;
             if time >= from {
-                out.push(Entry {
-                    request: number(0),
-                    time,
-                    stage: stage_name(head[16]),
-                    role: Role::Context,
-                    audit_id: text(0..id),
-                    what: text(id..id + what),
-                });
+                let (id, what) = (text(0..id), text(id..id + what));
+                out.push(Entry::new(number(0), time, stage_name(head[16]), Role::Context, &id, &what));
             }
             rest = tail.get(id + what..).unwrap_or_default();
         }

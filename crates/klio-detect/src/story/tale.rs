@@ -1,7 +1,5 @@
 //! One session's tale, and several of them told as one story.
 
-use std::collections::BTreeSet;
-
 use hashbrown::{HashMap, HashSet};
 use klio_model::{Actor, Severity, Timestamp};
 use serde::Serialize;
@@ -33,20 +31,32 @@ pub(super) struct Entry {
     pub time: i64,
     pub stage: &'static str,
     pub role: Role,
-    pub audit_id: Box<str>,
-    pub what: Box<str>,
+    /// Audit id, then what it did.
+    text: Box<str>,
+    id: u32,
 }
 
 impl Entry {
+    pub(super) fn new(
+        request: u64,
+        time: i64,
+        stage: &'static str,
+        role: Role,
+        id: &str,
+        what: &str,
+    ) -> Self {
+        let mut text = String::with_capacity(id.len() + what.len());
+        text.push_str(id);
+        text.push_str(what);
+        Self { request, time, stage, role, text: text.into(), id: id.len() as u32 }
+    }
+
+    fn texts(&self) -> (&str, &str) {
+        self.text.split_at(self.id as usize)
+    }
+
     pub(super) fn of(r: &Request<'_>, role: Role) -> Self {
-        Self {
-            request: r.request,
-            time: r.time,
-            stage: r.stage,
-            role,
-            audit_id: r.audit_id.into(),
-            what: r.what.into(),
-        }
+        Self::new(r.request, r.time, r.stage, role, r.audit_id, r.what)
     }
 }
 
@@ -65,9 +75,9 @@ pub(super) struct Tale {
     pub actor: Actor,
     pub first_clue: i64,
     pub last_clue: i64,
-    pub wrote: BTreeSet<String>,
-    pub reached: BTreeSet<String>,
-    pub bindings: BTreeSet<String>,
+    pub wrote: HashSet<u64>,
+    pub reached: HashSet<u64>,
+    pub bindings: HashSet<u64>,
     severity: Severity,
     findings: Vec<u64>,
     finding_count: u64,
@@ -84,9 +94,9 @@ impl Tale {
             actor: actor.clone(),
             first_clue: clue.time,
             last_clue: clue.time,
-            wrote: BTreeSet::new(),
-            reached: BTreeSet::new(),
-            bindings: BTreeSet::new(),
+            wrote: HashSet::new(),
+            reached: HashSet::new(),
+            bindings: HashSet::new(),
             severity: clue.severity,
             findings: Vec::new(),
             finding_count: 0,
@@ -111,8 +121,8 @@ impl Tale {
             (&mut self.reached, clue.reached),
             (&mut self.bindings, clue.binding),
         ] {
-            if let Some(one) = one.filter(|one| set.len() < OBJECTS_CAP && !set.contains(*one)) {
-                set.insert(one.to_owned());
+            if set.len() < OBJECTS_CAP {
+                set.extend(one);
             }
         }
         match self.rules.entry(clue.rule) {
@@ -246,7 +256,7 @@ pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
         }
     }
     let mut entries: Vec<Entry> = entries.into_values().collect();
-    entries.sort_by(|a, b| (a.time, &a.audit_id).cmp(&(b.time, &b.audit_id)));
+    entries.sort_by(|a, b| (a.time, a.texts().0).cmp(&(b.time, b.texts().0)));
     let mut rules: Vec<(u32, Tally)> = rules.into_iter().collect();
     rules.sort_by_key(|(rule, t)| (t.first, *rule));
     let weight = |s: Severity| match s {
@@ -280,11 +290,11 @@ pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
         events: entries
             .into_iter()
             .map(|e| StoryEvent {
-                audit_id: e.audit_id,
+                audit_id: e.texts().0.into(),
                 stage: e.stage,
                 time: stamp(e.time),
                 role: e.role,
-                what: e.what,
+                what: e.texts().1.into(),
             })
             .collect(),
         unlisted,

@@ -57,12 +57,12 @@ pub(super) struct Scene {
     /// Its text in [`Judged::kept`]: a sentence is written only if a story asks for it.
     pub json: (u32, u32),
     pub salvaged: bool,
-    /// What it acted on, as stories link objects.
-    pub place: Option<Box<str>>,
-    /// Whether it changed that.
-    pub wrote: bool,
+    /// What it changed, as stories link objects.
+    pub wrote: Option<u64>,
+    /// What it read or entered.
+    pub reached: Option<u64>,
     /// The binding that allowed it.
-    pub binding: Option<Box<str>>,
+    pub binding: Option<u64>,
 }
 
 /// The result for one chunk. Used again for another chunk, so that a scan asks for its memory once.

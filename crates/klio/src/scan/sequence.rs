@@ -202,9 +202,9 @@ impl<'e> Sequence<'e> {
             rule: hit.rule,
             severity: severity(rule.severity, hit.proven),
             time: request.time,
-            wrote: scene.wrote().filter(|_| matters),
-            reached: scene.reached().filter(|_| matters),
-            binding: scene.binding.as_deref(),
+            wrote: scene.wrote.filter(|_| matters),
+            reached: scene.reached.filter(|_| matters),
+            binding: scene.binding,
             evidence: &[*request],
         };
         let json = &judged.listed[hit.listed.0 as usize..hit.listed.1 as usize];

@@ -1,6 +1,6 @@
 //! What a finding says: its sentence, its JSON, and what links it to other findings.
 
-use klio_detect::story::Telling;
+use klio_detect::story::{Telling, place};
 use klio_detect::{Dialect, Rule};
 use klio_model::event::Outcome;
 use klio_model::{Actor, Event, Evidence, Finding, Missing, Object, Proof, Severity, explain};
@@ -72,25 +72,17 @@ fn message(rule: &Rule, event: &Event<'_>) -> String {
 /// What stories need of an event with hits; `json` is where its text is kept.
 pub(super) fn scene(event: &Event<'_>, json: (u32, u32)) -> Scene {
     let object = Object::of(event);
+    let part = |text: &'_ Option<String>| text.clone().unwrap_or_default();
+    let place =
+        object.name.as_ref().map(|name| place(&part(&object.resource), &part(&object.namespace), name));
+    let wrote = event.is_write() && event.outcome() == Outcome::Allowed && object.subresource.is_none();
+    let linking = matches!(object.resource.as_deref(), Some("pods" | "secrets"));
     Scene {
         json,
         salvaged: event.salvaged,
-        wrote: event.is_write() && event.outcome() == Outcome::Allowed && object.subresource.is_none(),
-        place: story_object(&object),
+        wrote: place.filter(|_| wrote),
+        reached: place.filter(|_| !wrote && linking),
         binding: event.annotation("authorization.k8s.io/reason").and_then(|reason| binding(&reason)),
-    }
-}
-
-impl Scene {
-    /// What was written.
-    pub(super) fn wrote(&self) -> Option<&str> {
-        self.place.as_deref().filter(|_| self.wrote)
-    }
-
-    /// What was read or entered.
-    pub(super) fn reached(&self) -> Option<&str> {
-        let linking = |o: &&str| o.starts_with("pods/") || o.starts_with("secrets/");
-        self.place.as_deref().filter(|_| !self.wrote).filter(linking)
     }
 }
 
@@ -125,23 +117,16 @@ pub(super) fn describe(event: &Event<'_>, out: &mut String) {
     }
 }
 
-/// `resource/namespace/name`, by which stories are linked.
-fn story_object(o: &Object) -> Option<Box<str>> {
-    let part = |s: &'_ Option<String>| s.clone().unwrap_or_default();
-    o.name.as_ref().map(|name| format!("{}/{}/{name}", part(&o.resource), part(&o.namespace)).into())
-}
-
 /// The binding in `RBAC: allowed by RoleBinding "name/namespace" of …`
-/// (`plugin/pkg/auth/authorizer/rbac/rbac.go`, `clusterRoleBindingDescriber`), as a story object.
-fn binding(reason: &str) -> Option<Box<str>> {
+/// (`plugin/pkg/auth/authorizer/rbac/rbac.go`, `clusterRoleBindingDescriber`), as a place.
+fn binding(reason: &str) -> Option<u64> {
     let rest = reason.strip_prefix("RBAC: allowed by ")?;
     let (kind, rest) = rest.split_once(" \"")?;
     let name = rest.split_once('"')?.0;
-    let place = if kind == "ClusterRoleBinding" {
-        format!("clusterrolebindings//{name}")
+    Some(if kind == "ClusterRoleBinding" {
+        place("clusterrolebindings", "", name)
     } else {
         let (name, namespace) = name.rsplit_once('/').unwrap_or((name, ""));
-        format!("rolebindings/{namespace}/{name}")
-    };
-    Some(place.into())
+        place("rolebindings", namespace, name)
+    })
 }
