@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use klio_model::{Event, TimeRange, explain};
-use klio_source::{Chunks, Item, Options, Pool, decode, discover};
+use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
 
 use super::scan::{Window, parse_filter};
 use crate::failure::Failure;
@@ -62,7 +62,7 @@ impl Hunt {
         let mut out = BufWriter::new(stdout.lock());
         let mut left = self.limit.unwrap_or(u64::MAX);
         let mut failed = None;
-        let mut rejected = 0;
+        let (mut read, mut rejected) = (0u64, 0);
         'files: for input in &found.inputs {
             for chunk in Chunks::new(input, &options, &pool) {
                 decode(&chunk, &mut |item| match item {
@@ -70,8 +70,16 @@ impl Hunt {
                         let event = Event::parse(record.json).ok();
                         let Some(mut event) = event else {
                             rejected += 1;
+                            if troubles.len() < 5 {
+                                let reason = diagnose(record.json).map_or_else(
+                                    || "not an audit event".to_owned(),
+                                    |reason| reason.to_string(),
+                                );
+                                troubles.push(format!("{}:{}: {reason}", chunk.file, record.line));
+                            }
                             return;
                         };
+                        read += 1;
                         event.salvaged = record.flags.salvaged();
                         let in_range =
                             range == TimeRange::default() || event.time().is_some_and(|t| range.contains(t));
@@ -106,6 +114,12 @@ impl Hunt {
                 Failure::world("nothing to read").hint("give audit log files, directories, patterns, or -")
             );
         }
+        if read == 0 && rejected > 0 {
+            return Err(Failure::world("no audit event could be read"));
+        }
+        if !found.rejected.is_empty() {
+            return Err(Failure::world("some paths could not be read").hint("the rest was searched"));
+        }
         Ok(())
     }
 
@@ -129,8 +143,8 @@ impl Hunt {
                     out,
                     "{}  [{} {} {}]",
                     plain(&explain(event)),
-                    text(klio_model::Field::AuditId),
-                    text(klio_model::Field::SourceIp),
+                    plain(text(klio_model::Field::AuditId)),
+                    plain(text(klio_model::Field::SourceIp)),
                     plain(text(klio_model::Field::UserAgent))
                 )
             }

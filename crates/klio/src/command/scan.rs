@@ -67,7 +67,7 @@ pub enum Matching {
 #[derive(clap::Args, Default, Clone)]
 pub struct Window {
     /// Only events for which this filter is true.
-    #[arg(long = "where", value_name = "FILTER", help_heading = "Which events")]
+    #[arg(id = "where", long = "where", value_name = "FILTER", help_heading = "Which events")]
     pub filter: Option<String>,
     /// Only events from this time on: RFC 3339, a date, or an age such as 24h or 7d.
     #[arg(long, value_name = "TIME", help_heading = "Which events")]
@@ -86,7 +86,14 @@ impl Window {
     /// The range of time.
     pub fn range(&self) -> Result<TimeRange, Failure> {
         let time = |t: &Option<String>| t.as_deref().map(parse_time).transpose();
-        Ok(TimeRange { start: time(&self.since)?, end: time(&self.until)? })
+        let range = TimeRange { start: time(&self.since)?, end: time(&self.until)? };
+        match (range.start, range.end) {
+            (Some(start), Some(end)) if start >= end => {
+                Err(Failure::usage(format!("--since {start} is not before --until {end}"))
+                    .hint("no event can lie in between"))
+            }
+            _ => Ok(range),
+        }
     }
 }
 
@@ -150,6 +157,9 @@ impl Scan {
                 .hint("the summary names each file and line with the reason"));
         }
         pack::verdict(wrong)?;
+        if !report.summary.missing.is_empty() {
+            return Err(Failure::world(report.summary.missing.join("\n      ")).hint("the rest was scanned"));
+        }
         match self.fail_on {
             Some(level) if report.summary.findings.by_severity.keys().any(|s| *s >= level) => {
                 Err(Failure::found())

@@ -82,6 +82,9 @@ pub(super) struct Judged {
     /// Events outside `--where`, `--since` and `--until`.
     pub filtered: u64,
     pub bytes: u64,
+    /// Events that were cut on their way; of these, the lines of those that change something.
+    pub salvaged: u64,
+    pub salvaged_writes: Vec<u64>,
     /// Stages per format name.
     pub formats: Vec<(&'static str, u64)>,
 }

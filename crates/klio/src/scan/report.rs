@@ -111,6 +111,15 @@ pub struct Summary {
     pub skipped: u64,
     /// Where and why, the first of them.
     pub skipped_reasons: Vec<Trouble>,
+    /// Paths that were named and cannot be read.
+    #[serde(skip)]
+    pub missing: Vec<String>,
+    /// Events that were cut on their way and of which only the complete members could be read.
+    pub salvaged: u64,
+    /// Of these, requests that change something, or stream into a container: what they did is unknown.
+    pub salvaged_writes: u64,
+    /// Where the first of those stand.
+    pub salvaged_places: Vec<String>,
     /// Files read.
     pub files: u64,
     /// Bytes after decompression.

@@ -27,6 +27,9 @@ const SESSIONS_CAP: usize = 200_000;
 /// Rejections that the summary lists one by one.
 const REASONS_CAP: usize = 1_000;
 
+/// Cut events that the summary lists one by one.
+const SALVAGED_CAP: usize = 20;
+
 /// A rule, correlation or built-in check by its number.
 struct Numbered {
     rule: RuleRef,
@@ -131,6 +134,11 @@ impl<'e> Sequence<'e> {
         self.times.merge(std::mem::take(&mut judged.times));
         self.summary.bytes += judged.bytes;
         self.summary.filtered += judged.filtered;
+        self.summary.salvaged += judged.salvaged;
+        self.summary.salvaged_writes += judged.salvaged_writes.len() as u64;
+        let room = SALVAGED_CAP.saturating_sub(self.summary.salvaged_places.len());
+        let places = judged.salvaged_writes.iter().take(room).map(|line| format!("{}:{line}", judged.file));
+        self.summary.salvaged_places.extend(places);
         for (format, n) in judged.formats.drain(..) {
             *self.summary.formats.entry(format.to_owned()).or_default() += n;
         }
@@ -250,6 +258,7 @@ impl<'e> Sequence<'e> {
         self.correlated(results)?;
         let mut summary = std::mem::take(&mut self.summary);
         summary.files = troubles.files;
+        summary.missing = troubles.named;
         summary.reject(troubles.rejected, REASONS_CAP);
         summary.skip(troubles.skipped, REASONS_CAP);
         summary.untimed = self.times.untimed;

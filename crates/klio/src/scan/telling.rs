@@ -72,9 +72,11 @@ fn message(rule: &Rule, event: &Event<'_>) -> String {
 /// What stories need of an event with hits; `json` is where its text is kept.
 pub(super) fn scene(event: &Event<'_>, json: (u32, u32)) -> Scene {
     let object = Object::of(event);
-    let part = |text: &'_ Option<String>| text.clone().unwrap_or_default();
-    let place =
-        object.name.as_ref().map(|name| place(&part(&object.resource), &part(&object.namespace), name));
+    let (resource, namespace) = (object.resource.as_deref(), object.namespace.as_deref());
+    let place = object
+        .name
+        .as_deref()
+        .map(|name| place(resource.unwrap_or_default(), namespace.unwrap_or_default(), name));
     let wrote = event.is_write() && event.outcome() == Outcome::Allowed && object.subresource.is_none();
     let linking = matches!(object.resource.as_deref(), Some("pods" | "secrets"));
     Scene {

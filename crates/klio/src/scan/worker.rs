@@ -2,7 +2,8 @@
 
 use klio_detect::engine::{Bench, Sight, Verdict};
 use klio_detect::{Engine, Match, RuleSet};
-use klio_model::{Actor, Event, Filter, Object, Stage, TimeRange, event::UserKind};
+use klio_model::event::Level;
+use klio_model::{Actor, Event, Field, Filter, Object, Stage, TimeRange, event::UserKind};
 use klio_source::{
     Chunk, Item, Reason, Record, Rejected, content_hash, decode, diagnose, keyed_content_hash, recover,
 };
@@ -95,6 +96,13 @@ impl<'e> Worker<'e> {
             out.filtered += 1;
             return;
         }
+        let bare = event.level >= Level::Request && event.request_object.text().is_none();
+        if event.salvaged || (bare && event.truncated()) {
+            out.salvaged += 1;
+            if !matches!(event.text_of(Field::Verb), Some("get" | "list" | "watch")) {
+                out.salvaged_writes.push(record.line);
+            }
+        }
         out.times.add(time);
         match out.formats.iter_mut().find(|(f, _)| *f == record.format.name()) {
             Some((_, n)) => *n += 1,
@@ -120,9 +128,7 @@ impl<'e> Worker<'e> {
         };
         let mut verdicts: Vec<Verdict> = Vec::new();
         self.engine.judge(event, &mut self.bench, &mut |v| verdicts.push(v));
-        if event.text_of(klio_model::Field::Subresource) == Some("token")
-            && event.code.is_some_and(|c| c < 300)
-        {
+        if event.text_of(Field::Subresource) == Some("token") && event.code.is_some_and(|c| c < 300) {
             let issued = event.annotation("authentication.kubernetes.io/issued-credential-id");
             seen.issued = issued.map_or(0, |c| xxh3_64(c.as_bytes()));
         }
@@ -147,7 +153,7 @@ impl<'e> Worker<'e> {
     }
 
     fn user(&mut self, event: &Event<'_>, out: &mut Judged) -> u32 {
-        let name = event.text_of(klio_model::Field::User).unwrap_or_default();
+        let name = event.text_of(Field::User).unwrap_or_default();
         if let Some(&index) = self.users.get(name) {
             return index;
         }
