@@ -66,11 +66,11 @@ pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
     let work = || -> Result<Vec<Sight>, Failure> {
         let mut worker = Worker::new(&engine, &secret, rules, options);
         // The guard is dropped before the chunk is judged.
-        while let Some((number, chunk)) = { lock(&feed).next_chunk() } {
-            let consumed = chunk.consumed;
-            let judged = worker.judge(&chunk, turns.room());
-            bar.at(chunk.input, consumed);
-            drop(chunk);
+        while let Some(next) = { lock(&feed).next_chunk() } {
+            let judged = worker.judge(&next, turns.room());
+            bar.at(next.chunk.input, next.chunk.consumed);
+            let number = next.number;
+            drop(next);
             turns.hand_in(number, judged)?;
         }
         Ok(worker.into_sight())

@@ -29,7 +29,18 @@ pub(super) struct Feed {
     options: Options,
     next: u64,
     total: Option<u64>,
+    /// Several inputs, whose events are to be taken in the order of time.
+    several: bool,
     troubles: Troubles,
+}
+
+/// What is to be judged next.
+pub(super) struct Next {
+    /// In the order in which results are to be taken.
+    pub number: u64,
+    /// When it begins, if other inputs may hold events of the same time.
+    pub begins: Option<i64>,
+    pub chunk: Chunk,
 }
 
 /// An input being read, with the chunk that comes next.
@@ -65,6 +76,7 @@ impl Feed {
             );
             return Err(failure);
         }
+        let several = inputs.len() > 1;
         let total = inputs.iter().map(|i| i.size).sum::<Option<u64>>();
         let named = rejected
             .iter()
@@ -79,7 +91,7 @@ impl Feed {
         };
         // Inputs of the same time, and those that tell none, keep the order in which they were found.
         waiting.make_contiguous().sort_by_key(|(time, _)| *time);
-        Ok(Self { waiting, open: Vec::new(), pool, options, next: 0, total, troubles })
+        Ok(Self { waiting, open: Vec::new(), pool, options, next: 0, total, several, troubles })
     }
 
     /// Bytes on disk, if all inputs tell.
@@ -87,7 +99,7 @@ impl Feed {
         self.total
     }
 
-    pub(super) fn next_chunk(&mut self) -> Option<(u64, Chunk)> {
+    pub(super) fn next_chunk(&mut self) -> Option<Next> {
         loop {
             let first = (0..self.open.len()).min_by_key(|&i| self.open[i].time);
             let due = |time: i64| self.open.len() < OPEN && first.is_none_or(|i| time <= self.open[i].time);
@@ -100,6 +112,7 @@ impl Feed {
             }
             let at = first?;
             let opened = &mut self.open[at];
+            let begins = self.several.then_some(opened.time);
             let chunk = match opened.rest.next() {
                 Some(next) => {
                     // A chunk that tells no time comes right after the one before it.
@@ -109,7 +122,7 @@ impl Feed {
                 None => self.open.remove(at).next,
             };
             self.next += 1;
-            return Some((self.next - 1, chunk));
+            return Some(Next { number: self.next - 1, begins, chunk });
         }
     }
 
@@ -164,8 +177,8 @@ mod tests {
         std::fs::write(path("c.log"), "no time in here\n".repeat(3)).unwrap();
         let mut feed = Feed::open(&[path("a.log"), path("b.log"), path("c.log"), path("none.log")]).unwrap();
         let mut order = Vec::new();
-        while let Some((_, chunk)) = feed.next_chunk() {
-            order.push(chunk.file.rsplit('/').next().unwrap().to_owned());
+        while let Some(next) = feed.next_chunk() {
+            order.push(next.chunk.file.rsplit('/').next().unwrap().to_owned());
         }
         assert_eq!(order, ["c.log", "b.log", "a.log"]);
         assert_eq!(feed.into_troubles().named.len(), 1);

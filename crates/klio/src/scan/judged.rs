@@ -69,6 +69,8 @@ pub(super) struct Scene {
 #[derive(Default)]
 pub(super) struct Judged {
     pub file: Arc<str>,
+    /// When the chunk begins, if other inputs may hold events of the same time.
+    pub begins: Option<i64>,
     pub seen: Vec<Seen>,
     pub texts: String,
     pub hits: Vec<Hit>,
@@ -91,13 +93,13 @@ pub(super) struct Judged {
 
 impl Judged {
     /// Nothing but the room of what was in it before.
-    pub(super) fn renewed(self, file: Arc<str>, bytes: u64) -> Self {
+    pub(super) fn renewed(self, file: Arc<str>, bytes: u64, begins: Option<i64>) -> Self {
         let Self { mut seen, mut texts, mut hits, mut scenes, mut kept, mut listed, mut users, .. } = self;
         (seen.clear(), hits.clear(), scenes.clear(), users.clear());
         (texts.clear(), kept.clear(), listed.clear());
         // A chunk with one huge event does not keep its room for ever.
         kept.shrink_to(ROOM);
         listed.shrink_to(ROOM);
-        Self { file, bytes, seen, texts, hits, scenes, kept, listed, users, ..Self::default() }
+        Self { file, bytes, begins, seen, texts, hits, scenes, kept, listed, users, ..Self::default() }
     }
 }

@@ -2,6 +2,7 @@
 //! stories, and the numbers of the summary.
 
 mod made;
+mod merge;
 
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ pub(super) struct Sequence<'e> {
     /// Sessions of the requests that correlations watch.
     session_of: HashMap<u64, u64, foldhash::fast::RandomState>,
     spill: Spill,
+    waiting: Vec<merge::Waiting>,
     times: Times,
     identities: HashMap<Box<str>, u64, foldhash::fast::RandomState>,
     other_identities: u64,
@@ -98,6 +100,7 @@ impl<'e> Sequence<'e> {
             stories: Storyteller::new(),
             session_of: HashMap::default(),
             spill: Spill::new(),
+            waiting: Vec::new(),
             times: Times::default(),
             identities: HashMap::default(),
             other_identities: 0,
@@ -105,25 +108,23 @@ impl<'e> Sequence<'e> {
         }
     }
 
-    /// Takes the next chunk's result.
-    pub(super) fn take(&mut self, judged: &mut Judged) -> Result<(), Failure> {
-        let mut by_user = vec![0u64; judged.users.len()];
-        std::hint::black_box(self.horizon.warm(judged.seen.iter().map(|s| s.key)));
-        for seen in &judged.seen {
-            let known = self.horizon.event(seen.key, seen.content, seen.request);
-            if known == Known::Duplicate {
-                self.summary.duplicates += 1;
-                continue;
-            }
-            self.summary.events += 1;
-            if let Some(n) = by_user.get_mut(seen.user as usize) {
-                *n += 1;
-            }
-            if seen.stage != Stage::RequestReceived {
-                self.summary.requests += 1;
-            }
-            self.event(seen, known, judged)?;
+    /// Takes an event; false if it was delivered before.
+    fn seen(&mut self, seen: &Seen, judged: &Judged) -> Result<bool, Failure> {
+        let known = self.horizon.event(seen.key, seen.content, seen.request);
+        if known == Known::Duplicate {
+            self.summary.duplicates += 1;
+            return Ok(false);
         }
+        self.summary.events += 1;
+        if seen.stage != Stage::RequestReceived {
+            self.summary.requests += 1;
+        }
+        self.event(seen, known, judged)?;
+        Ok(true)
+    }
+
+    /// Adds a result's numbers to the summary.
+    fn count(&mut self, judged: &mut Judged, by_user: Vec<u64>) {
         for (user, n) in judged.users.drain(..).zip(by_user) {
             if self.identities.len() < IDENTITIES_CAP || self.identities.contains_key(&user) {
                 *self.identities.entry(user).or_default() += n;
@@ -144,7 +145,6 @@ impl<'e> Sequence<'e> {
         }
         self.summary.reject(std::mem::take(&mut judged.rejected), REASONS_CAP);
         self.summary.skip(std::mem::take(&mut judged.skipped), REASONS_CAP);
-        Ok(())
     }
 
     fn event(&mut self, seen: &Seen, known: Known, judged: &Judged) -> Result<(), Failure> {
@@ -254,6 +254,7 @@ impl<'e> Sequence<'e> {
         blind: Vec<RuleName>,
         took: Duration,
     ) -> Result<Report, Failure> {
+        self.until(None, &mut Vec::new())?;
         let results = self.correlator.finish();
         self.correlated(results)?;
         let mut summary = std::mem::take(&mut self.summary);

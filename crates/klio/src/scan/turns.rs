@@ -52,11 +52,12 @@ impl<'e> Turns<'e> {
         }
         while !waiting.busy && !waiting.failed {
             let next = waiting.next;
-            let Some(mut judged) = waiting.results.remove(&next) else { break };
+            let Some(judged) = waiting.results.remove(&next) else { break };
             waiting.busy = true;
             drop(waiting);
-            let outcome = lock(&self.sequence).take(&mut judged);
-            lock(&self.spare).push(judged);
+            let mut done = Vec::new();
+            let outcome = lock(&self.sequence).take(judged, &mut done);
+            lock(&self.spare).append(&mut done);
             waiting = lock(&self.waiting);
             waiting.busy = false;
             waiting.next += 1;

@@ -5,11 +5,12 @@ use klio_detect::{Engine, Match, RuleSet};
 use klio_model::event::Level;
 use klio_model::{Actor, Event, Field, Filter, Object, Stage, TimeRange, event::UserKind};
 use klio_source::{
-    Chunk, Item, Reason, Record, Rejected, content_hash, decode, diagnose, keyed_content_hash, recover,
+    Item, Reason, Record, Rejected, content_hash, decode, diagnose, keyed_content_hash, recover,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Options;
+use super::feed::Next;
 use super::judged::{Hit, Judged, Seen};
 use super::keys::{is_long, mix, request_key, session};
 use super::telling::{Yes, describe, scene};
@@ -61,8 +62,9 @@ impl<'e> Worker<'e> {
     }
 
     /// Decodes and judges a chunk.
-    pub(super) fn judge(&mut self, chunk: &Chunk, room: Judged) -> Judged {
-        let mut out = room.renewed(chunk.file.clone(), chunk.bytes().len() as u64);
+    pub(super) fn judge(&mut self, next: &Next, room: Judged) -> Judged {
+        let chunk = &next.chunk;
+        let mut out = room.renewed(chunk.file.clone(), chunk.bytes().len() as u64, next.begins);
         self.users.clear();
         decode(chunk, &mut |item: Item<'_>| match item {
             Item::Record(record) => self.record(&record, &mut out),

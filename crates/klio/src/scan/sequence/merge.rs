@@ -1,0 +1,85 @@
+//! Events of several inputs in the order of time.
+
+use super::Sequence;
+use crate::failure::Failure;
+use crate::scan::judged::Judged;
+
+/// A result some of whose events wait for those of other inputs.
+pub(super) struct Waiting {
+    judged: Judged,
+    /// Events that were taken already.
+    taken: usize,
+    by_user: Vec<u64>,
+}
+
+impl Waiting {
+    fn new(judged: Judged) -> Self {
+        Self { by_user: vec![0; judged.users.len()], judged, taken: 0 }
+    }
+
+    /// The time of the event that comes next.
+    fn time(&self) -> Option<i64> {
+        self.judged.seen.get(self.taken).map(|seen| seen.time)
+    }
+}
+
+impl Sequence<'_> {
+    /// Takes the next chunk's result. Chunks come in the order of their first event, so that all events before it can
+    /// be taken now, whichever input they are of. Results that are done with go to `done`.
+    pub(in crate::scan) fn take(&mut self, judged: Judged, done: &mut Vec<Judged>) -> Result<(), Failure> {
+        if judged.begins.is_some() {
+            self.until(judged.begins, done)?;
+            self.waiting.push(Waiting::new(judged));
+            return Ok(());
+        }
+        let mut only = Waiting::new(judged);
+        self.run(&mut only, i64::MAX)?;
+        done.push(self.close(only));
+        Ok(())
+    }
+
+    /// Takes all events up to a time, or all.
+    pub(super) fn until(&mut self, time: Option<i64>, done: &mut Vec<Judged>) -> Result<(), Failure> {
+        let time = time.unwrap_or(i64::MAX);
+        while let Some((first, begins)) = earliest(&self.waiting).filter(|(_, begins)| *begins <= time) {
+            // Of equal times the one that came first goes first; order is kept.
+            let mut cursor = self.waiting.remove(first);
+            let others = earliest(&self.waiting).map_or(i64::MAX, |(_, t)| t);
+            self.run(&mut cursor, others.min(time).max(begins))?;
+            if cursor.time().is_some() {
+                self.waiting.insert(first, cursor);
+            } else {
+                done.push(self.close(cursor));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, cursor: &mut Waiting, until: i64) -> Result<(), Failure> {
+        let Waiting { judged, taken, by_user } = cursor;
+        let rest = judged.seen.get(*taken..).unwrap_or_default();
+        let due = rest.iter().position(|seen| seen.time > until).unwrap_or(rest.len());
+        let due = rest.get(..due).unwrap_or_default();
+        self.horizon.warm(due.iter().map(|seen| seen.key));
+        for seen in due {
+            *taken += 1;
+            if self.seen(seen, judged)?
+                && let Some(n) = by_user.get_mut(seen.user as usize)
+            {
+                *n += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, cursor: Waiting) -> Judged {
+        let Waiting { mut judged, by_user, .. } = cursor;
+        self.count(&mut judged, by_user);
+        judged
+    }
+}
+
+/// Which result has the earliest event next, and when. One whose events are all taken comes at once.
+fn earliest(waiting: &[Waiting]) -> Option<(usize, i64)> {
+    waiting.iter().map(|w| w.time().unwrap_or(i64::MIN)).enumerate().min_by_key(|(_, time)| *time)
+}
