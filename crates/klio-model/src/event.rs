@@ -187,6 +187,16 @@ pub struct Event<'a> {
     folded: OnceCell<Vec<u8>>,
 }
 
+impl Part<'_> {
+    /// Calls `f` for each string of a list; `f` returns true to stop. False if it is no list of strings alone that can
+    /// be read without a tree.
+    pub(crate) fn each_string(&self, f: &mut dyn FnMut(&str) -> bool) -> bool {
+        let Some(mut strings) = self.text.and_then(wire::flat_strings) else { return false };
+        strings.any(f);
+        true
+    }
+}
+
 impl<'a> Event<'a> {
     /// Reads one audit event.
     ///

@@ -478,6 +478,22 @@ pub(super) fn flat_member<'a>(text: &'a str, key: &str) -> Option<Option<Cow<'a,
     (scan.eat("}") && scan.at == text.len()).then_some(found)
 }
 
+/// The strings of a flat list without escapes; `None` if the text is anything else.
+pub(super) fn flat_strings(text: &str) -> Option<impl Iterator<Item = &str>> {
+    let inner = text.strip_prefix("[\"")?.strip_suffix("\"]")?;
+    let mut rest = inner;
+    while let Some(end) = memchr::memchr2(b'"', b'\\', rest.as_bytes()) {
+        rest = rest[end..].strip_prefix("\",\"")?;
+    }
+    let mut rest = Some(inner);
+    Some(std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(b'"', text.as_bytes());
+        rest = end.and_then(|end| text.get(end + 3..));
+        Some(&text[..end.unwrap_or(text.len())])
+    }))
+}
+
 /// A quoted string's text. Most escapes are `\"`, as in the authorizer's reasons.
 fn unescape(quoted: &str) -> Option<Cow<'_, str>> {
     let mut out = String::with_capacity(quoted.len());
@@ -548,6 +564,20 @@ mod tests {
         check(r#"{"k": "v"}"#, None);
         check(r#"{"k":5}"#, None);
         check(r#"{"k":"v""#, None);
+    }
+
+    #[test]
+    fn flat_lists_are_read_like_the_tree_reads_them() {
+        let check = |text: &str, want: Option<&[&str]>| {
+            assert_eq!(flat_strings(text).map(Iterator::collect), want.map(<[&str]>::to_vec), "{text}");
+        };
+        check(r#"["a","b c"]"#, Some(&["a", "b c"]));
+        check(r#"["a"]"#, Some(&["a"]));
+        check("[]", None);
+        check(r#"["a", "b"]"#, None);
+        check(r#"["a\"","b"]"#, None);
+        check(r#"["a",5,"b"]"#, None);
+        check(r#"["a","b"],["c"]"#, None);
     }
 
     #[test]

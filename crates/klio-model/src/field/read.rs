@@ -206,6 +206,9 @@ impl Event<'_> {
                     each(Value::Text(&t));
                 }
             }
+            Field::Groups
+                if path.is_empty() && self.user.groups.each_string(&mut |group| each(Value::Text(group))) => {
+            }
             Field::Groups => tree(self.user.groups.tree(), path, &mut each),
             Field::Extra => tree(self.user.extra.tree(), path, &mut each),
             Field::ImpersonatedGroups => {
