@@ -34,6 +34,7 @@ use klio_model::{Field, Filter, Severity};
 use crate::rule::{Dialect, Problem, Rule, RuleFile, RuleSet};
 use meta::{Meta, Source};
 use notes::{Notes, nearest};
+pub use yaml::catches_panics;
 use yaml::{Document, Node};
 
 /// Values for `%name%` in items with the modifier `expand`.

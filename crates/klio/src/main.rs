@@ -9,6 +9,7 @@ mod output;
 mod pack;
 mod scan;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -29,11 +30,16 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    // Threads of a scan wait for each other's results: a panic in one ends the program at once, except where
+    // somebody stands ready to catch it.
     std::panic::set_hook(Box::new(|info| {
-        eprintln!("klio: a bug: {info}\nPlease report it with the command you ran.");
+        if klio_detect::sigma::catches_panics() {
+            return;
+        }
+        let text = format!("klio: a bug: {info}\nPlease report it with the command you ran.\n");
+        let _ = std::io::stderr().write_all(text.as_bytes());
         std::process::exit(70);
     }));
-    // `kubectl klio …` runs a binary called kubectl-klio.
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

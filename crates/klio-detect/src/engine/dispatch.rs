@@ -166,7 +166,9 @@ impl Dispatch {
             }
         }
         let words = branches.len().div_ceil(64);
-        by_key.iter_mut().for_each(|conditions| conditions.finish(words));
+        for conditions in by_key {
+            conditions.finish(words);
+        }
         by_result.finish(words);
         Self { branches, words, by_key, by_result }
     }

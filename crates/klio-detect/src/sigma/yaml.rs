@@ -4,6 +4,7 @@
 //! A document may be 1 MiB long and is refused when it nests deeper than any rule does; aliases are capped
 //! by the parser at 100,000 nodes, and a node is small because scalars are shared.
 
+use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -271,10 +272,9 @@ fn read(text: &str) -> Result<Option<Node>, Fault> {
         );
     }
     // The parser asserts things about its own state; no input may end the scan should one of them be wrong.
-    let loaded = catch_unwind(AssertUnwindSafe(|| Node::load_from_str(text)));
-    match loaded {
-        Ok(Ok(documents)) => Ok(documents.into_iter().next()),
-        Ok(Err(error)) => {
+    match survive(|| Node::load_from_str(text)) {
+        Some(Ok(documents)) => Ok(documents.into_iter().next()),
+        Some(Err(error)) => {
             let at = error.marker().index();
             let place = Place { start: at, end: at };
             let advice = if error.info().contains("duplicated key") {
@@ -284,8 +284,26 @@ fn read(text: &str) -> Result<Option<Node>, Fault> {
             };
             Err(Fault::at(place, format!("not YAML: {}", error.info())).advise(advice))
         }
-        Err(_) => Err(Fault::at(Place::default(), "not YAML: the parser gave up")),
+        None => Err(Fault::at(Place::default(), "not YAML: the parser gave up")),
     }
+}
+
+thread_local! {
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread would be caught here and told as a problem of the rule: for panic hooks,
+/// which run before that.
+pub fn catches_panics() -> bool {
+    CATCHING.get()
+}
+
+/// What `f` gives, or `None` if it panics.
+fn survive<T>(f: impl FnOnce() -> T) -> Option<T> {
+    CATCHING.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(f));
+    CATCHING.set(false);
+    outcome.ok()
 }
 
 /// The character offset of the first line that can nest deeper than allowed: deeper block nesting takes
@@ -305,4 +323,17 @@ fn too_deep(text: &str) -> Option<usize> {
         chars += line.chars().count();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_parser_is_known_to_be_caught() {
+        assert!(!catches_panics());
+        assert_eq!(survive(catches_panics), Some(true));
+        assert_eq!(survive(|| -> u8 { panic!("the parser") }), None);
+        assert!(!catches_panics());
+    }
 }
