@@ -10,6 +10,8 @@ mod view;
 
 use std::io::{BufWriter, Write};
 
+use klio_model::filter::text::is_unprintable;
+
 use crate::failure::Failure;
 use crate::scan::Report;
 pub use view::View;
@@ -19,7 +21,7 @@ pub use view::View;
 pub enum Format {
     /// For a terminal.
     Table,
-    /// For a wide terminal: with audit ids, files and lines.
+    /// For a wide terminal: with the audit id, file and line of each rule's first finding.
     Wide,
     /// One document.
     Json,
@@ -38,9 +40,9 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether each finding is written out, and not only the stories.
+    /// Whether each finding is asked for, and not only the stories.
     pub fn lists_findings(self) -> bool {
-        matches!(self, Self::Json | Self::Jsonl | Self::Yaml | Self::Csv | Self::Sarif)
+        matches!(self, Self::Wide | Self::Json | Self::Jsonl | Self::Yaml | Self::Csv | Self::Sarif)
     }
 }
 
@@ -63,16 +65,27 @@ pub fn print(format: Format, report: &mut Report, view: &View<'_>) -> Result<(),
     Ok(())
 }
 
-/// Text from a log made harmless for a terminal: control characters become visible.
+/// Text from a log made harmless for a terminal: what would hide or reorder text becomes visible.
 pub fn plain(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => ' ',
-            // Bidirectional overrides can make a line read as another.
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
-                '\u{fffd}'
-            }
+            c if is_unprintable(c) => '\u{fffd}',
             c => c,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn nothing_hides_or_reorders_text() {
+        assert_eq!(
+            plain("a\u{202e}b\u{200b}c\u{2028}d\u{feff}e\u{1b}[0m"),
+            "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}[0m"
+        );
+        assert_eq!(plain("two\nlines, größer"), "two lines, größer");
+    }
 }

@@ -86,7 +86,7 @@ impl FilterError {
 
 /// Whether a character could hide or reorder text on a terminal: controls, and Unicode's invisible and
 /// bidirectional format characters (UAX #9, and `Default_Ignorable_Code_Point` for the rest).
-pub(crate) fn is_unprintable(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')

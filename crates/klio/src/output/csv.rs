@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::json;
 use super::view::View;
+use super::{json, plain};
 use crate::scan::Report;
 
 const COLUMNS: [(&str, &str); 16] = [
@@ -46,9 +46,11 @@ pub(super) fn print(report: &mut Report, view: &View<'_>, out: &mut dyn Write) -
 
 /// Quotes where necessary. A text that a spreadsheet would run as a formula gets an apostrophe before it.
 fn cell(text: &str) -> String {
-    let text =
-        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    let mut text = plain(text);
+    if text.trim_start().starts_with(['=', '+', '-', '@']) {
+        text.insert(0, '\'');
+    }
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
@@ -60,6 +62,12 @@ mod tests {
         assert_eq!(cell("a,b"), "\"a,b\"");
         assert_eq!(cell("say \"hi\""), "\"say \"\"hi\"\"\"");
         assert_eq!(cell("=cmd()"), "'=cmd()");
+        assert_eq!(cell("\t=cmd()"), "' =cmd()");
         assert_eq!(cell("plain"), "plain");
+    }
+
+    #[test]
+    fn cells_hold_no_controls() {
+        assert_eq!(cell("a\u{1b}[2Jb\r\nc\u{202e}d"), "a\u{fffd}[2Jb\u{fffd} c\u{fffd}d");
     }
 }

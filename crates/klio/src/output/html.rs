@@ -2,11 +2,8 @@
 
 use std::io::{self, Write};
 
-use klio_detect::story::Role;
-use klio_model::Severity;
-
 use super::plain;
-use super::view::{View, summary, who};
+use super::view::{View, busiest, count, findings, plural, role, summary, tactics, who};
 use crate::scan::Report;
 
 /// Requests shown per story.
@@ -40,21 +37,20 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
     let mut fact = |name: &str, value: String| write!(out, "<dt>{name}</dt><dd>{}</dd>", escape(&value));
     fact(
         "Events",
-        format!("{} in {} files, {} duplicates, {} rejected", s.events, s.files, s.duplicates, s.rejected),
+        format!(
+            "{} in {}, {}, {} rejected",
+            count(s.events),
+            plural(s.files, "file"),
+            plural(s.duplicates, "duplicate"),
+            count(s.rejected)
+        ),
     )?;
     if let (Some(a), Some(b)) = (s.time_range.start, s.time_range.end) {
         fact("Time", format!("{a} – {b}"))?;
     }
-    let by: Vec<String> = Severity::ALL
-        .iter()
-        .rev()
-        .filter_map(|l| s.findings.by_severity.get(l).map(|n| format!("{n} {l}")))
-        .collect();
-    fact("Findings", if by.is_empty() { "none".into() } else { by.join(" · ") })?;
-    let tactics: Vec<String> = s.findings.by_tactic.iter().map(|(t, n)| format!("{t} {n}")).collect();
-    fact("Tactics", tactics.join(" · "))?;
-    let busiest: Vec<String> = s.top_identities.iter().take(6).map(|(n, c)| format!("{n} {c}")).collect();
-    fact("Busiest", busiest.join(" · "))?;
+    fact("Findings", findings(s, |_, text| text))?;
+    fact("Tactics", tactics(s))?;
+    fact("Busiest", busiest(s, 6))?;
     let blind: Vec<&str> = s.rules_blind.iter().map(|r| r.title.as_str()).collect();
     fact(
         "Rules",
@@ -92,22 +88,20 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
             )?;
         }
         writeln!(out, "</table>")?;
-        if let Some(next) = story.rules.iter().max_by_key(|r| r.severity).and_then(|r| view.next_step(r.rule))
-        {
+        if let Some(next) = view.next_step(story) {
             writeln!(out, "<p class=\"next\"><b>Next:</b> {}</p>", escape(&next))?;
         }
         let open = if view.timeline { " open" } else { "" };
         writeln!(
             out,
-            "<details{open}><summary>{} requests</summary><table><tr><th>Time</th><th>Role</th><th>Request</th><th>Audit ID</th></tr>",
-            story.events.len() as u64 + story.unlisted
+            "<details{open}><summary>{}</summary><table><tr><th>Time</th><th>Role</th><th>Request</th><th>Audit ID</th></tr>",
+            plural(story.events.len() as u64 + story.unlisted, "request")
         )?;
         for e in story.events.iter().take(EVENTS) {
-            let (class, role) =
-                if e.role == Role::Evidence { (" class=\"evidence\"", "evidence") } else { ("", "context") };
             writeln!(
                 out,
-                "<tr{class}><td class=\"t\">{}</td><td>{role}</td><td>{}</td><td><code>{}</code></td></tr>",
+                "<tr class=\"{0}\"><td class=\"t\">{1}</td><td>{0}</td><td>{2}</td><td><code>{3}</code></td></tr>",
+                role(e.role),
                 e.time.map(|t| t.to_string()).unwrap_or_default(),
                 escape(&e.what),
                 escape(&e.audit_id)

@@ -51,40 +51,71 @@ fn story_line<'s>(story: &'s Story, report: &Report) -> StoryLine<'s> {
     }
 }
 
-/// Calls `f` with the JSON of each finding, story and the summary, in this order.
-fn each(report: &mut Report, view: &View<'_>, f: &mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()> {
-    let ids: Vec<String> = report.stories.iter().map(|s| s.id.clone()).collect();
-    let story_of = std::mem::take(&mut report.story_of);
-    let mut line = String::new();
-    report.findings.each(&mut |number, json| {
+/// Calls `f` with the JSON of each finding and the id of its story.
+pub(super) fn walk(
+    report: &mut Report,
+    f: &mut dyn FnMut(&str, Option<&str>) -> io::Result<()>,
+) -> io::Result<()> {
+    let Report { findings, stories, story_of, .. } = report;
+    findings.each(&mut |number, json| {
         let json = std::str::from_utf8(json).map_err(io::Error::other)?;
-        if view.min_severity.is_some() && !view.shows(severity_of(json)) {
+        let story = story_of.get(number as usize).copied().flatten().and_then(|s| stories.get(s as usize));
+        f(json, story.map(|s| s.id.as_str()))
+    })
+}
+
+/// Calls `f` with each shown finding as a JSON value and the id of its story.
+pub(super) fn findings(
+    report: &mut Report,
+    view: &View<'_>,
+    f: &mut dyn FnMut(&serde_json::Value, Option<&str>) -> io::Result<()>,
+) -> io::Result<()> {
+    walk(report, &mut |json, story| {
+        if hidden(json, view) { Ok(()) } else { f(&serde_json::from_str(json)?, story) }
+    })
+}
+
+/// Whether a finding is left out: told without reading all of it.
+fn hidden(json: &str, view: &View<'_>) -> bool {
+    let severity = || sonic_rs::get(json, ["severity"]).ok()?.as_raw_str().trim_matches('"').parse().ok();
+    view.min_severity.is_some() && !view.shows(severity().unwrap_or(Severity::Medium))
+}
+
+type Each<'f> = &'f mut dyn FnMut(&str) -> io::Result<()>;
+
+/// Calls `f` with the line of each shown finding.
+fn each_finding(report: &mut Report, view: &View<'_>, f: Each<'_>) -> io::Result<()> {
+    let mut line = String::new();
+    walk(report, &mut |json, story| {
+        if hidden(json, view) {
             return Ok(());
         }
         line.clear();
-        line.push_str("{\"type\":\"finding\",");
-        let story = story_of.get(number as usize).copied().flatten().and_then(|s| ids.get(s as usize));
-        line.push_str("\"story\":");
+        line.push_str("{\"type\":\"finding\",\"story\":");
         match story {
             Some(id) => line.extend(["\"", id, "\","]),
             None => line.push_str("null,"),
         }
         line.push_str(json.get(1..).unwrap_or_default());
         f(&line)
-    })?;
-    report.story_of = story_of;
-    for story in report.stories.iter().filter(|s| view.shows(s.severity)) {
-        f(&serde_json::to_string(&story_line(story, report))?)?;
-    }
-    f(&serde_json::to_string(&SummaryLine { r#type: "summary", summary: &report.summary })?)
+    })
 }
 
-/// The severity in a finding's JSON, without reading all of it.
-fn severity_of(json: &str) -> Severity {
-    sonic_rs::get(json, ["severity"])
-        .ok()
-        .and_then(|v| v.as_raw_str().trim_matches('"').parse().ok())
-        .unwrap_or(Severity::Medium)
+/// Calls `f` with the line of each shown story.
+fn each_story(report: &Report, view: &View<'_>, f: Each<'_>) -> io::Result<()> {
+    let mut shown = report.stories.iter().filter(|s| view.shows(s.severity));
+    shown.try_for_each(|story| f(&serde_json::to_string(&story_line(story, report))?))
+}
+
+fn summary_line(report: &Report) -> io::Result<String> {
+    Ok(serde_json::to_string(&SummaryLine { r#type: "summary", summary: &report.summary })?)
+}
+
+/// Calls `f` with each finding, story and the summary, in this order.
+fn each(report: &mut Report, view: &View<'_>, f: Each<'_>) -> io::Result<()> {
+    each_finding(report, view, f)?;
+    each_story(report, view, f)?;
+    f(&summary_line(report)?)
 }
 
 /// One object per line.
@@ -97,34 +128,17 @@ pub(super) fn lines(report: &mut Report, view: &View<'_>, out: &mut dyn Write) -
 
 /// One object with `findings`, `stories` and `summary`.
 pub(super) fn document(report: &mut Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut part = "";
-    let mut first = true;
-    out.write_all(b"{")?;
-    each(report, view, &mut |json| {
-        let kind = sonic_rs::get(json, ["type"]).map_err(io::Error::other)?.as_raw_str().to_owned();
-        let list = match kind.trim_matches('"') {
-            "finding" => "findings",
-            "story" => "stories",
-            _ => "summary",
-        };
-        for missing in ["findings", "stories"] {
-            let wanted = (missing == "findings" && part.is_empty())
-                || (missing == "stories" && part == "findings" && list != "findings");
-            if wanted {
-                out.write_all(if part.is_empty() { b"" } else { b"\n],\n" })?;
-                write!(out, "\"{missing}\":[")?;
-                part = missing;
-                first = true;
-            }
-        }
-        if list == "summary" {
-            return write!(out, "\n],\n\"summary\":{json}}}");
-        }
-        out.write_all(if first { b"\n" } else { b",\n" })?;
-        first = false;
+    let item = |separator: &mut &str, json: &str, out: &mut dyn Write| {
+        out.write_all(std::mem::replace(separator, ",\n").as_bytes())?;
         out.write_all(json.as_bytes())
-    })?;
-    out.write_all(b"\n")
+    };
+    out.write_all(b"{\"findings\":[")?;
+    let mut separator = "\n";
+    each_finding(report, view, &mut |json| item(&mut separator, json, out))?;
+    out.write_all(b"\n],\n\"stories\":[")?;
+    let mut separator = "\n";
+    each_story(report, view, &mut |json| item(&mut separator, json, out))?;
+    writeln!(out, "\n],\n\"summary\":{}}}", summary_line(report)?)
 }
 
 /// One YAML document per object, like JSON lines.
@@ -134,25 +148,4 @@ pub(super) fn yaml(report: &mut Report, view: &View<'_>, out: &mut dyn Write) ->
         let text = serde_saphyr::to_string(&value).map_err(io::Error::other)?;
         write!(out, "---\n{}\n", text.trim_end())
     })
-}
-
-/// Calls `f` with each shown finding as a JSON value and the id of its story.
-pub(super) fn findings(
-    report: &mut Report,
-    view: &View<'_>,
-    f: &mut dyn FnMut(&serde_json::Value, Option<&str>) -> io::Result<()>,
-) -> io::Result<()> {
-    let ids: Vec<String> = report.stories.iter().map(|s| s.id.clone()).collect();
-    let story_of = std::mem::take(&mut report.story_of);
-    report.findings.each(&mut |number, json| {
-        let value: serde_json::Value = serde_json::from_slice(json)?;
-        let severity = value["severity"].as_str().and_then(|s| s.parse().ok()).unwrap_or(Severity::Medium);
-        if !view.shows(severity) {
-            return Ok(());
-        }
-        let story = story_of.get(number as usize).copied().flatten().and_then(|s| ids.get(s as usize));
-        f(&value, story.map(String::as_str))
-    })?;
-    report.story_of = story_of;
-    Ok(())
 }

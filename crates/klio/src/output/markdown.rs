@@ -2,11 +2,8 @@
 
 use std::io::{self, Write};
 
-use klio_detect::story::Role;
-use klio_model::Severity;
-
 use super::plain;
-use super::view::{View, summary};
+use super::view::{View, findings, role, summary};
 use crate::scan::Report;
 
 pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -17,12 +14,7 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
     if let (Some(a), Some(b)) = (s.time_range.start, s.time_range.end) {
         writeln!(out, "| Time | {a} – {b} |")?;
     }
-    let by: Vec<String> = Severity::ALL
-        .iter()
-        .rev()
-        .filter_map(|l| s.findings.by_severity.get(l).map(|n| format!("{n} {l}")))
-        .collect();
-    writeln!(out, "| Findings | {} |", if by.is_empty() { "none".into() } else { by.join(", ") })?;
+    writeln!(out, "| Findings | {} |", findings(s, |_, text| text))?;
     writeln!(out, "| Rules | {} ran, {} blind |", s.rules_run, s.rules_blind.len())?;
     for (i, story) in report.stories.iter().filter(|s| view.shows(s.severity)).enumerate() {
         writeln!(out, "\n## Story {}: {} ({})\n", i + 1, story.severity, story.id)?;
@@ -32,16 +24,14 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
             let time = r.first.map(|t| t.to_string()).unwrap_or_default();
             writeln!(out, "| {time} | {} | {} | {} |", r.severity, cell(&r.message), r.count)?;
         }
-        if let Some(next) = story.rules.iter().max_by_key(|r| r.severity).and_then(|r| view.next_step(r.rule))
-        {
+        if let Some(next) = view.next_step(story) {
             writeln!(out, "\n**Next:** {next}")?;
         }
         if view.timeline {
             writeln!(out, "\n| Time | Role | Request | Audit ID |\n|---|---|---|---|")?;
             for e in &story.events {
                 let time = e.time.map(|t| t.to_string()).unwrap_or_default();
-                let role = if e.role == Role::Evidence { "evidence" } else { "context" };
-                writeln!(out, "| {time} | {role} | {} | {} |", cell(&e.what), cell(&e.audit_id))?;
+                writeln!(out, "| {time} | {} | {} | {} |", role(e.role), cell(&e.what), cell(&e.audit_id))?;
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The report for a terminal: summary first, then the stories with their evidence and the next step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, IsTerminal, Write};
 
 use klio_detect::story::{Role, Story};
-use klio_model::Severity;
+use klio_model::{Severity, Timestamp};
 
-use super::plain;
-use super::view::{View, who};
+use super::view::{View, busiest, count, findings, plural, role, short, tactics, who};
+use super::{json, plain};
 use crate::scan::{Report, Summary};
 
 /// Stories that are told in full; the rest is counted.
@@ -46,19 +46,60 @@ impl Paint {
     }
 }
 
-pub(super) fn print(report: &Report, view: &View<'_>, wide: bool, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn print(report: &mut Report, view: &View<'_>, wide: bool, out: &mut dyn Write) -> io::Result<()> {
+    let sources = if wide { Some(Sources::read(report)?) } else { None };
+    let report = &*report;
     let paint =
         Paint(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()));
     overview(&report.summary, paint, out)?;
     let stories: Vec<&Story> = report.stories.iter().filter(|s| view.shows(s.severity)).collect();
     for (i, story) in stories.iter().take(STORIES).enumerate() {
-        tell(i + 1, story, report, view, wide, paint, out)?;
+        tell(i + 1, story, report, view, sources.as_ref(), paint, out)?;
     }
     if stories.len() > STORIES {
         writeln!(out, "\n… and {} more stories; -o jsonl lists all.", stories.len() - STORIES)?;
     }
     rest(report, view, paint, out)?;
     troubles(&report.summary, paint, out)
+}
+
+/// Audit id, file and line of the first finding of each rule in each story.
+#[derive(Default)]
+struct Sources(HashMap<(String, String), (Option<Timestamp>, String)>);
+
+impl Sources {
+    fn read(report: &mut Report) -> io::Result<Self> {
+        let mut sources = Self::default();
+        json::walk(report, &mut |json, story| {
+            let Some(story) = story else { return Ok(()) };
+            let finding: serde_json::Value = serde_json::from_str(json)?;
+            let time = finding["time"].as_str().and_then(Timestamp::parse);
+            let key = (story.to_owned(), finding["rule"]["id"].as_str().unwrap_or_default().to_owned());
+            if sources.0.get(&key).is_none_or(|(known, _)| time < *known) {
+                sources.0.insert(key, (time, source(&finding["evidence"])));
+            }
+            Ok(())
+        })?;
+        Ok(sources)
+    }
+
+    fn of(&self, story: &Story, rule: &str) -> Option<&str> {
+        self.0.get(&(story.id.clone(), rule.to_owned())).map(|(_, text)| text.as_str())
+    }
+}
+
+/// `audit-id  file:line`, and how many more events there are.
+fn source(evidence: &serde_json::Value) -> String {
+    let text = |key: &str| evidence[0][key].as_str().unwrap_or_default();
+    let mut out = format!("{}  {}", text("audit_id"), text("file"));
+    if let Some(line) = evidence[0]["line"].as_u64().filter(|n| *n > 0) {
+        out.push_str(&format!(":{line}"));
+    }
+    let more = evidence.as_array().map_or(0, Vec::len).saturating_sub(1);
+    if more > 0 {
+        out.push_str(&format!(" and {more} more"));
+    }
+    out
 }
 
 fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
@@ -74,38 +115,19 @@ fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         s.seconds
     )?;
     if let (Some(start), Some(end)) = (s.time_range.start, s.time_range.end) {
-        writeln!(
-            out,
-            "{}  {} to {}",
-            paint.bold("Time     "),
-            short(&start.to_string()),
-            short(&end.to_string())
-        )?;
+        writeln!(out, "{}  {} to {}", paint.bold("Time     "), short(start), short(end))?;
     }
     if !s.gaps.is_empty() {
         let longest = s.gaps.iter().max_by_key(|g| g.seconds);
-        let text = longest.map_or(String::new(), |g| {
-            format!("the longest {} min from {}", g.seconds / 60, short(&g.start.to_string()))
-        });
+        let text = longest
+            .map_or(String::new(), |g| format!("the longest {} min from {}", g.seconds / 60, short(g.start)));
         writeln!(out, "{}  {}, {text}", paint.bold("Gaps     "), plural(s.gaps.len() as u64, "silence"))?;
     }
-    let names: Vec<String> = s
-        .top_identities
-        .iter()
-        .take(4)
-        .map(|(n, c)| format!("{} {}", if n.is_empty() { "(nobody)".into() } else { plain(n) }, count(*c)))
-        .collect();
-    writeln!(out, "{}  {}", paint.bold("Busiest  "), names.join(" · "))?;
-    let by: Vec<String> = Severity::ALL
-        .iter()
-        .rev()
-        .filter_map(|l| s.findings.by_severity.get(l).map(|n| paint.severity(*l, &format!("{n} {l}"))))
-        .collect();
-    let findings = if by.is_empty() { "none".to_owned() } else { by.join(" · ") };
-    writeln!(out, "{}  {findings}  ({} rules ran)", paint.bold("Findings "), s.rules_run)?;
+    writeln!(out, "{}  {}", paint.bold("Busiest  "), busiest(s, 4))?;
+    let found = findings(s, |level, text| paint.severity(level, &text));
+    writeln!(out, "{}  {found}  ({} rules ran)", paint.bold("Findings "), s.rules_run)?;
     if !s.findings.by_tactic.is_empty() {
-        let tactics: Vec<String> = s.findings.by_tactic.iter().map(|(t, n)| format!("{t} {n}")).collect();
-        writeln!(out, "{}  {}", paint.bold("Tactics  "), tactics.join(" · "))?;
+        writeln!(out, "{}  {}", paint.bold("Tactics  "), tactics(s))?;
     }
     if s.duplicates + s.filtered > 0 {
         writeln!(
@@ -139,7 +161,7 @@ fn tell(
     story: &Story,
     report: &Report,
     view: &View<'_>,
-    wide: bool,
+    sources: Option<&Sources>,
     paint: Paint,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -159,7 +181,7 @@ fn tell(
     }
     let evidence = story.events.iter().filter(|e| e.role == Role::Evidence).count();
     let span = match (story.first, story.last) {
-        (Some(a), Some(b)) => format!("{} to {}", short(&a.to_string()), clock(&b.to_string())),
+        (Some(a), Some(b)) => format!("{} to {}", short(a), clock(b)),
         _ => "at an unknown time".into(),
     };
     writeln!(
@@ -170,30 +192,30 @@ fn tell(
     )?;
     for r in &story.rules {
         let title = report.rules.get(r.rule as usize).map_or("", |c| c.rule.title.as_str());
-        let time = r.first.map(|t| clock(&t.to_string())).unwrap_or_default();
+        let time = r.first.map(clock).unwrap_or_default();
         let times = if r.count > 1 { format!(" ×{}", r.count) } else { String::new() };
         let level = paint.severity(r.severity, &format!("{:<13}", r.severity.name()));
         writeln!(out, "  {} {level} {}{times}", paint.dim(&time), paint.bold(&plain(title)))?;
         let message =
             r.message.strip_prefix(title).map_or(r.message.as_str(), |m| m.trim_start_matches(": "));
         writeln!(out, "             {}", plain(message))?;
-        if wide {
-            if let Some(first) = story.events.iter().find(|e| e.role == Role::Evidence) {
-                writeln!(out, "             {}", paint.dim(&plain(&first.audit_id)))?;
-            }
+        if let Some(source) = report.rules.get(r.rule as usize).and_then(|c| sources?.of(story, &c.rule.id)) {
+            writeln!(out, "             {}", paint.dim(&plain(source)))?;
         }
     }
-    let gravest = story.rules.iter().max_by_key(|r| (r.severity, std::cmp::Reverse(r.first)));
-    if let Some(next) = gravest.and_then(|r| view.next_step(r.rule)) {
+    if let Some(next) = view.next_step(story) {
         writeln!(out, "  {} {}", paint.bold("Next:"), next)?;
     }
     if view.timeline {
         writeln!(out, "  {}", paint.dim("TIME             ROLE      REQUEST"))?;
         for event in story.events.iter().take(TIMELINE) {
-            let time = event.time.map_or_else(|| "?".into(), |t| clock(&t.to_string()));
-            let role = if event.role == Role::Evidence { "evidence" } else { "context " };
-            let id = if wide { format!("  {}", paint.dim(&plain(&event.audit_id))) } else { String::new() };
-            writeln!(out, "  {time:<16} {role}  {}{id}", plain(&event.what))?;
+            let time = event.time.map_or_else(|| "?".into(), clock);
+            let id = if sources.is_some() {
+                format!("  {}", paint.dim(&plain(&event.audit_id)))
+            } else {
+                String::new()
+            };
+            writeln!(out, "  {time:<16} {:<8}  {}{id}", role(event.role), plain(&event.what))?;
         }
         let more = story.events.len().saturating_sub(TIMELINE) as u64 + story.unlisted;
         if more > 0 {
@@ -267,29 +289,8 @@ fn troubles(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn plural(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
-}
-
-/// 1234567 as 1,234,567.
-fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// `2026-11-21 01:01:58`
-fn short(time: &str) -> String {
-    time.get(..19).unwrap_or(time).replace('T', " ")
-}
-
 /// `01:01:58.390`
-fn clock(time: &str) -> String {
-    time.get(11..23).unwrap_or(time).to_owned()
+fn clock(time: Timestamp) -> String {
+    let text = time.to_string();
+    text.get(11..23).unwrap_or(&text).to_owned()
 }

@@ -1,11 +1,12 @@
 //! What of a report is shown, and the sentences that all forms share.
 
 use klio_detect::RuleSet;
-use klio_detect::story::Story;
-use klio_model::{Actor, Severity};
+use klio_detect::story::{Role, Story};
+use klio_model::{Actor, Severity, Timestamp};
 
+use super::plain;
 use crate::pack;
-use crate::scan::Report;
+use crate::scan::{Report, Summary};
 
 /// What of a report is shown.
 pub struct View<'v> {
@@ -23,8 +24,10 @@ impl View<'_> {
         self.min_severity.is_none_or(|least| severity >= least)
     }
 
-    /// What to do next about a rule's findings.
-    pub fn next_step(&self, rule: u32) -> Option<String> {
+    /// What to do next about a story: what the first of its gravest rules says.
+    pub fn next_step(&self, story: &Story) -> Option<String> {
+        // The rules are in the order of time, and of equals `max_by_key` takes the last.
+        let rule = story.rules.iter().rev().max_by_key(|r| r.severity)?.rule;
         let rules = &self.rules.rules;
         if let Some(rule) = rules.get(rule as usize) {
             return pack::next_step(rule);
@@ -71,18 +74,65 @@ pub fn summary(story: &Story, report: &Report) -> String {
         })
         .collect();
     let span = match (story.first, story.last) {
-        (Some(first), Some(last)) => format!(
-            " between {} and {}",
-            first.to_string().get(..19).unwrap_or_default().replace('T', " "),
-            last.to_string().get(..19).unwrap_or_default().replace('T', " ")
-        ),
+        (Some(first), Some(last)) => format!(" between {} and {}", short(first), short(last)),
         _ => String::new(),
     };
     let requests = story.events.len() as u64 + story.unlisted;
-    let s = if requests == 1 { "" } else { "s" };
     format!(
-        "{}{more}: {requests} request{s}{span}. In order: {}.",
+        "{}{more}: {}{span}. In order: {}.",
         names[..shown].join("; "),
+        plural(requests, "request"),
         steps.join(", then ")
     )
+}
+
+/// `2 critical · 5 high`, each part as `show` writes it, or `none`.
+pub fn findings(s: &Summary, show: impl Fn(Severity, String) -> String) -> String {
+    let counts = Severity::ALL.into_iter().rev().filter_map(|l| Some((l, s.findings.by_severity.get(&l)?)));
+    let parts: Vec<String> = counts.map(|(level, n)| show(level, format!("{n} {level}"))).collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(" · ") }
+}
+
+/// `discovery 4 · execution 1`; empty if no rule that found something has a tactic.
+pub fn tactics(s: &Summary) -> String {
+    s.findings.by_tactic.iter().map(|(t, n)| format!("{t} {n}")).collect::<Vec<_>>().join(" · ")
+}
+
+/// The busiest identities with their events.
+pub fn busiest(s: &Summary, most: usize) -> String {
+    let name = |name: &str| if name.is_empty() { "(nobody)".to_owned() } else { plain(name) };
+    let top = s.top_identities.iter().take(most);
+    top.map(|(n, events)| format!("{} {}", name(n), count(*events))).collect::<Vec<_>>().join(" · ")
+}
+
+/// Why a request is in a story, in a word.
+pub fn role(role: Role) -> &'static str {
+    match role {
+        Role::Evidence => "evidence",
+        Role::Context => "context",
+    }
+}
+
+/// `1 file`, `2 files`
+pub fn plural(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// 1234567 as 1,234,567.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `2026-11-21 01:01:58`
+pub fn short(time: Timestamp) -> String {
+    let text = time.to_string();
+    text.get(..19).unwrap_or(&text).replace('T', " ")
 }
