@@ -166,7 +166,7 @@ impl Dispatch {
             }
         }
         let words = branches.len().div_ceil(64);
-        for conditions in by_key {
+        for conditions in &mut by_key {
             conditions.finish(words);
         }
         by_result.finish(words);
