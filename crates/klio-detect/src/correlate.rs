@@ -10,37 +10,17 @@ mod window;
 
 pub use correlator::{Correlator, CorrelatorStats};
 
-use klio_model::{FieldRef, Severity, Tactic, Technique};
+use std::ops::Deref;
 
-use crate::rule::Dialect;
+use klio_model::FieldRef;
+
+use crate::rule::About;
 
 /// A compiled correlation (Sigma correlation rules specification 2.1.0).
 #[derive(Clone, Debug)]
 pub struct Correlation {
-    /// Its id; its title when it has none.
-    pub id: String,
-    /// Sigma's `name`, by which other correlations refer to it.
-    pub name: Option<String>,
-    /// Title.
-    pub title: String,
-    /// What it is about.
-    pub description: String,
-    /// Language.
-    pub dialect: Dialect,
-    /// How much a match matters.
-    pub severity: Severity,
-    /// ATT&CK tactics from the tags.
-    pub tactics: Vec<Tactic>,
-    /// ATT&CK techniques from the tags.
-    pub techniques: Vec<Technique>,
-    /// All tags as written.
-    pub tags: Vec<String>,
-    /// Known harmless causes.
-    pub false_positives: Vec<String>,
-    /// References as written.
-    pub references: Vec<String>,
-    /// Gives findings of its own; false for a part of another correlation without `generate`.
-    pub reports: bool,
+    /// What it says about itself.
+    pub about: About,
     /// What it counts or looks for.
     pub kind: CorrelationKind,
     /// Whose matches it watches, in the order written.
@@ -53,10 +33,14 @@ pub struct Correlation {
     pub condition: Vec<(Relation, f64)>,
     /// Further fields whose values its matches hand on to correlations above it.
     pub carries: Vec<FieldRef>,
-    /// File it was read from.
-    pub file: String,
-    /// Line at which it begins, from 1.
-    pub line: usize,
+}
+
+impl Deref for Correlation {
+    type Target = About;
+
+    fn deref(&self) -> &About {
+        &self.about
+    }
 }
 
 /// A rule or correlation whose matches are watched.

@@ -24,7 +24,7 @@ mod yaml;
 
 use klio_model::{Severity, Tactic, Technique};
 
-use crate::rule::{Dialect, Problem, Rule, RuleFile, RuleSet};
+use crate::rule::{About, Dialect, Problem, Rule, RuleFile, RuleSet};
 
 use build::{Builder, Fault};
 use collect::{Collected, Draft, Named};
@@ -123,7 +123,7 @@ fn rule(
         problems.warning(&place, message, misuse.advice);
     }
     let tags = &draft.tags;
-    Rule {
+    let about = About {
         id: named.name.clone(),
         name: None,
         title: named.name.clone(),
@@ -132,16 +132,16 @@ fn rule(
         severity: priority(&draft.priority).unwrap_or(Severity::Informational),
         tactics: tags.iter().filter_map(|tag| tactic(tag)).collect(),
         techniques: tags.iter().filter_map(|tag| Technique::parse(bare(tag))).collect(),
-        tags: tags.clone(),
-        false_positives: Vec::new(),
-        references: Vec::new(),
-        filter: klio_model::Filter::Nothing,
-        every_stage: true,
         reports: true,
-        output: Some(output),
-        carries: Vec::new(),
         file: files.get(named.place.file).map(|f| f.name.clone()).unwrap_or_default(),
         line: problems.line(&named.place),
+    };
+    Rule {
+        about,
+        filter: klio_model::Filter::Nothing,
+        every_stage: true,
+        output: Some(output),
+        carries: Vec::new(),
     }
 }
 

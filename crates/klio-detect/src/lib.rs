@@ -18,4 +18,4 @@ pub mod story;
 
 pub use correlate::{Correlation, Correlator};
 pub use engine::Engine;
-pub use rule::{Dialect, Match, Problem, Rule, RuleFile, RuleSet};
+pub use rule::{About, Dialect, Match, Problem, Rule, RuleFile, RuleSet};

@@ -1,6 +1,7 @@
 //! A rule of any dialect after compilation, and what goes wrong on the way there.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use klio_model::{Actor, Evidence, FieldRef, Filter, Object, Severity, Tactic, Technique, Timestamp};
@@ -41,10 +42,10 @@ pub struct RuleFile {
     pub text: Arc<str>,
 }
 
-/// A compiled rule.
+/// What a rule or a correlation says about itself.
 #[derive(Clone, Debug)]
-pub struct Rule {
-    /// The rule's own id; for Falco and for Sigma rules without one, its title.
+pub struct About {
+    /// Its own id; for Falco and for Sigma rules without one, its title.
     pub id: String,
     /// Sigma's `name`, by which correlations refer to it.
     pub name: Option<String>,
@@ -60,26 +61,35 @@ pub struct Rule {
     pub tactics: Vec<Tactic>,
     /// ATT&CK techniques from the tags.
     pub techniques: Vec<Technique>,
-    /// All tags as written.
-    pub tags: Vec<String>,
-    /// Known harmless causes.
-    pub false_positives: Vec<String>,
-    /// References as written.
-    pub references: Vec<String>,
+    /// Gives findings of its own; false for what a correlation without `generate` watches.
+    pub reports: bool,
+    /// File it was read from.
+    pub file: String,
+    /// Line at which it begins, from 1.
+    pub line: usize,
+}
+
+/// A compiled rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// What it says about itself.
+    pub about: About,
     /// The predicate.
     pub filter: Filter,
     /// Judges every stage event (Falco; Sigma rules that name `stage`), else one event per request.
     pub every_stage: bool,
-    /// Gives findings of its own; false for the base rules of a correlation without `generate`.
-    pub reports: bool,
     /// Falco's output template.
     pub output: Option<Output>,
     /// Fields whose values correlations need from a match.
     pub carries: Vec<FieldRef>,
-    /// File the rule was read from.
-    pub file: String,
-    /// Line at which it begins, from 1.
-    pub line: usize,
+}
+
+impl Deref for Rule {
+    type Target = About;
+
+    fn deref(&self) -> &About {
+        &self.about
+    }
 }
 
 /// Compiled rules and correlations.
@@ -89,6 +99,14 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// Correlations in file order; they refer to rules and to each other by id or name.
     pub correlations: Vec<Correlation>,
+}
+
+impl RuleSet {
+    /// What all rules, then all correlations say about themselves.
+    pub fn abouts(&self) -> impl Iterator<Item = &About> {
+        let rules = self.rules.iter().map(|r| &r.about);
+        rules.chain(self.correlations.iter().map(|c| &c.about))
+    }
 }
 
 /// Something in a rule file that Klio cannot do or that is wrong. Never a silent non-match.

@@ -29,10 +29,10 @@ mod yaml;
 
 use std::collections::{BTreeMap, HashMap};
 
-use klio_model::{Field, Filter, Severity};
+use klio_model::{Field, Filter};
 
 use crate::rule::{Dialect, Problem, Rule, RuleFile, RuleSet};
-use meta::{Meta, Source};
+use meta::Source;
 use notes::{Notes, nearest};
 pub use yaml::catches_panics;
 use yaml::{Document, Node};
@@ -96,7 +96,7 @@ pub fn compile_all(files: &[(Dialect, &RuleFile)], placeholders: &Placeholders) 
     }
     for (file, document) in &filters {
         let mut notes = Notes::default();
-        apply(document, &mut set.rules, placeholders, &known, &mut notes);
+        apply(file, document, &mut set.rules, placeholders, &known, &mut notes);
         problems.extend(notes.0.into_iter().map(|f| f.problem(file, document)));
     }
     for rule in &mut set.rules {
@@ -165,44 +165,13 @@ fn rule(
     if meta::source(root, notes) == Source::Other {
         return None;
     }
-    let meta = meta::read(root, notes);
+    let (about, _) = meta::read(dialect, file, document, notes);
     let section = root.get("detection")?;
     let filter = detection::compile(section, &[], known, notes);
     if notes.failed() {
         return None;
     }
-    let Meta {
-        id,
-        name,
-        title,
-        description,
-        severity,
-        tags,
-        tactics,
-        techniques,
-        false_positives,
-        references,
-    } = meta;
-    Some(Rule {
-        id,
-        name,
-        title,
-        description,
-        dialect,
-        severity: severity.unwrap_or(Severity::Medium),
-        tactics,
-        techniques,
-        tags,
-        false_positives,
-        references,
-        filter,
-        every_stage: false,
-        reports: true,
-        output: None,
-        carries: Vec::new(),
-        file: file.name.clone(),
-        line: document.locate(root.place).1,
-    })
+    Some(Rule { about, filter, every_stage: false, output: None, carries: Vec::new() })
 }
 
 /// Which ids and names are taken, and by rules that run.
@@ -268,6 +237,7 @@ impl Known {
 
 /// Adds a filter document to the rules that it names.
 fn apply(
+    file: &RuleFile,
     document: &Document<'_>,
     rules: &mut [Rule],
     placeholders: &Placeholders,
@@ -278,7 +248,7 @@ fn apply(
     if root.get("logsource").is_some() && meta::source(root, notes) == Source::Other {
         return;
     }
-    let _ = meta::read(root, notes);
+    let _ = meta::read(Dialect::Sigma, file, document, notes);
     let Some(section) = root.get("filter") else { return };
     let Some(named) = section.get("rules") else {
         notes.error(section, "a filter names no rules", "add `rules:` with ids or names, or `rules: any`");

@@ -137,8 +137,8 @@ pub fn section(page: &'static str, heading: &str) -> Option<&'static str> {
 pub fn next_step(rule: &Rule) -> Option<String> {
     let text = section(page(&rule.file)?, "What to do next")?;
     let paragraph = text.split("\n\n").next().unwrap_or(text);
-    let first =
-        paragraph.lines().take_while(|l| !l.trim_start().starts_with("2.")).collect::<Vec<_>>().join(" ");
+    let lines = paragraph.lines().map(str::trim).take_while(|l| !l.starts_with("2."));
+    let first = lines.collect::<Vec<_>>().join(" ");
     Some(first.trim_start_matches(['-', '*', '1', '.', ' ']).to_owned())
 }
 

@@ -1,9 +1,10 @@
 use klio_model::{FieldRef, Filter, Matcher, Severity, TextMatch};
 
 use super::*;
+use crate::rule::About;
 
 fn rule(id: &str, dialect: Dialect, filter: Filter) -> Rule {
-    Rule {
+    let about = About {
         id: id.into(),
         name: None,
         title: id.into(),
@@ -12,17 +13,11 @@ fn rule(id: &str, dialect: Dialect, filter: Filter) -> Rule {
         severity: Severity::High,
         tactics: vec![],
         techniques: vec![],
-        tags: vec![],
-        false_positives: vec![],
-        references: vec![],
-        filter,
-        every_stage: dialect == Dialect::Falco,
         reports: true,
-        output: None,
-        carries: vec![],
         file: "test.yml".into(),
         line: 1,
-    }
+    };
+    Rule { about, filter, every_stage: dialect == Dialect::Falco, output: None, carries: vec![] }
 }
 
 fn is(field: &str, value: &str) -> Filter {

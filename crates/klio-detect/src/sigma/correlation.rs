@@ -266,7 +266,7 @@ fn severities(drafts: &mut [Draft<'_>], targets: &[Vec<Option<Target>>], set: &R
                 Target::Rule(r) => set.rules[*r].severity,
                 Target::Correlation(j) => drafts[*j].correlation.severity,
             });
-            drafts[i].correlation.severity = below.max().unwrap_or(Severity::Medium);
+            drafts[i].correlation.about.severity = below.max().unwrap_or(Severity::Medium);
         }
     }
 }
@@ -280,15 +280,12 @@ fn reports(drafts: &mut [Draft<'_>], targets: &[Vec<Option<Target>>], set: &mut 
             }
             let mine = drafts[i].correlation.dialect;
             for target in targets[i].iter().flatten() {
-                let (dialect, reports) = match target {
-                    Target::Rule(r) => (set.rules[*r].dialect, &mut set.rules[*r].reports),
-                    Target::Correlation(j) => {
-                        let below = &mut drafts[*j].correlation;
-                        (below.dialect, &mut below.reports)
-                    }
+                let about = match target {
+                    Target::Rule(r) => &mut set.rules[*r].about,
+                    Target::Correlation(j) => &mut drafts[*j].correlation.about,
                 };
-                if pass || dialect == mine {
-                    *reports = pass;
+                if pass || about.dialect == mine {
+                    about.reports = pass;
                 }
             }
         }

@@ -3,22 +3,8 @@
 use klio_model::{Severity, Tactic, Technique};
 
 use super::notes::{Notes, nearest};
-use super::yaml::{self, Node};
-
-/// The attributes that rules and correlations share.
-#[derive(Debug)]
-pub(super) struct Meta {
-    pub(super) id: String,
-    pub(super) name: Option<String>,
-    pub(super) title: String,
-    pub(super) description: String,
-    pub(super) severity: Option<Severity>,
-    pub(super) tags: Vec<String>,
-    pub(super) tactics: Vec<Tactic>,
-    pub(super) techniques: Vec<Technique>,
-    pub(super) false_positives: Vec<String>,
-    pub(super) references: Vec<String>,
-}
+use super::yaml::{self, Document, Node};
+use crate::rule::{About, Dialect, RuleFile};
 
 /// What a document is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +15,14 @@ pub(super) enum Source {
     Other,
 }
 
-pub(super) fn read(root: &Node, notes: &mut Notes) -> Meta {
+/// The attributes that rules and correlations share, and whether the severity is among them.
+pub(super) fn read(
+    dialect: Dialect,
+    file: &RuleFile,
+    document: &Document<'_>,
+    notes: &mut Notes,
+) -> (About, bool) {
+    let root = &document.root;
     let title = string(root, "title", notes);
     if title.is_none() {
         notes.error(root, "there is no `title`", "add `title:` with a short name for the finding");
@@ -57,18 +50,25 @@ pub(super) fn read(root: &Node, notes: &mut Notes) -> Meta {
             notes.warn(at, format!("`{tag}` is no tactic or technique"), nearest(attack, names.into_iter()));
         }
     }
-    Meta {
+    // For the reader of the rule only: no more is asked of them than that they are lists of texts.
+    for key in ["falsepositives", "references"] {
+        strings(root, key, notes);
+    }
+    let level = level(root, notes);
+    let about = About {
         id: id.unwrap_or_else(|| title.clone()),
         name: string(root, "name", notes),
         title,
         description: string(root, "description", notes).unwrap_or_default().trim().to_owned(),
-        severity: level(root, notes),
-        tags,
+        dialect,
+        severity: level.unwrap_or(Severity::Medium),
         tactics,
         techniques,
-        false_positives: strings(root, "falsepositives", notes),
-        references: strings(root, "references", notes),
-    }
+        reports: true,
+        file: file.name.clone(),
+        line: document.locate(root.place).1,
+    };
+    (about, level.is_some())
 }
 
 /// Groups, software, data sources, mitigations and assets of ATT&CK.

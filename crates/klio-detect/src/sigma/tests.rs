@@ -8,7 +8,7 @@ mod modifiers;
 mod robustness;
 mod sigmahq;
 
-use klio_model::{Event, Missing, Tri};
+use klio_model::{Event, Missing, Severity, Tri};
 
 use super::*;
 

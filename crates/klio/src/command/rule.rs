@@ -5,8 +5,7 @@ mod cases;
 use std::io::Write;
 use std::path::PathBuf;
 
-use klio_detect::{Dialect, Rule as Compiled};
-use klio_model::Severity;
+use klio_detect::About;
 
 use crate::failure::Failure;
 use crate::pack::{self, Rules};
@@ -25,7 +24,7 @@ pub enum Rule {
     },
     /// Show a rule: what it is, why it matters, when it is harmless, what to do next, and its filter.
     #[command(
-        after_help = "Examples:\n  klio rule show node-proxy-kubelet\n  klio rule show 'Attach/Exec Pod' --falco-rules k8s_audit_rules.yaml"
+        after_help = "Examples:\n  klio rule show kubelet-command-through-node-proxy\n  klio rule show 'Attach/Exec Pod' --falco-rules k8s_audit_rules.yaml"
     )]
     Show {
         /// Id, file name or title.
@@ -73,49 +72,19 @@ impl Rule {
     }
 }
 
-/// What lists show of a rule or correlation.
-struct Row<'r> {
-    id: &'r str,
-    title: &'r str,
-    dialect: Dialect,
-    severity: Severity,
-    techniques: String,
-    file: &'r str,
-}
-
 fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
     let (set, wrong) = rules.load()?.told();
-    let join = |t: &[klio_model::Technique]| t.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    let plain = set.rules.iter().filter(|r| r.reports).map(|r| Row {
-        id: &r.id,
-        title: &r.title,
-        dialect: r.dialect,
-        severity: r.severity,
-        techniques: join(&r.techniques),
-        file: &r.file,
-    });
-    let correlated = set.correlations.iter().filter(|c| c.reports).map(|c| Row {
-        id: &c.id,
-        title: &c.title,
-        dialect: c.dialect,
-        severity: c.severity,
-        techniques: join(&c.techniques),
-        file: &c.file,
-    });
-    let mut rows: Vec<Row<'_>> = plain.chain(correlated).collect();
-    rows.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.title.cmp(b.title)));
+    let mut rows: Vec<&About> = set.abouts().filter(|a| a.reports).collect();
+    rows.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.title.cmp(&b.title)));
     let mut out = std::io::stdout().lock();
     if output == ListFormat::Table {
         let mut table = comfy_table::Table::new();
         *table.style_mut() = comfy_table::presets::NOTHING;
         table.set_header(["SEVERITY", "TITLE", "TECHNIQUES", "RULE"]);
         for r in &rows {
-            let short = r
-                .file
-                .strip_prefix("rules/")
-                .and_then(|f| f.strip_suffix(".yml"))
-                .unwrap_or(r.dialect.name());
-            table.add_row([r.severity.name(), r.title, &r.techniques, short]);
+            let own = r.file.strip_prefix("rules/").and_then(|f| f.strip_suffix(".yml"));
+            let techniques = words(&r.techniques).join(" ");
+            table.add_row([r.severity.name(), &r.title, &techniques, own.unwrap_or(r.dialect.name())]);
         }
         writeln!(out, "{table}")?;
         eprintln!("{} rules", rows.len());
@@ -123,7 +92,7 @@ fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
         for r in &rows {
             let row = serde_json::json!({
                 "type": "rule", "id": r.id, "title": r.title, "dialect": r.dialect.name(),
-                "severity": r.severity, "techniques": r.techniques.split(' ').filter(|t| !t.is_empty()).collect::<Vec<_>>(), "file": r.file,
+                "severity": r.severity, "techniques": words(&r.techniques), "file": r.file,
             });
             writeln!(out, "{row}")?;
         }
@@ -131,57 +100,47 @@ fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
     pack::verdict(wrong)
 }
 
+fn words(things: &[impl ToString]) -> Vec<String> {
+    things.iter().map(ToString::to_string).collect()
+}
+
+/// A file's name without its ending.
+fn slug(file: &str) -> &str {
+    file.rsplit('/').next().and_then(|f| f.split('.').next()).unwrap_or_default()
+}
+
 fn show(name: &str, rules: &Rules) -> Result<(), Failure> {
     let (set, wrong) = rules.load()?.told();
-    let slug =
-        |file: &str| file.rsplit('/').next().and_then(|f| f.split('.').next()).unwrap_or_default().to_owned();
-    let is = |id: &str, title: &str, file: &str| {
-        id == name || title.eq_ignore_ascii_case(name) || slug(file) == name
-    };
-    let mut out = std::io::stdout().lock();
-    let wanted: Vec<&Compiled> = set.rules.iter().filter(|r| is(&r.id, &r.title, &r.file)).collect();
-    let correlations: Vec<_> = set.correlations.iter().filter(|c| is(&c.id, &c.title, &c.file)).collect();
-    let Some(file) =
-        wanted.first().map(|r| r.file.as_str()).or_else(|| correlations.first().map(|c| c.file.as_str()))
-    else {
-        let nearest = set
-            .rules
-            .iter()
-            .flat_map(|r| [slug(&r.file), r.title.clone()])
-            .find(|n| n.to_lowercase().contains(&name.to_lowercase()));
+    let is = |a: &About| a.id == name || a.title.eq_ignore_ascii_case(name) || slug(&a.file) == name;
+    let Some(file) = set.abouts().find(|a| is(a)).map(|a| a.file.as_str()) else {
+        let near = |n: &&str| n.to_lowercase().contains(&name.to_lowercase());
         let failure = Failure::usage(format!("no rule is called `{name}`"));
-        return Err(match nearest {
+        return Err(match set.abouts().flat_map(|a| [slug(&a.file), &a.title]).find(near) {
             Some(n) => failure.hint(format!("did you mean `{n}`?")),
             None => failure.hint("`klio rule list` shows all"),
         });
     };
-    if let Some(page) = pack::page(file) {
+    let mut out = std::io::stdout().lock();
+    let page = pack::page(file);
+    if let Some(page) = page {
         let text = page.split("\n## Cases").next().unwrap_or(page);
         writeln!(out, "{}\n", text.trim_end())?;
     }
-    for rule in wanted {
-        if pack::page(file).is_none() {
-            writeln!(out, "# {}\n\n{}\n", rule.title, rule.description.trim())?;
+    let head = |about: &About, out: &mut dyn Write| {
+        if page.is_none() {
+            writeln!(out, "# {}\n\n{}\n", about.title, about.description)?;
         }
-        writeln!(
-            out,
-            "id        {}\nseverity  {}\nfile      {}:{}",
-            rule.id, rule.severity, rule.file, rule.line
-        )?;
-        let tags: Vec<String> = rule
-            .tactics
-            .iter()
-            .map(ToString::to_string)
-            .chain(rule.techniques.iter().map(ToString::to_string))
-            .collect();
-        writeln!(out, "ATT&CK    {}\nfilter    {}\n", tags.join(", "), rule.filter)?;
+        let tags = [words(&about.tactics), words(&about.techniques)].concat().join(", ");
+        writeln!(out, "id        {}\nseverity  {}", about.id, about.severity)?;
+        writeln!(out, "file      {}:{}\nATT&CK    {tags}", about.file, about.line)
+    };
+    for rule in set.rules.iter().filter(|r| is(r)) {
+        head(rule, &mut out)?;
+        writeln!(out, "filter    {}\n", rule.filter)?;
     }
-    for c in correlations {
-        writeln!(
-            out,
-            "id        {}\nseverity  {}\nfile      {}:{}\ncorrelation {}\n",
-            c.id, c.severity, c.file, c.line, c.title
-        )?;
+    for correlation in set.correlations.iter().filter(|c| is(c)) {
+        head(correlation, &mut out)?;
+        writeln!(out, "correlation {}\n", correlation.title)?;
     }
     pack::verdict(wrong)
 }

@@ -148,7 +148,7 @@ fn overrides_change_everything_else_of_a_rule_too() {
     assert!(problems.is_empty(), "{}", problems[0].message);
     let rule = &set.rules[0];
     assert_eq!(
-        (rule.description.as_str(), rule.severity, rule.tags.len()),
+        (rule.description.as_str(), rule.severity, rule.techniques.len()),
         ("d more", Severity::Informational, 1)
     );
     let event = event("get");

@@ -1,11 +1,9 @@
 //! Reading one correlation document, before it is joined with the rules that it names.
 
-use klio_model::Severity;
-
 use crate::correlate::{Correlation, CorrelationKind, Relation};
 use crate::rule::{Dialect, RuleFile};
 use crate::sigma::alias;
-use crate::sigma::meta::{self, Meta};
+use crate::sigma::meta;
 use crate::sigma::notes::{Notes, nearest};
 use crate::sigma::yaml::{self, Document, Node};
 
@@ -45,39 +43,15 @@ pub(super) struct Draft<'d> {
 pub(super) fn read<'d>(dialect: Dialect, file: &RuleFile, document: &'d Document<'_>) -> Draft<'d> {
     let root = &document.root;
     let mut notes = Notes::default();
-    let Meta {
-        id,
-        name,
-        title,
-        description,
-        severity,
-        tags,
-        tactics,
-        techniques,
-        false_positives,
-        references,
-    } = meta::read(root, &mut notes);
+    let (about, levelled) = meta::read(dialect, file, document, &mut notes);
     let correlation = Correlation {
-        id,
-        name,
-        title,
-        description,
-        dialect,
-        severity: severity.unwrap_or(Severity::Informational),
-        tactics,
-        techniques,
-        tags,
-        false_positives,
-        references,
-        reports: true,
+        about,
         kind: CorrelationKind::EventCount,
         sources: Vec::new(),
         group_by: Vec::new(),
         timespan: 0,
         condition: Vec::new(),
         carries: Vec::new(),
-        file: file.name.clone(),
-        line: document.locate(root.place).1,
     };
     let mut draft = Draft {
         root,
@@ -88,7 +62,7 @@ pub(super) fn read<'d>(dialect: Dialect, file: &RuleFile, document: &'d Document
         counted: Vec::new(),
         aliases: Vec::new(),
         generate: false,
-        levelled: severity.is_some(),
+        levelled,
     };
     match root.get("correlation") {
         Some(section) if matches!(section.kind, yaml::Kind::Map(_)) => draft.section(section),
