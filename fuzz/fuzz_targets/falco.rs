@@ -4,5 +4,5 @@
 use klio_detect::{RuleFile, falco};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    let _ = falco::compile(&[RuleFile { name: "fuzz.yaml".into(), text: text.into() }], &falco::Options::default());
+    let _ = falco::compile(&[RuleFile { name: "fuzz.yaml".into(), text: text.into() }]);
 });

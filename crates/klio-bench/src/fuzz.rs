@@ -133,11 +133,7 @@ fn targets() -> Result<Vec<Target>, Error> {
             seeds: rules,
             read: |bytes| seen(sigma::compile(&file(bytes), Dialect::Sigma)),
         },
-        Target {
-            name: "falco",
-            seeds: falco,
-            read: |bytes| seen(falco::compile(&file(bytes), &falco::Options::default())),
-        },
+        Target { name: "falco", seeds: falco, read: |bytes| seen(falco::compile(&file(bytes))) },
     ])
 }
 

@@ -36,24 +36,15 @@ pub use output::Output;
 /// The event source whose rules Klio runs.
 const SOURCE: &str = "k8s_audit";
 
-/// How rules are compiled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Options {
-    /// Gives `ka.sourceips` the event's source addresses. In Falco the field never has a value: its plugin looks
-    /// for the addresses among the rules of a role (falcosecurity/plugins issue 236).
-    pub source_ips: bool,
-}
-
 /// Compiles rule files in their order. What cannot be compiled is a problem; the other rules go on.
-pub fn compile(files: &[RuleFile], options: &Options) -> (RuleSet, Vec<Problem>) {
-    let options = *options;
+pub fn compile(files: &[RuleFile]) -> (RuleSet, Vec<Problem>) {
     let mut problems = Problems::new(files);
     let mut collected = Collected::default();
     for (index, file) in files.iter().enumerate() {
         collected.read(index, &file.text, &mut problems);
     }
     let sources: Vec<&str> = files.iter().map(|f| &*f.text).collect();
-    let mut builder = Builder::new(&collected, sources.clone(), options);
+    let mut builder = Builder::new(&collected, sources.clone());
     for (name, fault) in builder.broken_macros() {
         problems.error(&fault.place, format!("macro `{name}`: {}", fault.message), fault.advice.clone());
     }
@@ -63,7 +54,7 @@ pub fn compile(files: &[RuleFile], options: &Options) -> (RuleSet, Vec<Problem>)
     for named in wanted {
         match builder.rule(&named.value.condition, &named.value.exceptions) {
             Ok(filter) => {
-                let mut rule = rule(named, files, options, &sources, &mut problems);
+                let mut rule = rule(named, files, &sources, &mut problems);
                 rule.filter = filter;
                 set.rules.push(rule);
             }
@@ -107,16 +98,10 @@ fn other_sources(collected: &Collected, problems: &mut Problems) {
     }
 }
 
-fn rule(
-    named: &Named<Draft>,
-    files: &[RuleFile],
-    options: Options,
-    sources: &[&str],
-    problems: &mut Problems,
-) -> Rule {
+fn rule(named: &Named<Draft>, files: &[RuleFile], sources: &[&str], problems: &mut Problems) -> Rule {
     let draft = &named.value;
     let template = Text::of(&draft.output);
-    let (output, faults) = Output::compile(template.body.trim(), options);
+    let (output, faults) = Output::compile(template.body.trim());
     for (at, misuse) in faults {
         let place = template.locate(at..at, sources);
         let message = format!("rule `{}`, output: {}; it prints <NA>", named.name, misuse.message);

@@ -58,7 +58,7 @@ impl Rules {
             collect(path, &mut falco_all)?;
         }
         if !falco_all.is_empty() {
-            let (given, wrong) = falco::compile(&falco_all, &falco::Options::default());
+            let (given, wrong) = falco::compile(&falco_all);
             set.rules.extend(given.rules);
             problems.extend(wrong);
         }

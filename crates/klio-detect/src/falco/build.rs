@@ -9,7 +9,7 @@ use klio_model::{Field, FieldRef, Filter, Matcher, Test, TextMatch};
 use super::collect::{Collected, Named};
 use super::parse::{self, Check, Condition};
 use super::text::{Piece, Place, Text};
-use super::{Options, check, nearest};
+use super::{check, nearest};
 
 /// A condition may have this many comparisons once its macros are in it.
 const MAX_SIZE: usize = 20_000;
@@ -42,7 +42,6 @@ enum State {
 pub(super) struct Builder<'c> {
     collected: &'c Collected,
     sources: Vec<&'c str>,
-    options: Options,
     lists: Vec<(&'c str, Vec<String>)>,
     parsed: Vec<Result<Parsed, Fault>>,
     /// Per macro, for events with and without an `auditID`.
@@ -51,11 +50,10 @@ pub(super) struct Builder<'c> {
 }
 
 impl<'c> Builder<'c> {
-    pub fn new(collected: &'c Collected, sources: Vec<&'c str>, options: Options) -> Self {
+    pub fn new(collected: &'c Collected, sources: Vec<&'c str>) -> Self {
         let mut builder = Self {
             collected,
             sources,
-            options,
             lists: collected.lists.iter().map(|l| (l.name.as_str(), items(collected, l))).collect(),
             parsed: Vec::new(),
             built: Vec::new(),
@@ -225,7 +223,7 @@ impl<'c> Builder<'c> {
     }
 
     fn check(&self, parsed: &Parsed, check: &Check, audited: bool) -> Result<Filter, Fault> {
-        check::filter(check, audited, self.options).map_err(|bad| {
+        check::filter(check, audited).map_err(|bad| {
             let at = if bad.right { &check.right_at } else { &check.left_at };
             // Of `field[arg]` and transformers the name is what can be found in the file.
             let at = match (&check.left, bad.right) {

@@ -6,7 +6,6 @@ use klio_model::field::falco::{Expr, Function, Kind};
 use klio_model::filter::{Case, Comparison, Piece, RegexMatch};
 use klio_model::{Field, FieldRef, Filter, Matcher, Quantifier, Test, TextMatch};
 
-use super::Options;
 use super::fields::{Misuse, Reading, is_audit, kind, reading};
 use super::parse::{Check, Right};
 use super::pattern;
@@ -28,7 +27,7 @@ fn bad<T>(message: impl Into<String>, advice: Option<&str>, right: bool) -> Resu
 }
 
 /// The filter of a comparison. Without `audited` (an event that has no `auditID`) those of `ka.*` are false.
-pub(super) fn filter(check: &Check, audited: bool, options: Options) -> Result<Filter, Bad> {
+pub(super) fn filter(check: &Check, audited: bool) -> Result<Filter, Bad> {
     let left = kind(&check.left).map_err(|misuse| Bad { misuse, right: false })?;
     if let Right::Expr(right) = &check.right {
         let kind = kind(right).map_err(|misuse| Bad { misuse, right: true })?;
@@ -40,13 +39,13 @@ pub(super) fn filter(check: &Check, audited: bool, options: Options) -> Result<F
             );
         }
     }
-    let made = made(check, left, options)?;
+    let made = made(check, left)?;
     let reads_audit = is_audit(&check.left) || matches!(&check.right, Right::Expr(e) if is_audit(e));
     Ok(if reads_audit && !audited { Filter::Nothing } else { made })
 }
 
-fn made(check: &Check, left: Kind, options: Options) -> Result<Filter, Bad> {
-    let field = match reading(&check.left, options) {
+fn made(check: &Check, left: Kind) -> Result<Filter, Bad> {
+    let field = match reading(&check.left) {
         Reading::Field(field) => field,
         Reading::Never => return Ok(Filter::Nothing),
         Reading::RawTime => {

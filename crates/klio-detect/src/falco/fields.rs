@@ -7,7 +7,7 @@ use klio_model::field::falco::{Argument, Expr, Function, Kind, lookup, names};
 use klio_model::field::{FIELDS, Holds};
 use klio_model::{Field, FieldRef};
 
-use super::{Options, nearest};
+use super::nearest;
 
 /// Where a value is read.
 pub(super) enum Reading {
@@ -20,7 +20,7 @@ pub(super) enum Reading {
 }
 
 /// The registry's entry for a field.
-pub(super) fn reading(expr: &Expr, options: Options) -> Reading {
+pub(super) fn reading(expr: &Expr) -> Reading {
     let Expr::Field(name, arg) = expr else { return Reading::Field(expr.field_ref()) };
     let field = match name.as_str() {
         "ka.auditid" => Field::AuditId,
@@ -45,13 +45,8 @@ pub(super) fn reading(expr: &Expr, options: Options) -> Reading {
             Some(field) => field,
             None => return Reading::Field(expr.field_ref()),
         },
-        "ka.sourceips" => {
-            return match (options.source_ips, arg) {
-                (false, _) => Reading::Never,
-                (true, None) => Reading::Field(FieldRef::of(Field::SourceIps)),
-                (true, Some(index)) => Reading::Field(FieldRef::below(Field::SourceIps, index)),
-            };
-        }
+        // Falco's plugin looks for the addresses among the rules of a role (falcosecurity/plugins issue 236).
+        "ka.sourceips" => return Reading::Never,
         _ => {
             return Reading::Field(
                 below(name).map_or_else(|| expr.field_ref(), |(field, path)| FieldRef::below(field, path)),

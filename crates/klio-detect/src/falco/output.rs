@@ -3,7 +3,6 @@
 use klio_model::event::Event;
 use klio_model::field::falco::{Expr, Got, get};
 
-use super::Options;
 use super::fields::{Misuse, is_audit, kind};
 use super::parse;
 
@@ -32,13 +31,11 @@ struct Value {
     expr: Option<Expr>,
     /// Pads with blanks or cuts to this many characters; 0 leaves the value as it is.
     width: usize,
-    /// `ka.sourceips` with its right meaning.
-    source_ips: bool,
 }
 
 impl Output {
     /// Compiles a template; second come names that have no meaning, with where they stand.
-    pub(super) fn compile(template: &str, options: Options) -> (Self, Vec<(usize, Misuse)>) {
+    pub(super) fn compile(template: &str) -> (Self, Vec<(usize, Misuse)>) {
         // A leading star says that values may be missing, which they always may.
         let template = template.strip_prefix('*').unwrap_or(template);
         let mut parts = Vec::new();
@@ -73,24 +70,13 @@ impl Output {
                 if word.is_empty() {
                     parts.push(Part::Text("%".to_owned()));
                 } else {
-                    parts.push(Part::Value(Value {
-                        name: word.clone(),
-                        expr: None,
-                        width,
-                        source_ips: false,
-                    }));
+                    parts.push(Part::Value(Value { name: word.clone(), expr: None, width }));
                     rest = &token[word.len()..];
                 }
                 continue;
             };
-            let source_ips =
-                options.source_ips && matches!(&expr, Expr::Field(name, _) if name == "ka.sourceips");
-            parts.push(Part::Value(Value {
-                name: token[..length].to_owned(),
-                expr: Some(expr),
-                width,
-                source_ips,
-            }));
+            let name = token[..length].to_owned();
+            parts.push(Part::Value(Value { name, expr: Some(expr), width }));
             rest = &token[length..];
         }
         if !rest.is_empty() {
@@ -140,16 +126,6 @@ impl Value {
         let expr = self.expr.as_ref()?;
         if is_audit(expr) && event.audit_id.is_none() {
             return None;
-        }
-        if self.source_ips {
-            let items = event.source_ips.tree()?.items();
-            let texts: Vec<_> = match expr {
-                Expr::Field(_, Some(index)) => {
-                    items.get(index.parse::<usize>().ok()?)?.as_str().into_iter().collect()
-                }
-                _ => items.iter().filter_map(klio_model::Json::as_str).collect(),
-            };
-            return (!texts.is_empty()).then(|| format!("({})", texts.join(",")));
         }
         Some(match get(event, expr).ok()? {
             Got::Text(text) => text.into_owned(),

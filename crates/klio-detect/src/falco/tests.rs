@@ -19,7 +19,7 @@ pub(super) fn file(name: &str, text: &str) -> RuleFile {
 
 pub(super) fn load(texts: &[&str]) -> (RuleSet, Vec<Problem>) {
     let files: Vec<_> = texts.iter().enumerate().map(|(i, t)| file(&format!("rules{i}.yaml"), t)).collect();
-    compile(&files, &Options::default())
+    compile(&files)
 }
 
 /// A rule of our source with this condition, on a line of its own.

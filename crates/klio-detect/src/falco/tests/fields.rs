@@ -181,22 +181,12 @@ fn metadata_fields() {
 }
 
 #[test]
-fn source_addresses_are_absent_as_in_falco_unless_asked_for() {
+fn source_addresses_are_absent_as_in_falco() {
     assert_eq!(
         verdict(&only_rule("ka.sourceips exists or ka.sourceips intersects (10.0.0.4)"), &pod("")),
         Quiet
     );
     assert_eq!(verdict(&only_rule("not ka.sourceips exists"), &bare_pod()), Proven);
-    let rule = rule_text("r", "ka.sourceips intersects (10.0.0.4) and ka.sourceips[0] in (203.0.113.7)")
-        .replace("output: o", "output: '%ka.sourceips %ka.sourceips[1]'");
-    let (set, problems) = compile(&[file("f", &rule)], &Options { source_ips: true });
-    assert!(problems.is_empty());
-    assert_eq!(verdict(&set.rules[0], &pod("")), Proven);
-    let event = pod("");
-    assert_eq!(
-        set.rules[0].output.as_ref().unwrap().render(&Event::parse(&event).unwrap()),
-        "(203.0.113.7,10.0.0.4) (10.0.0.4)"
-    );
 }
 
 #[test]

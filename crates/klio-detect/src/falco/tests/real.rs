@@ -42,7 +42,7 @@ fn role_with(resource: &str, rules: &str) -> Request {
 #[test]
 fn the_whole_file_loads_unmodified_and_each_rule_means_what_it_says() {
     let Some(files) = rule_files() else { return };
-    let (set, problems) = compile(&files, &Options::default());
+    let (set, problems) = compile(&files);
     assert!(
         problems.is_empty(),
         "{:?}",
@@ -331,7 +331,7 @@ fn macros_that_users_redefine_switch_its_rules_on_and_off() {
          - macro: consider_all_events\n  condition: (k8s_audit_always_true)\n\
          - rule: port-forward\n  enabled: false\n  override: {enabled: replace}\n",
     ));
-    let (set, problems) = compile(&files, &Options::default());
+    let (set, problems) = compile(&files);
     assert!(problems.is_empty() && set.rules.len() == 47);
     let other = r#""containers":[{"name":"a","image":"other:1"}]"#;
     for (name, request, want) in [
