@@ -27,7 +27,7 @@ mod notes;
 mod value;
 mod yaml;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use klio_model::{Field, Filter};
 
@@ -37,34 +37,15 @@ use notes::{Notes, nearest};
 pub use yaml::catches_panics;
 use yaml::{Document, Node};
 
-/// Values for `%name%` in items with the modifier `expand`.
-#[derive(Clone, Debug, Default)]
-pub struct Placeholders(BTreeMap<String, Vec<String>>);
-
-impl Placeholders {
-    /// Gives a placeholder its values; `name` is written without the percent signs.
-    pub fn set(&mut self, name: impl Into<String>, values: impl IntoIterator<Item = String>) {
-        self.0.insert(name.into(), values.into_iter().collect());
-    }
-
-    fn get(&self, name: &str) -> Option<&[String]> {
-        self.0.get(name).map(Vec::as_slice)
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.0.keys().map(String::as_str)
-    }
-}
-
 /// Compiles rule files of one dialect.
 pub fn compile(files: &[RuleFile], dialect: Dialect) -> (RuleSet, Vec<Problem>) {
     let files: Vec<_> = files.iter().map(|f| (dialect, f)).collect();
-    compile_all(&files, &Placeholders::default())
+    compile_all(&files)
 }
 
 /// Compiles rule files of several dialects together, so that correlations and filters of one may name
 /// rules of another.
-pub fn compile_all(files: &[(Dialect, &RuleFile)], placeholders: &Placeholders) -> (RuleSet, Vec<Problem>) {
+pub fn compile_all(files: &[(Dialect, &RuleFile)]) -> (RuleSet, Vec<Problem>) {
     let mut set = RuleSet::default();
     let mut problems = Vec::new();
     let mut known = Known::default();
@@ -78,7 +59,7 @@ pub fn compile_all(files: &[(Dialect, &RuleFile)], placeholders: &Placeholders) 
             }
             let kind = classify(&document.root, &mut notes);
             if kind == Some(Kind::Rule) {
-                if let Some(rule) = rule(*dialect, file, &document, placeholders, &mut notes) {
+                if let Some(rule) = rule(*dialect, file, &document, &mut notes) {
                     if known.add(&rule.id, rule.name.as_deref(), &rule, &document, &set, &mut notes) {
                         set.rules.push(rule);
                     }
@@ -96,7 +77,7 @@ pub fn compile_all(files: &[(Dialect, &RuleFile)], placeholders: &Placeholders) 
     }
     for (file, document) in &filters {
         let mut notes = Notes::default();
-        apply(file, document, &mut set.rules, placeholders, &known, &mut notes);
+        apply(file, document, &mut set.rules, &known, &mut notes);
         problems.extend(notes.0.into_iter().map(|f| f.problem(file, document)));
     }
     for rule in &mut set.rules {
@@ -154,20 +135,14 @@ fn classify(root: &Node, notes: &mut Notes) -> Option<Kind> {
 }
 
 /// Compiles one rule; `None` when it cannot run or is for other logs.
-fn rule(
-    dialect: Dialect,
-    file: &RuleFile,
-    document: &Document<'_>,
-    known: &Placeholders,
-    notes: &mut Notes,
-) -> Option<Rule> {
+fn rule(dialect: Dialect, file: &RuleFile, document: &Document<'_>, notes: &mut Notes) -> Option<Rule> {
     let root = &document.root;
     if meta::source(root, notes) == Source::Other {
         return None;
     }
     let (about, _) = meta::read(dialect, file, document, notes);
     let section = root.get("detection")?;
-    let filter = detection::compile(section, &[], known, notes);
+    let filter = detection::compile(section, &[], notes);
     if notes.failed() {
         return None;
     }
@@ -236,14 +211,7 @@ impl Known {
 }
 
 /// Adds a filter document to the rules that it names.
-fn apply(
-    file: &RuleFile,
-    document: &Document<'_>,
-    rules: &mut [Rule],
-    placeholders: &Placeholders,
-    known: &Known,
-    notes: &mut Notes,
-) {
+fn apply(file: &RuleFile, document: &Document<'_>, rules: &mut [Rule], known: &Known, notes: &mut Notes) {
     let root = &document.root;
     if root.get("logsource").is_some() && meta::source(root, notes) == Source::Other {
         return;
@@ -254,7 +222,7 @@ fn apply(
         notes.error(section, "a filter names no rules", "add `rules:` with ids or names, or `rules: any`");
         return;
     };
-    let filter = detection::compile(section, &["rules"], placeholders, notes);
+    let filter = detection::compile(section, &["rules"], notes);
     if notes.failed() {
         return;
     }

@@ -38,13 +38,9 @@ pub struct Loaded {
 impl Rules {
     /// Reads and compiles the rules.
     pub fn load(&self) -> Result<Loaded, Failure> {
-        let mut files = Vec::new();
-        for path in &self.rules {
-            collect(path, &mut files)?;
-        }
         // A directory may hold both dialects: a Falco file is a list of rules, macros and lists.
         let (falco_files, sigma_files): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|f| looks_like_falco(&f.text));
+            read(&self.rules)?.into_iter().partition(|f| looks_like_falco(&f.text));
         // Compiled together, so that a user's filters and correlations reach Klio's own rules.
         let pack = if self.only_rules { Vec::new() } else { own() };
         let all: Vec<(Dialect, &RuleFile)> = pack
@@ -52,11 +48,8 @@ impl Rules {
             .map(|f| (Dialect::Klio, f))
             .chain(sigma_files.iter().map(|f| (Dialect::Sigma, f)))
             .collect();
-        let (mut set, mut problems) = sigma::compile_all(&all, &sigma::Placeholders::default());
-        let mut falco_all = falco_files;
-        for path in &self.falco_rules {
-            collect(path, &mut falco_all)?;
-        }
+        let (mut set, mut problems) = sigma::compile_all(&all);
+        let falco_all = [falco_files, read(&self.falco_rules)?].concat();
         if !falco_all.is_empty() {
             let (given, wrong) = falco::compile(&falco_all);
             set.rules.extend(given.rules);
@@ -147,6 +140,15 @@ fn looks_like_falco(text: &str) -> bool {
         let l = l.trim_start();
         ["- rule:", "- macro:", "- list:", "- required_engine_version:"].iter().any(|k| l.starts_with(k))
     })
+}
+
+/// Reads rule files, and all of directories.
+pub fn read(paths: &[PathBuf]) -> Result<Vec<RuleFile>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        collect(path, &mut files)?;
+    }
+    Ok(files)
 }
 
 /// Reads a rule file, or all of a directory.

@@ -10,7 +10,7 @@ use super::modifier::{self, Kind, Modifiers, Position};
 use super::notes::Notes;
 use super::value;
 use super::yaml::{self, Node};
-use super::{Placeholders, alias, condition};
+use super::{alias, condition};
 
 /// Verbs of resource requests and the lower-cased HTTP methods of other requests.
 const VERBS: &[&str] = &[
@@ -34,12 +34,11 @@ const MAX_DEPTH: usize = 16;
 
 /// What the parts of a detection need to know.
 pub(super) struct Compiler<'c> {
-    pub(super) known: &'c Placeholders,
     pub(super) notes: &'c mut Notes,
 }
 
 /// What `detection` or `filter` says, besides `skip`ped keys: the filter of its condition.
-pub(super) fn compile(section: &Node, skip: &[&str], known: &Placeholders, notes: &mut Notes) -> Filter {
+pub(super) fn compile(section: &Node, skip: &[&str], notes: &mut Notes) -> Filter {
     if !matches!(section.kind, yaml::Kind::Map(_)) {
         notes.error(
             section,
@@ -58,7 +57,7 @@ pub(super) fn compile(section: &Node, skip: &[&str], known: &Placeholders, notes
         if name == "condition" || name == "timeframe" || skip.contains(&name.as_str()) {
             continue;
         }
-        let filter = Compiler { known, notes }.selection(node, 0);
+        let filter = Compiler { notes }.selection(node, 0);
         selections.push((name, filter));
         keys.push(key);
     }
@@ -206,7 +205,7 @@ impl Compiler<'_> {
                 _ => {}
             }
             self.lint(field, m, item);
-            parts.push(value::test(field, m, item, self.known, self.notes));
+            parts.push(value::test(field, m, item, self.notes));
         }
         let joined = if m.all { Filter::and(parts) } else { one_of(field, parts) };
         if m.neq { Filter::not(joined) } else { joined }
@@ -229,7 +228,7 @@ impl Compiler<'_> {
             self.notes.error(node, "a word that every event contains", "name what to look for");
             return Filter::Nothing;
         }
-        let texts = value::texts(m, node, self.known, self.notes);
+        let texts = value::texts(m, node, self.notes);
         Filter::or(texts.into_iter().flat_map(|t| json_forms(&t)).map(Filter::Keyword).collect::<Vec<_>>())
     }
 
@@ -262,7 +261,6 @@ fn plain() -> Modifiers {
         all: false,
         neq: false,
         cased: false,
-        expand: false,
         position: Position::Whole,
         kind: Kind::Text,
         part: None,

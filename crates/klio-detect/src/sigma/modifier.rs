@@ -34,7 +34,6 @@ pub(super) struct Modifiers {
     pub(super) all: bool,
     pub(super) neq: bool,
     pub(super) cased: bool,
-    pub(super) expand: bool,
     pub(super) position: Position,
     pub(super) kind: Kind,
     pub(super) part: Option<TimePart>,
@@ -94,7 +93,6 @@ pub(super) fn parse<'k>(key: &'k Node, notes: &mut Notes) -> Option<(&'k str, Mo
         all: false,
         neq: false,
         cased: false,
-        expand: false,
         position: Position::Whole,
         kind: Kind::Text,
         part: None,
@@ -116,7 +114,11 @@ impl Modifiers {
             "all" => self.all = true,
             "neq" => self.neq = true,
             "cased" => self.cased = true,
-            "expand" => self.expand = true,
+            "expand" => notes.error(
+                key,
+                "`expand` takes values from outside of the rule, and Klio has none",
+                "write the values out as a list",
+            ),
             "startswith" => self.place(Position::Start, key, notes),
             "endswith" => self.place(Position::End, key, notes),
             "contains" => self.place(Position::Anywhere, key, notes),
@@ -202,9 +204,6 @@ impl Modifiers {
         }
         if self.cased && self.flags.contains('i') {
             notes.error(key, "`cased` and the flag `i` contradict each other", "keep one of them");
-        }
-        if self.expand && !matches!(self.kind, Kind::Text | Kind::Cidr) {
-            notes.error(key, "`expand` goes with text values and networks only", "write the values out");
         }
         if self.part.is_some() && !matches!(self.kind, Kind::Text | Kind::Compare(_)) {
             notes.error(

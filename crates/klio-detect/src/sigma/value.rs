@@ -4,11 +4,10 @@ use klio_model::field::Holds;
 use klio_model::filter::{Case, Comparison, Piece, RegexMatch, TimePart};
 use klio_model::{Field, FieldRef, Filter, Matcher, TextMatch};
 
-use super::Placeholders;
 use super::alias;
-use super::encode::{Draft, MAX_VARIANTS};
+use super::encode::Draft;
 use super::modifier::{Kind, Modifiers, Position};
-use super::notes::{Notes, nearest};
+use super::notes::Notes;
 use super::yaml::{self, Node};
 
 /// The pieces of a value; `\` takes the meaning from `*`, `?` and itself.
@@ -16,8 +15,8 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
     TextMatch::glob(text, Case::Sensitive).pieces().to_vec()
 }
 
-/// All texts that a value stands for after placeholders, encodings and position.
-pub(super) fn texts(m: &Modifiers, value: &Node, known: &Placeholders, notes: &mut Notes) -> Vec<TextMatch> {
+/// All texts that a value stands for after encodings and position.
+pub(super) fn texts(m: &Modifiers, value: &Node, notes: &mut Notes) -> Vec<TextMatch> {
     let Some(raw) = value.scalar() else {
         notes.error(
             value,
@@ -26,60 +25,51 @@ pub(super) fn texts(m: &Modifiers, value: &Node, known: &Placeholders, notes: &m
         );
         return Vec::new();
     };
-    let raws = if m.expand { expand(&raw, value, known, notes) } else { vec![raw] };
     let case = if m.cased { Case::Sensitive } else { Case::Insensitive };
     let mut out = Vec::new();
-    for raw in raws {
-        let mut drafts = vec![Draft::Text(pieces(&raw))];
-        for encoding in &m.encodings {
-            let mut next = Vec::new();
-            for draft in &drafts {
-                match encoding.apply(draft) {
-                    Ok(more) => next.extend(more),
-                    Err((message, advice)) => {
-                        notes.error(value, message, advice);
-                        return Vec::new();
-                    }
+    let mut drafts = vec![Draft::Text(pieces(&raw))];
+    for encoding in &m.encodings {
+        let mut next = Vec::new();
+        for draft in &drafts {
+            match encoding.apply(draft) {
+                Ok(more) => next.extend(more),
+                Err((message, advice)) => {
+                    notes.error(value, message, advice);
+                    return Vec::new();
                 }
             }
-            drafts = next;
         }
-        for draft in drafts {
-            let mut pieces = match draft {
-                Draft::Text(pieces) => pieces,
-                Draft::Bytes(bytes) => {
-                    if let Ok(text) = String::from_utf8(bytes) {
-                        vec![Piece::Literal(text)]
-                    } else {
-                        notes.error(
-                            value,
-                            "this UTF-16 is no text, and audit events are text",
-                            "add `|base64` or `|base64offset|contains` after it",
-                        );
-                        return Vec::new();
-                    }
+        drafts = next;
+    }
+    for draft in drafts {
+        let mut pieces = match draft {
+            Draft::Text(pieces) => pieces,
+            Draft::Bytes(bytes) => {
+                if let Ok(text) = String::from_utf8(bytes) {
+                    vec![Piece::Literal(text)]
+                } else {
+                    notes.error(
+                        value,
+                        "this UTF-16 is no text, and audit events are text",
+                        "add `|base64` or `|base64offset|contains` after it",
+                    );
+                    return Vec::new();
                 }
-            };
-            if matches!(m.position, Position::End | Position::Anywhere) {
-                pieces.insert(0, Piece::Many);
             }
-            if matches!(m.position, Position::Start | Position::Anywhere) {
-                pieces.push(Piece::Many);
-            }
-            out.push(TextMatch::new(pieces, case));
+        };
+        if matches!(m.position, Position::End | Position::Anywhere) {
+            pieces.insert(0, Piece::Many);
         }
+        if matches!(m.position, Position::Start | Position::Anywhere) {
+            pieces.push(Piece::Many);
+        }
+        out.push(TextMatch::new(pieces, case));
     }
     out
 }
 
 /// The test of one value.
-pub(super) fn test(
-    field: &FieldRef,
-    m: &Modifiers,
-    value: &Node,
-    known: &Placeholders,
-    notes: &mut Notes,
-) -> Filter {
+pub(super) fn test(field: &FieldRef, m: &Modifiers, value: &Node, notes: &mut Notes) -> Filter {
     if let Some(part) = m.part {
         let info = field.field().info();
         let time = match info.holds {
@@ -101,12 +91,12 @@ pub(super) fn test(
     let one = |matcher| Filter::test(field.clone(), matcher);
     match m.kind {
         Kind::Text if value.kind == yaml::Kind::Null => {
-            if m.position != Position::Whole || !m.encodings.is_empty() || m.expand {
+            if m.position != Position::Whole || !m.encodings.is_empty() {
                 notes.error(value, "null is no text", "compare null without text modifiers");
             }
             Filter::not(one(Matcher::Present))
         }
-        Kind::Text => Filter::or(texts(m, value, known, notes).into_iter().map(|t| text_test(field, t))),
+        Kind::Text => Filter::or(texts(m, value, notes).into_iter().map(|t| text_test(field, t))),
         Kind::Exists => match truth(value) {
             Some(true) => one(Matcher::Present),
             Some(false) => Filter::not(one(Matcher::Present)),
@@ -141,7 +131,7 @@ pub(super) fn test(
             Some(n) => one(Matcher::Compare(how, n)),
             None => wrong_type(value, "lt, lte, gt and gte take a number", notes),
         },
-        Kind::Cidr => cidr(field, m, value, known, notes),
+        Kind::Cidr => cidr(field, value, notes),
         Kind::FieldRef => match value.text().map(alias::resolve) {
             Some(Ok(other)) => one(Matcher::Same(other)),
             Some(Err(error)) => {
@@ -205,20 +195,14 @@ fn number(value: &Node) -> Option<f64> {
     }
 }
 
-fn cidr(field: &FieldRef, m: &Modifiers, value: &Node, known: &Placeholders, notes: &mut Notes) -> Filter {
+fn cidr(field: &FieldRef, value: &Node, notes: &mut Notes) -> Filter {
     let Some(raw) = value.scalar() else { return wrong_type(value, "`cidr` takes a network", notes) };
-    let raws = if m.expand { expand(&raw, value, known, notes) } else { vec![raw] };
-    let nets = raws.iter().filter_map(|raw| {
-        let net = raw
-            .parse::<ipnet::IpNet>()
-            .ok()
-            .or_else(|| raw.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from));
-        if net.is_none() {
-            notes.error(value, format!("`{raw}` is no network"), "write for example 10.0.0.0/8 or fd00::/8");
-        }
-        net
-    });
-    Filter::or(nets.map(|net| Filter::test(field.clone(), Matcher::Cidr(net.trunc()))).collect::<Vec<_>>())
+    let address = || raw.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from);
+    let Some(net) = raw.parse::<ipnet::IpNet>().ok().or_else(address) else {
+        notes.error(value, format!("`{raw}` is no network"), "write for example 10.0.0.0/8 or fd00::/8");
+        return Filter::Nothing;
+    };
+    Filter::test(field.clone(), Matcher::Cidr(net.trunc()))
 }
 
 /// Equality with a part of a time; an order becomes the values that satisfy it.
@@ -253,60 +237,4 @@ fn time_part(field: &FieldRef, part: TimePart, kind: Kind, value: &Node, notes: 
     };
     let values: Vec<i64> = range.filter(|v| holds(*v)).collect();
     Filter::or(values.into_iter().map(|v| Filter::test(field.clone(), Matcher::TimePart(part, v))))
-}
-
-/// A value with each `%name%` replaced by each of its values; `\%` is a percent sign.
-fn expand(raw: &str, at: &Node, known: &Placeholders, notes: &mut Notes) -> Vec<String> {
-    let mut out = vec![String::new()];
-    let mut rest = raw;
-    let mut any = false;
-    while let Some(i) = rest.find(['%', '\\']) {
-        let (before, tail) = rest.split_at(i);
-        append(&mut out, before);
-        if let Some(after) = tail.strip_prefix("\\%") {
-            append(&mut out, "%");
-            rest = after;
-            continue;
-        }
-        if let Some(after) = tail.strip_prefix('\\') {
-            append(&mut out, "\\");
-            rest = after;
-            continue;
-        }
-        let Some((name, after)) = tail[1..].split_once('%').filter(|(name, _)| is_name(name)) else {
-            append(&mut out, "%");
-            rest = &tail[1..];
-            continue;
-        };
-        any = true;
-        let Some(values) = known.get(name).filter(|v| !v.is_empty()) else {
-            notes.error(
-                at,
-                format!("the placeholder `%{name}%` has no values"),
-                format!("give it values; {}", nearest(name, known.names())),
-            );
-            return Vec::new();
-        };
-        if out.len() * values.len() > MAX_VARIANTS {
-            notes.error(at, "the placeholders make too many values", "use one placeholder in a value");
-            return Vec::new();
-        }
-        out = out.iter().flat_map(|o| values.iter().map(move |v| format!("{o}{v}"))).collect();
-        rest = after;
-    }
-    append(&mut out, rest);
-    if !any {
-        notes.warn(at, "`expand` without a placeholder", "write `%name%` in the value or drop `expand`");
-    }
-    out
-}
-
-fn append(texts: &mut [String], more: &str) {
-    for text in texts {
-        text.push_str(more);
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }

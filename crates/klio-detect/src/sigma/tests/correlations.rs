@@ -51,8 +51,7 @@ fn generate_keeps_the_findings_of_the_rules() {
     let own = RuleFile { name: "own.yml".into(), text: BASE.into() };
     let text = format!("title: C\nid: c\ncorrelation:\n  {}\n", section.replace('\n', "\n  "));
     let theirs = RuleFile { name: "theirs.yml".into(), text: text.into() };
-    let (set, problems) =
-        compile_all(&[(Dialect::Sigma, &theirs), (Dialect::Klio, &own)], &Placeholders::default());
+    let (set, problems) = compile_all(&[(Dialect::Sigma, &theirs), (Dialect::Klio, &own)]);
     assert!(problems.is_empty(), "{problems:?}");
     assert!(set.rules[0].reports);
     assert_eq!(set.correlations.len(), 1);

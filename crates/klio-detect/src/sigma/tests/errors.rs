@@ -31,7 +31,7 @@ fn what_a_rule_asks_and_klio_cannot_do_is_an_error_with_line_and_advice() {
     item("userAgent|exists: [true]", "not a list", "true");
     item("user.username|fieldref: userAgnt", "unknown field", "same event");
     item("user.username|fieldref|startswith: userAgent", "does not go with text", "equality");
-    item("user.username|expand: '%x%'", "the placeholder `%x%` has no values", "values");
+    item("user.username|expand: '%x%'", "`expand` takes values", "a list");
     item("requestReceivedTimestamp|hour: 24", "24 is out of range", "0 and 23");
     item("requestReceivedTimestamp|hour: noon", "a whole number", "");
     item("verb|minute: 5", "`verb` holds no time", "requestReceivedTimestamp");

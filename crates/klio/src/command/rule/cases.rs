@@ -26,18 +26,17 @@ struct Page {
 
 /// Runs all cases and prints what fails.
 pub(super) fn test(paths: &[PathBuf]) -> Result<(), Failure> {
-    let pages = if paths.is_empty() {
-        pack::own()
-            .into_iter()
-            .map(|rule| Page { page: pack::page(&rule.name).map(str::to_owned), rule })
-            .collect()
-    } else {
-        let mut pages = Vec::new();
-        for path in paths {
-            read(path, &mut pages)?;
-        }
-        pages
-    };
+    let pages: Vec<Page> = if paths.is_empty() { pack::own() } else { pack::read(paths)? }
+        .into_iter()
+        .map(|rule| {
+            let page = if paths.is_empty() {
+                pack::page(&rule.name).map(str::to_owned)
+            } else {
+                std::fs::read_to_string(Path::new(&rule.name).with_extension("md")).ok()
+            };
+            Page { rule, page }
+        })
+        .collect();
     let mut out = std::io::stdout().lock();
     let (mut passed, mut failed) = (0, 0);
     for page in &pages {
@@ -115,23 +114,4 @@ fn cases(page: &str) -> Vec<Case> {
         }
     }
     cases
-}
-
-fn read(path: &Path, out: &mut Vec<Page>) -> Result<(), Failure> {
-    if path.is_dir() {
-        let mut entries: Vec<PathBuf> =
-            std::fs::read_dir(path)?.filter_map(|e| Some(e.ok()?.path())).collect();
-        entries.sort();
-        for entry in
-            entries.iter().filter(|e| e.is_dir() || e.extension().is_some_and(|x| x == "yml" || x == "yaml"))
-        {
-            read(entry, out)?;
-        }
-        return Ok(());
-    }
-    let text =
-        std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
-    let page = std::fs::read_to_string(path.with_extension("md")).ok();
-    out.push(Page { rule: RuleFile { name: path.display().to_string(), text: text.into() }, page });
-    Ok(())
 }
