@@ -1,4 +1,4 @@
-//! The registry of fields: every name that a filter, a rule or a column may use.
+//! The registry of fields: every name that a filter or a rule may use.
 //!
 //! One entry per field in [`registry::FIELDS`]; a [`FieldRef`] is such an entry, or a path below one of
 //! those that hold objects. Adding a field is adding one entry and one arm in `field/read.rs`.

@@ -1,6 +1,6 @@
 //! The one predicate language: a tree of tests over fields that answers true, false or unknown.
 //!
-//! Sigma and Falco rules compile to a [`Filter`]; search, exceptions and permissions are written as one.
+//! Sigma and Falco rules compile to a [`Filter`]; `klio hunt` and `--where` take one as text.
 //! Its text form is [`Filter::parse`] and `Display`.
 
 mod any_of;

@@ -9,7 +9,7 @@ use klio_model::{Filter, Matcher};
 
 const HEAD: &str = "# Field guide
 
-Every name that a [filter](filter.md), a rule or a column may use. This page is made from the registry
+Every name that a [filter](filter.md) or a rule may use. This page is made from the registry
 (`crates/klio-model/src/field/registry.rs`); `KLIO_BLESS=1 cargo test -p klio-model --test docs` writes it anew.
 
 **From** is the least audit level at which a value exists. Below it, and where a managed service or a cut line

@@ -56,7 +56,7 @@ pub enum ListFormat {
     Table,
     /// One JSON object per line.
     Json,
-    /// The same.
+    /// The same as json.
     Jsonl,
 }
 
