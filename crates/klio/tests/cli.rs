@@ -173,6 +173,8 @@ fn what_a_log_says_is_not_obeyed_by_the_terminal() {
         &["hunt", "verb:list", path],
         &["scan", path, "--timeline", "-o", "wide"],
         &["scan", path, "-o", "md"],
+        &["scan", path, "-o", "csv"],
+        &["scan", path, "-o", "html"],
         &["explain", path],
     ] {
         let shown = text(&klio(words).stdout);
@@ -195,4 +197,32 @@ fn standard_input_and_every_output_work() {
         assert_eq!(code(&output), 0, "{format}");
         assert!(text(&output.stdout).contains("mallory"), "{format}");
     }
+}
+
+#[test]
+fn wide_names_the_event_behind_each_rule_and_json_is_one_document() {
+    let dir = tempfile::tempdir().unwrap();
+    let log: String = (0..8).map(|n| listing(&format!("id-{n}"), n, &format!("ns{n}"))).collect();
+    let path = file(dir.path(), "a.log", &log);
+    let path = path.to_str().unwrap();
+    let wide = text(&klio(&["scan", path, "-o", "wide"]).stdout);
+    assert!(wide.contains(&format!("id-0  {path}:1 and 3 more")), "{wide}");
+    let all: Value = serde_json::from_slice(&klio(&["scan", path, "-o", "json"]).stdout).unwrap();
+    let grave: Value =
+        serde_json::from_slice(&klio(&["scan", path, "-o", "json", "--min-severity", "critical"]).stdout)
+            .unwrap();
+    assert!(
+        !all["findings"].as_array().unwrap().is_empty() && !all["stories"].as_array().unwrap().is_empty()
+    );
+    assert_eq!((&grave["findings"], &grave["stories"]), (&serde_json::json!([]), &serde_json::json!([])));
+    assert_eq!(grave["summary"]["type"], "summary");
+}
+
+#[test]
+fn a_rule_is_shown_by_its_name_and_tested_with_its_page() {
+    let shown = text(&klio(&["rule", "show", "kubelet-command-through-node-proxy"]).stdout);
+    assert!(shown.contains("filter ") && shown.contains("T1609"), "{shown}");
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules/execution");
+    let output = klio(&["rule", "test", rules.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stdout));
 }
