@@ -1,4 +1,5 @@
 //! The program as its users meet it: arguments in, stdout, stderr and exit code out.
+#![allow(clippy::unwrap_used)] // helpers beside the tests
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
