@@ -11,7 +11,7 @@ mod dispatch;
 use klio_model::{Event, Filter, Missing, Stage, Tri};
 
 use crate::rule::{Dialect, Rule};
-use dispatch::{Dispatch, Left, Memory};
+use dispatch::{Dispatch, Memory};
 
 /// Which of several matching Falco rules count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -93,17 +93,15 @@ impl Engine {
         self.dispatch.candidates(event, &mut bench.memory);
         let early = event.stage == Stage::RequestReceived;
         let mut falco_done = false;
-        let mut left = bench.memory.left.as_slice();
-        while let Some(first) = left.first() {
-            let index = self.dispatch.branches[first.branch].rule;
-            let of_rule = |l: &&Left| self.dispatch.branches[l.branch].rule == index;
-            let (here, later) = left.split_at(left.iter().take_while(of_rule).count());
-            left = later;
+        let mut bits = Bits::default();
+        while let Some(first) = bits.next(&bench.memory.possible) {
+            let Some(branch) = self.dispatch.branches.get(first) else { break };
+            let index = branch.rule;
             let rule = &self.rules[index];
             if (early && !rule.every_stage) || (falco_done && rule.dialect == Dialect::Falco) {
                 continue;
             }
-            let answer = self.ask(index, here, event);
+            let answer = self.ask(first, event, &bench.memory, &mut bits);
             let sight = &mut bench.sight[index];
             let proven = match answer {
                 Tri::True => true,
@@ -127,22 +125,29 @@ impl Engine {
         }
     }
 
-    /// A rule's answer, from those of its branches that are possible.
-    fn ask(&self, rule: usize, left: &[Left], event: &Event<'_>) -> Tri {
+    /// A rule's answer, from its possible branches: `first` and those that follow; they are taken from `bits`.
+    fn ask(&self, first: usize, event: &Event<'_>, memory: &Memory, bits: &mut Bits) -> Tri {
+        let rule = self.dispatch.branches[first].rule;
         let (mut answer, mut open) = (Tri::False, false);
-        for at in left {
-            open |= !at.certain;
-            let here =
-                if at.certain { all(&self.dispatch.branches[at.branch].rest, event) } else { Tri::Unknown };
-            if here == Tri::True {
-                return Tri::True;
+        let mut next = Some(first);
+        while let Some(at) = next {
+            if answer != Tri::True {
+                let certain = memory.certain[at / 64] & (1 << (at % 64)) != 0;
+                open |= !certain;
+                let here = if certain { all(&self.dispatch.branches[at].rest, event) } else { Tri::Unknown };
+                if here != Tri::False {
+                    answer = here;
+                }
             }
-            if here == Tri::Unknown {
-                answer = Tri::Unknown;
-            }
+            let of_rule = |b: usize| self.dispatch.branches.get(b).is_some_and(|b| b.rule == rule);
+            next = bits.next_if(&memory.possible, of_rule);
         }
         // What the keys could not decide is asked of the whole event.
-        if open { self.rules[rule].filter.eval(event, Missing::Unknown) } else { answer }
+        if open && answer != Tri::True {
+            self.rules[rule].filter.eval(event, Missing::Unknown)
+        } else {
+            answer
+        }
     }
 
     /// Whether rules are blind, from the sums over all threads: they were asked, could never answer, and read
@@ -167,6 +172,38 @@ fn all(parts: &[Filter], event: &Event<'_>) -> Tri {
         }
     }
     answer
+}
+
+/// A walk over the bits of a set.
+#[derive(Default)]
+struct Bits {
+    at: usize,
+}
+
+impl Bits {
+    /// The next bit that is set.
+    fn next(&mut self, set: &[u64]) -> Option<usize> {
+        let found = self.peek(set)?;
+        self.at = found + 1;
+        Some(found)
+    }
+
+    /// The next bit that is set, if it is wanted.
+    fn next_if(&mut self, set: &[u64], wanted: impl Fn(usize) -> bool) -> Option<usize> {
+        let found = self.peek(set).filter(|&b| wanted(b))?;
+        self.at = found + 1;
+        Some(found)
+    }
+
+    fn peek(&self, set: &[u64]) -> Option<usize> {
+        let mut word = self.at / 64;
+        let mut bits = set.get(word)? & (u64::MAX << (self.at % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *set.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
+    }
 }
 
 #[cfg(test)]

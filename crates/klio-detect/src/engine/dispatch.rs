@@ -86,18 +86,10 @@ pub(super) struct Memory {
     /// For events without any value of the key.
     by_absence: [Option<Sets>; KEYS.len()],
     by_result: HashMap<(Stage, Level, Option<i64>), Sets, RandomState>,
-    possible: Vec<u64>,
-    certain: Vec<u64>,
-    /// The branches that are possible for the event at hand, in the order of their numbers.
-    pub left: Vec<Left>,
-}
-
-/// A branch that is possible.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Left {
-    pub branch: usize,
-    /// All its conditions on keys hold.
-    pub certain: bool,
+    /// The branches that are possible for the event at hand.
+    pub possible: Vec<u64>,
+    /// Those of them whose conditions on keys all hold.
+    pub certain: Vec<u64>,
 }
 
 impl Conditions {
@@ -173,13 +165,16 @@ impl Dispatch {
         Self { branches, words, by_key, by_result }
     }
 
-    /// Finds the branches of the rules that could match; they stand in [`Memory::left`] then.
+    /// Finds the branches of the rules that could match; they stand in [`Memory::possible`] and
+    /// [`Memory::certain`] then.
     pub(super) fn candidates(&self, event: &Event<'_>, memory: &mut Memory) {
-        let Memory { by_value, state, by_absence, by_result, possible, certain, left } = memory;
-        left.clear();
+        let Memory { by_value, state, by_absence, by_result, possible, certain } = memory;
+        possible.clear();
+        certain.clear();
         // What a cut event lacks may have been cut off.
         if event.salvaged {
-            left.extend((0..self.branches.len()).map(|branch| Left { branch, certain: false }));
+            possible.resize(self.words, u64::MAX);
+            certain.resize(self.words, 0);
             return;
         }
         if by_result.len() >= VALUES {
@@ -190,16 +185,13 @@ impl Dispatch {
             (alone.stage, alone.level, alone.code) = (event.stage, event.level, event.code);
             self.by_result.sets(&alone)
         });
-        // The result and the action leave few branches; from then on each is looked at alone.
-        possible.clear();
-        certain.clear();
         let (p, c) = sets.split_at(self.words);
         possible.extend_from_slice(p);
         certain.extend_from_slice(c);
         for (key, (fields, _)) in KEYS.iter().enumerate() {
             let conditions = &self.by_key[key];
-            let asked = |l: &Left| bit(&conditions.askers, l.branch);
-            if key > 0 && !left.iter().any(asked) {
+            // Branches that are out already need no answer.
+            if possible.iter().zip(&conditions.askers).all(|(p, a)| p & a == 0) {
                 continue;
             }
             let mut values: Values<&str> = [None; ACTION.len()];
@@ -214,41 +206,19 @@ impl Dispatch {
                     });
                 conditions.sets(&alone)
             };
-            let mut narrow = |sets: &[u64]| {
-                let (p, c) = sets.split_at(self.words);
-                if key > 0 {
-                    left.retain_mut(|l| {
-                        l.certain &= bit(c, l.branch);
-                        bit(p, l.branch)
-                    });
-                    return;
-                }
-                for (word, (p, c)) in p.iter().zip(c).enumerate() {
-                    let (mut bits, sure) = (possible[word] & p, certain[word] & c);
-                    while bits != 0 {
-                        let at = bits.trailing_zeros() as usize;
-                        bits &= bits - 1;
-                        left.push(Left { branch: word * 64 + at, certain: sure & (1 << at) != 0 });
-                    }
-                }
-                // The last word has bits for branches that do not exist.
-                while left.last().is_some_and(|l| l.branch >= self.branches.len()) {
-                    left.pop();
-                }
-            };
             if values.iter().all(Option::is_none) {
-                narrow(by_absence[key].get_or_insert_with(learn));
+                narrow(possible, certain, by_absence[key].get_or_insert_with(learn));
                 continue;
             }
             let table = &mut by_value[key];
             let hash = state.hash_one(values);
             let same = |known: &Known| known.values.iter().zip(&values).all(|(a, b)| a.as_deref() == *b);
             if let Some(known) = table.find(hash, same) {
-                narrow(&known.sets);
+                narrow(possible, certain, &known.sets);
                 continue;
             }
             let sets = learn();
-            narrow(&sets);
+            narrow(possible, certain, &sets);
             if values.iter().flatten().map(|v| v.len()).sum::<usize>() <= VALUE_LENGTH {
                 if table.len() >= VALUES {
                     table.clear();
@@ -262,8 +232,10 @@ impl Dispatch {
     }
 }
 
-fn bit(set: &[u64], at: usize) -> bool {
-    set[at / 64] & (1 << (at % 64)) != 0
+fn narrow(possible: &mut [u64], certain: &mut [u64], sets: &[u64]) {
+    let (p, c) = sets.split_at(possible.len());
+    possible.iter_mut().zip(p).for_each(|(a, b)| *a &= b);
+    certain.iter_mut().zip(c).for_each(|(a, b)| *a &= b);
 }
 
 fn reads_outcome(condition: &Filter) -> bool {
