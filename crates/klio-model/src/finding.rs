@@ -156,9 +156,6 @@ pub struct Finding {
     pub actor: Actor,
     /// On what.
     pub object: Object,
-    /// The id of the story that it belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub story: Option<String>,
     /// One sentence for a reader.
     pub message: String,
     /// The events that prove it.

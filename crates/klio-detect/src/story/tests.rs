@@ -73,7 +73,7 @@ fn one_public_address_is_one_intruder_and_a_private_one_is_not() {
 #[test]
 fn whoever_uses_a_token_belongs_to_whoever_had_it_issued() {
     let mut t = Storyteller::new();
-    t.credential_issued(1, xxhash_rust::xxh3::xxh3_64(b"JTI=x"));
+    t.credential_issued(1, xxh3_64(b"JTI=x"));
     finding(&mut t, 1, 0, 1, Severity::High, &actor("a", "10.0.0.1"));
     let thief = Actor { credential: Some("JTI=x".into()), ..actor("sa", "10.0.0.2") };
     finding(&mut t, 2, 1, 500, Severity::High, &thief);

@@ -138,6 +138,17 @@ fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
             count(s.filtered)
         )?;
     }
+    if s.salvaged > 0 {
+        let place =
+            s.salvaged_places.first().map_or(String::new(), |p| format!(", the first at {}", plain(p)));
+        writeln!(
+            out,
+            "{}  {} cut on the way: what {} of them changed is unknown{place}",
+            paint.bold("Cut      "),
+            plural(s.salvaged, "event"),
+            count(s.salvaged_writes)
+        )?;
+    }
     if !s.rules_blind.is_empty() {
         let names: Vec<&str> = s.rules_blind.iter().take(3).map(|r| r.title.as_str()).collect();
         let more = if s.rules_blind.len() > 3 { " …" } else { "" };

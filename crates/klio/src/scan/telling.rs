@@ -52,7 +52,6 @@ impl Yes<'_> {
             techniques: self.rule.techniques.clone(),
             actor: Actor::of(event),
             object: Object::of(event),
-            story: None,
             message: message(self.rule, event),
             evidence: vec![self.evidence(event)],
         }

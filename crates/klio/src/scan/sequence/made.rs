@@ -35,7 +35,6 @@ impl Sequence<'_> {
                 techniques: correlation.techniques.clone(),
                 actor: result.actor,
                 object: result.object,
-                story: None,
                 message: format!("{}: {count} requests, by {who}", correlation.title),
                 evidence: result.evidence,
             };
@@ -66,7 +65,6 @@ impl Sequence<'_> {
             techniques: Vec::new(),
             actor: Actor { user: user.filter(|u| !u.is_empty()).map(str::to_owned), ..Actor::default() },
             object: Object::default(),
-            story: None,
             message:
                 "Audit ID used by two different requests: the client chooses the Audit-ID header; a second \
                       request under a known id may be meant to pass for a repeated delivery"
