@@ -13,6 +13,7 @@ mod meter;
 
 mod chunk;
 mod docscan;
+mod parts;
 mod reader;
 mod split;
 

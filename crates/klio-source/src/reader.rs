@@ -95,12 +95,11 @@ impl Chunks {
         }
         bytes[..filled].copy_from_slice(&self.carry);
         self.carry.clear();
-        let first_line = self.splitter.line;
         let mut out = Pieces {
             list: pieces,
             rejected: Vec::new(),
             heads: Vec::new(),
-            first_line,
+            first_line: self.splitter.line,
             file: self.input.name.clone(),
         };
         let (mut end, mut trouble): (bool, Option<Reason>);
@@ -115,9 +114,11 @@ impl Chunks {
             if end || !out.list.is_empty() {
                 break keep;
             }
-            bytes.copy_within(keep..filled, 0);
-            filled -= keep;
-            self.offset += keep as u64;
+            if keep > 0 {
+                bytes.copy_within(keep..filled, 0);
+                filled -= keep;
+                self.offset += keep as u64;
+            }
         };
         if let Some(reason) = trouble {
             out.reject(self.splitter.line, reason);
@@ -126,7 +127,7 @@ impl Chunks {
         let mut chunk = self.telling(out.rejected, Vec::new());
         chunk.consumed = open.packed();
         chunk.heads = out.heads;
-        chunk.first_line = first_line;
+        chunk.first_line = out.first_line;
         chunk.buffers = Buffers { bytes, used: keep, pieces: out.list };
         self.offset += keep as u64;
         if !end {

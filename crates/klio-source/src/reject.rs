@@ -122,6 +122,11 @@ pub enum Reason {
     /// The JSON ends before it is complete.
     #[error("truncated JSON: the line or file ends inside the record")]
     Truncated,
+    /// The end of an event whose beginning is elsewhere.
+    #[error(
+        "the rest of a line whose beginning is missing: the file was rotated, or a shipper passes parts on"
+    )]
+    NoBeginning,
     /// The JSON is not well-formed.
     #[error("malformed JSON at byte {at} of the record: {expected} expected")]
     Malformed {
@@ -192,6 +197,7 @@ impl Reason {
             Self::NotAudit { .. } => "an audit event has kind Event and apiVersion audit.k8s.io/v1",
             Self::Malformed { .. }
             | Self::NotAnEvent(_)
+            | Self::NoBeginning
             | Self::InvalidUtf8 { .. }
             | Self::NotJson { .. }
             | Self::Payload { .. }

@@ -205,6 +205,26 @@ fn bombs_of_brackets_end() {
 }
 
 #[test]
+fn values_without_line_feeds_are_read_at_once() {
+    let a = event("a");
+    // Millions of values on a line were once searched for its end again and again: minutes.
+    let start = std::time::Instant::now();
+    for text in ["{}".repeat(4 << 20), "[]".repeat(4 << 20), "{} ".repeat(1 << 20), "{}[]\n".repeat(1 << 20)]
+    {
+        let got = read(format!("{text}\n{a}\n"));
+        assert_eq!(got.ids(), ["a"]);
+    }
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    // As Firehose writes to S3.
+    let got = read(a.repeat(4000));
+    assert_eq!((got.records.len(), got.rejected.len()), (4000, 0));
+    assert!(got.records.iter().all(|r| r.json == a && r.line == 1) && got.widest < 1 << 20);
+    read_all_ways(format!("{a}{a}{a} {a}[{a}]\n{a}{}\n{a}", pretty(&a)).as_bytes());
+    let cut = format!("{a}{a}{}\n{a}\n", &a[..300]);
+    assert_eq!(read_all_ways(cut.as_bytes()).reasons(), [(1, &Reason::Truncated)]);
+}
+
+#[test]
 fn nothing_is_named_as_nothing() {
     for text in ["", "\n\n", " \r\n\0"] {
         let got = read(text);
