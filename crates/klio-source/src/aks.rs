@@ -89,7 +89,8 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
     }
     let mut out = cx.take();
     out.extend_from_slice(br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1""#);
-    let (mut lost, mut time) = (false, false);
+    // `lost`: a body was left out and the event does not tell it yet.
+    let (mut lost, mut cut, mut time) = (false, false, false);
     for ((name, target, column), value) in COLUMNS.iter().zip(values) {
         let Some(value) = value.filter(|v| !matches!(*v, b"null" | b"\"\"")) else { continue };
         if *target == b"stageTimestamp" && std::mem::replace(&mut time, true) {
@@ -101,6 +102,9 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
         if *column == Column::Text || matches!(json.first(), Some(b'{' | b'[')) {
             let annotations = *name == b"Annotations";
             write::key(&mut out, target);
+            if annotations && member(json, b"audit.k8s.io/truncated") == Some(b"\"true\"") {
+                (lost, cut) = (false, true);
+            }
             match json {
                 [b'{', rest @ ..] if annotations && lost => {
                     out.push(b'{');
@@ -114,6 +118,7 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
         } else {
             // `skipped-too-big-size-object`: recorded by the apiserver, left out by Azure.
             lost |= target.ends_with(b"Object");
+            cut |= lost;
         }
         cx.give(text);
     }
@@ -124,9 +129,8 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
         out.push(b'}');
     }
     out.push(b'}');
-    let truncated = lost || memchr::memmem::find(&out, salvage::TRUNCATED).is_some();
     let flags = place.flags.with(RecordFlags::SYNTHESISED);
-    let flags = if truncated { flags.with(RecordFlags::SALVAGED) } else { flags };
+    let flags = if cut { flags.with(RecordFlags::SALVAGED) } else { flags };
     if crate::scan::skip_value(&out, 0) == Ok(out.len()) {
         cx.record(&out, Place { flags, ..place });
     } else {
