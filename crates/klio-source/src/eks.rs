@@ -1,6 +1,7 @@
 //! Amazon EKS: audit events as CloudWatch Logs hands them on — subscription records, `filter-log-events` output,
-//! Insights results, Firehose deliveries, Lambda events. (The export to S3 is text: see `text.rs`.)
-//! Sources: CloudWatch Logs User Guide "Subscription filters", Firehose "HTTP endpoint delivery specifications".
+//! Insights results, Firehose deliveries, Lambda events (of CloudWatch and of Kinesis). (The export to S3 is text: see `text.rs`.)
+//! Sources: CloudWatch Logs User Guide "Subscription filters", Firehose "HTTP endpoint delivery specifications";
+//! AWS Lambda Developer Guide "Using Lambda with Kinesis".
 
 use base64::Engine;
 use std::io::Read;
@@ -29,6 +30,13 @@ pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>)
         // Each `data` is a batch of its own; the records within name their raw bytes themselves.
         wrap::each(cx, b, records, place, &mut |cx, record, place| match member(record, b"data") {
             Some(data) => payload(cx, data, "Firehose record", Place { format: Format::Eks, ..place }),
+            None => cx.value(record, place),
+        });
+    } else if let Some(records) = top.records_cased.filter(|v| is_list_with(v, b"kinesis")) {
+        wrap::each(cx, b, records, place, &mut |cx, record, place| match member(record, b"kinesis")
+            .and_then(|k| member(k, b"data"))
+        {
+            Some(data) => payload(cx, data, "Kinesis record", Place { format: Format::Eks, ..place }),
             None => cx.value(record, place),
         });
     } else if let (Some(message), true) = (top.message, is_log_event(top)) {

@@ -31,17 +31,24 @@ fn eks_deliveries_give_their_events() {
     let firehose =
         json!({"requestId": "r", "timestamp": 1, "records": [{"data": b64(&gz(record.as_bytes()))}]});
     let lambda = json!({"awslogs": {"data": b64(&gz(record.as_bytes()))}});
+    let kinesis = |record: &str| {
+        json!({"kinesis": {"partitionKey": "1", "sequenceNumber": "4", "data": b64(&gz(record.as_bytes()))},
+            "eventSource": "aws:kinesis", "eventName": "aws:kinesis:record"})
+    };
+    let kinesis = json!({"Records": [kinesis(&subscription(&[&a])), kinesis(&subscription(&[&b]))]});
     let export = format!("2026-08-20T10:00:04.001Z {a}\n2026-08-20T10:00:04.002Z {b}\n");
     for text in [
         record.clone(),
         pretty(&record),
-        format!("{record}{record}").split_at(record.len()).0.to_string(),
+        format!("{}{}", subscription(&[&a]), subscription(&[&b])),
         filter.to_string(),
         pretty(&filter.to_string()),
         insights.to_string(),
         pretty(&insights.to_string()),
         firehose.to_string(),
         lambda.to_string(),
+        kinesis.to_string(),
+        pretty(&kinesis.to_string()),
         export,
     ] {
         let got = read_all_ways(text.as_bytes());
@@ -153,6 +160,30 @@ fn aks_table_rows_become_events() {
             "annotations": {"audit.k8s.io/truncated": "true", "authorization.k8s.io/decision": "allow"}})
     );
     assert_eq!(String::from_utf8(r.raw.clone()).unwrap(), row.to_string());
+}
+
+#[test]
+fn aks_only_its_annotations_tell_that_an_event_was_cut() {
+    let row = |body: serde_json::Value, annotations: serde_json::Value| {
+        json!({"Level": "Request", "AuditId": "a", "Stage": "ResponseComplete", "RequestUri": "/api/v1/pods", "Verb": "create",
+            "User": {"username": "eve"}, "RequestObject": body, "Annotations": annotations, "TimeGenerated": "2026-08-20T10:01:00Z"})
+    };
+    let mark = json!({"audit.k8s.io/truncated": "true"});
+    // A client writes bodies.
+    let forged = json!({"metadata": {"annotations": mark}});
+    let got = read(row(forged, json!({"authorization.k8s.io/decision": "allow"})).to_string());
+    assert!(got.records.len() == 1 && !got.records[0].flags.salvaged());
+    for annotations in [mark.clone(), json!(mark.to_string())] {
+        assert!(read(row(json!({}), annotations.clone()).to_string()).records[0].flags.salvaged());
+        let got = read(row(json!("skipped-too-big-size-object"), annotations).to_string());
+        assert_eq!(
+            (
+                json(&got.records[0].json)["annotations"].clone(),
+                got.records[0].json.matches("truncated").count()
+            ),
+            (mark.clone(), 1)
+        );
+    }
 }
 
 fn entry() -> serde_json::Value {
