@@ -160,6 +160,14 @@ pub enum Reason {
         /// True if a record was handed on all the same.
         repaired: bool,
     },
+    /// NULs outside of records; the records around them are read.
+    #[error(
+        "{bytes} NUL bytes (a file system that crashed leaves them where something was written: records may be lost)"
+    )]
+    Nul {
+        /// How many.
+        bytes: u64,
+    },
     /// Text that is neither JSON nor a log line known here.
     #[error("not JSON: {sample:?}")]
     NotJson {
@@ -190,7 +198,7 @@ pub enum Reason {
 impl Reason {
     /// True if such content is plainly something else than a log, so that a directory may hold it quietly.
     pub(crate) fn foreign(&self) -> bool {
-        matches!(self, Self::NotJson { .. } | Self::NotAudit { .. })
+        matches!(self, Self::NotJson { .. } | Self::NotAudit { .. } | Self::Nul { .. })
     }
 
     /// True if neighbours with this reason are told as one.

@@ -65,6 +65,8 @@ pub(crate) struct Splitter {
     /// Bytes that come again and are known to hold no line feed.
     sought: usize,
     parts: Parts,
+    /// NULs passed over and not yet told.
+    nuls: u64,
 }
 
 enum Careful {
@@ -75,7 +77,7 @@ enum Careful {
 impl Splitter {
     pub(crate) fn new(limits: Limits) -> Self {
         let parts = Parts::default();
-        Self { limits, line: 1, doc: None, skipping: false, midline: false, sought: 0, parts }
+        Self { limits, line: 1, doc: None, skipping: false, midline: false, sought: 0, parts, nuls: 0 }
     }
 
     /// Cuts `buf`; returns from where on the bytes must come again at the start of the next buffer.
@@ -116,6 +118,9 @@ impl Splitter {
             }
             let rest = buf.get(pos..).unwrap_or_default();
             if rest.is_empty() {
+                if eof {
+                    self.tell_nuls(out);
+                }
                 return buf.len();
             }
             if self.midline
@@ -165,6 +170,15 @@ impl Splitter {
         }
     }
 
+    /// A file system that crashed leaves NULs where records were.
+    fn tell_nuls(&mut self, out: &mut Pieces) {
+        let bytes = std::mem::take(&mut self.nuls);
+        if bytes > 0 {
+            self.parts.break_off(self.line, out);
+            out.reject(self.line, Reason::Nul { bytes });
+        }
+    }
+
     fn careful(
         &mut self,
         buf: &[u8],
@@ -176,18 +190,28 @@ impl Splitter {
         let mut p = pos;
         loop {
             match buf.get(p) {
-                // NULs are what a crashed file system leaves; a comma may stand between values.
-                Some(b' ' | b'\t' | b'\r' | 0 | b',') => p += 1,
+                // A comma may stand between values.
+                Some(b' ' | b'\t' | b'\r' | b',') => p += 1,
+                Some(0) => {
+                    self.nuls += 1;
+                    p += 1;
+                }
                 Some(0xef) if buf.get(p..p + 3) == Some(b"\xef\xbb\xbf") => p += 3,
                 Some(b'\n') => {
+                    self.tell_nuls(out);
                     self.line += 1;
                     self.midline = false;
                     return Careful::Next(p + 1);
                 }
-                None => return if eof { Careful::Next(p) } else { Careful::Hold(p) },
+                None if !eof => return Careful::Hold(p),
+                None => {
+                    self.tell_nuls(out);
+                    return Careful::Next(p);
+                }
                 Some(_) => break,
             }
         }
+        self.tell_nuls(out);
         let held = buf.len() - p;
         match buf.get(p) {
             Some(b'{') => {

@@ -18,7 +18,6 @@ fn json_lines() {
     check(&format!("{a}\n{b}"), &["a", "b"], &[1, 2]);
     check(&format!("\u{feff}{a}\r\n\r\n  \n{b}\r\n"), &["a", "b"], &[1, 4]);
     check(&format!("{a}  \n\t{b}\n"), &["a", "b"], &[1, 2]);
-    check(&format!("\0\0\0{a}\n"), &["a"], &[1]);
     check(&format!("{}\n{}\n", item("a"), item("b")), &["a", "b"], &[1, 2]);
     check(&a, &["a"], &[1]);
 }
@@ -226,10 +225,26 @@ fn values_without_line_feeds_are_read_at_once() {
 
 #[test]
 fn nothing_is_named_as_nothing() {
-    for text in ["", "\n\n", " \r\n\0"] {
+    for text in ["", "\n\n", " \r\n"] {
         let got = read(text);
         assert_eq!(got.skips(SkipReason::Empty), 1);
         assert_eq!(got.told(), 1);
+    }
+}
+
+#[test]
+fn nul_bytes_are_named_and_the_records_around_them_read() {
+    let a = event("a");
+    let nuls = "\0".repeat(300);
+    for (text, lines, at) in [
+        (format!("{a}\n{nuls}\n{a}\n"), vec![1, 3], 2),
+        (format!("{a}\n{nuls}{a}\n"), vec![1, 2], 2),
+        (format!("{a}{nuls}\n{a}"), vec![1, 2], 1),
+        (format!("{a}\n{nuls}"), vec![1], 2),
+    ] {
+        let got = read_all_ways(text.as_bytes());
+        assert_eq!(got.lines(), lines);
+        assert_eq!(got.reasons(), [(at, &Reason::Nul { bytes: 300 })]);
     }
 }
 
