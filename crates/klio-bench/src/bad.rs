@@ -61,33 +61,23 @@ pub fn run() -> Result<Vec<Case>, Error> {
     for (name, content, events, line) in files {
         let file = root.join(format!("{}.log", name.replace(' ', "-")));
         std::fs::write(&file, content)?;
-        cases.push(judge(name, &file, events, line.map(|line| (&*file, line)))?);
+        cases.push(judge(name, &file, events, line.map(|line| (&*file, line, "")))?);
         std::fs::remove_file(&file)?;
     }
 
-    let mut zstd = zstd::Encoder::new(std::fs::File::create(root.join("bomb.log.zst"))?, 1)?;
-    bomb(&mut zstd, &good("before"), &good("after"))?;
-    zstd.finish()?;
-    let mut gzip = Command::new("gzip")
-        .arg("-9")
-        .stdin(Stdio::piped())
-        .stdout(std::fs::File::create(root.join("bomb.log.gz"))?)
-        .spawn()?;
-    if let Some(mut input) = gzip.stdin.take() {
-        bomb(&mut input, &good("before"), &good("after"))?;
-    }
-    gzip.wait()?;
-    for (name, cut_name, kind) in [
+    let zeros = vec![b'0'; 1 << 20];
+    let noise = noise(8 << 20);
+    for (bomb, cut, kind) in [
         ("zstd bomb of 512 MiB", "zstd file cut in the middle", "zst"),
         ("gzip bomb of 512 MiB", "gzip file cut in the middle", "gz"),
     ] {
         let file = root.join(format!("bomb.log.{kind}"));
-        cases.push(judge(name, &file, 1, Some((&file, 2)))?);
+        pack(&file, &good("before"), &mut std::iter::repeat_n(&zeros[..], BOMB >> 20))?;
+        cases.push(judge(bomb, &file, 1, Some((&file, 2, "bomb")))?);
+        pack(&file, &good("before"), &mut std::iter::once(&noise[..]))?;
         let whole = std::fs::read(&file)?;
-        let cut = root.join(format!("cut.log.{kind}"));
-        std::fs::write(&cut, &whole[..whole.len() / 2])?;
-        cases.push(judge(cut_name, &cut, 1, Some((&cut, 2)))?);
-        std::fs::remove_file(&cut)?;
+        std::fs::write(&file, &whole[..whole.len() / 2])?;
+        cases.push(judge(cut, &file, 1, Some((&file, 2, "damaged")))?);
         std::fs::remove_file(&file)?;
     }
 
@@ -95,29 +85,50 @@ pub fn run() -> Result<Vec<Case>, Error> {
     std::fs::create_dir_all(&looped)?;
     std::fs::write(looped.join("audit.log"), good("in loop"))?;
     std::os::unix::fs::symlink(&looped, looped.join("again"))?;
-    cases.push(judge("directory loop", &looped, 1, Some((&looped.join("again"), 0)))?);
+    cases.push(judge("directory loop", &looped, 1, Some((&looped.join("again"), 0, "loop")))?);
 
     let dangling = root.join("dangling");
     std::fs::create_dir_all(&dangling)?;
     std::fs::write(dangling.join("audit.log"), good("beside"))?;
     std::os::unix::fs::symlink("/nonexistent/audit.log", dangling.join("gone.log"))?;
-    cases.push(judge("unreadable file in a directory", &dangling, 1, Some((&dangling.join("gone.log"), 0)))?);
+    cases.push(judge(
+        "unreadable file in a directory",
+        &dangling,
+        1,
+        Some((&dangling.join("gone.log"), 0, "no such file")),
+    )?);
     Ok(cases)
 }
 
-/// An event, a line of [`BOMB`] bytes, an event.
-fn bomb(out: &mut dyn Write, before: &str, after: &str) -> std::io::Result<()> {
-    out.write_all(before.as_bytes())?;
-    let zeros = vec![b'0'; 1 << 20];
-    for _ in 0..BOMB >> 20 {
-        out.write_all(&zeros)?;
+/// A compressed file of a line and these pieces; the name says how.
+fn pack(file: &Path, line: &str, pieces: &mut dyn Iterator<Item = &[u8]>) -> Result<(), Error> {
+    let mut write = |out: &mut dyn Write| -> std::io::Result<()> {
+        out.write_all(line.as_bytes())?;
+        pieces.try_for_each(|piece| out.write_all(piece))
+    };
+    let packed = std::fs::File::create(file)?;
+    if file.extension().is_some_and(|kind| kind == "zst") {
+        let mut zstd = zstd::Encoder::new(packed, 1)?;
+        write(&mut zstd)?;
+        zstd.finish()?;
+    } else {
+        let mut gzip = Command::new("gzip").arg("-9").stdin(Stdio::piped()).stdout(packed).spawn()?;
+        if let Some(mut input) = gzip.stdin.take() {
+            write(&mut input)?;
+        }
+        gzip.wait()?;
     }
-    out.write_all(format!("\n{after}").as_bytes())
+    Ok(())
 }
 
 /// Scans and checks exit code and events, and that the summary names the bad input by file and line (0 = the whole
-/// file) with a reason.
-fn judge(name: &'static str, path: &Path, events: u64, bad: Option<(&Path, u64)>) -> Result<Case, Error> {
+/// file) with a reason that holds the word.
+fn judge(
+    name: &'static str,
+    path: &Path,
+    events: u64,
+    bad: Option<(&Path, u64, &str)>,
+) -> Result<Case, Error> {
     let output = Command::new(klio::program()?)
         .arg("scan")
         .arg(path)
@@ -143,11 +154,11 @@ fn judge(name: &'static str, path: &Path, events: u64, bad: Option<(&Path, u64)>
         .filter_map(|list| summary[*list].as_array())
         .flatten()
         .collect();
-    let named = |(file, line): (&Path, u64)| {
+    let named = |(file, line, word): (&Path, u64, &str)| {
         troubles.iter().copied().find(|t| {
             t["file"].as_str() == file.to_str()
                 && t["line"] == line
-                && t["reason"].as_str().is_some_and(|why| !why.is_empty())
+                && t["reason"].as_str().is_some_and(|why| !why.is_empty() && why.contains(word))
         })
     };
     let (told, why) = match bad {
