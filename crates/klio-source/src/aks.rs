@@ -37,14 +37,10 @@ enum Column {
 
 /// Takes the object if it is one of Azure's.
 pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>) -> bool {
-    let mut id = cx.take();
-    if let Some(v) = top.resource_id.or(top.resource_id_la).or(top.resource_id_table) {
-        unescape(v, &mut id);
-    }
-    let place = Place { cluster: cluster(&id).or(place.cluster), ..place };
+    let id = top.resource_id.or(top.resource_id_la).or(top.resource_id_table);
     let inside = place.inside(Format::Aks, b);
     let log = top.properties.and_then(|p| properties_log(cx, p));
-    let taken = if let Some(log) = log {
+    if let Some(log) = log {
         // The category says audit, the content may still be klog text: content decides.
         let is = cx.message(&log, inside);
         cx.give(log);
@@ -57,15 +53,15 @@ pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>)
     } else if let Some(records) = top.records.filter(|v| v.starts_with(b"[")) {
         wrap::elements(cx, b, records, place);
         true
-    } else if (top.category.is_some() || top.category_la.is_some()) && !id.is_empty() {
+    } else if (top.category.is_some() || top.category_la.is_some())
+        && id.is_some_and(|id| id.starts_with(b"\"") && id.len() > 2)
+    {
         // Another diagnostic category of the same account.
         cx.skip(place.line, crate::SkipReason::OtherService);
         true
     } else {
         false
-    };
-    cx.give(id);
-    taken
+    }
 }
 
 /// `properties.log`; `properties` may itself be a string.
@@ -140,12 +136,4 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
         );
     }
     cx.give(out);
-}
-
-/// `/SUBSCRIPTIONS/…/MANAGEDCLUSTERS/<name>`.
-fn cluster(id: &[u8]) -> Option<&str> {
-    let id = std::str::from_utf8(id).ok()?;
-    let mut parts = id.split('/');
-    parts.find(|p| p.eq_ignore_ascii_case("managedclusters"))?;
-    parts.next().filter(|c| !c.is_empty())
 }

@@ -82,8 +82,6 @@ pub struct Chunk {
     pub file: Arc<str>,
     /// 1-based line at which it starts.
     pub first_line: u64,
-    /// Offset in the inflated input at which it starts.
-    pub offset: u64,
     /// Bytes of the input (before inflation) read so far: for a progress bar.
     pub consumed: u64,
     pub(crate) buffers: Buffers,

@@ -40,7 +40,6 @@ pub fn decode(chunk: &Chunk, sink: &mut dyn FnMut(Item<'_>)) {
                 line,
                 flags: RecordFlags::NONE,
                 format: Format::Native,
-                cluster: None,
             }));
             continue;
         }
@@ -127,7 +126,6 @@ pub(crate) struct Place<'a> {
     pub flags: RecordFlags,
     /// The record's bytes as received, if an envelope was taken off.
     pub raw: Option<&'a [u8]>,
-    pub cluster: Option<&'a str>,
     /// The delivery's own time, milliseconds since 1970, for events that were cut before theirs.
     pub millis: Option<i64>,
 }
@@ -135,15 +133,7 @@ pub(crate) struct Place<'a> {
 impl<'a> Place<'a> {
     /// At the top of the input.
     pub(crate) fn at(line: u64) -> Self {
-        Self {
-            line,
-            depth: 0,
-            format: Format::Native,
-            flags: RecordFlags::NONE,
-            raw: None,
-            cluster: None,
-            millis: None,
-        }
+        Self { line, depth: 0, format: Format::Native, flags: RecordFlags::NONE, raw: None, millis: None }
     }
 
     /// One envelope further in.
@@ -291,14 +281,18 @@ impl<'s> Cx<'s> {
             Ok(top) => top,
             Err(flaw) => return self.reject(place.line, flaw.into()),
         };
-        let done = native::object(self, b, &top, place)
-            || eks::object(self, b, &top, place)
-            || aks::object(self, b, &top, place)
-            || gke::object(self, b, &top, place)
-            || wrap::object(self, b, &top, place);
-        if !done {
+        if !self.opened(b, &top, place) {
             self.reject(place.line, Reason::NotAudit { what: top.outline(b) });
         }
+    }
+
+    /// Takes the object if it is of a form known here.
+    pub(crate) fn opened(&mut self, b: &[u8], top: &Top<'_>, place: Place<'_>) -> bool {
+        native::object(self, b, top, place)
+            || eks::object(self, b, top, place)
+            || aks::object(self, b, top, place)
+            || gke::object(self, b, top, place)
+            || wrap::object(self, b, top, place)
     }
 
     /// The text a JSON string stands for: an event, another envelope, or a component's log line.
@@ -356,7 +350,6 @@ impl<'s> Cx<'s> {
             line: place.line,
             flags: place.flags,
             format: place.format,
-            cluster: place.cluster,
         }));
     }
 

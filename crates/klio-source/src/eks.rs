@@ -56,27 +56,15 @@ pub(crate) fn insights_row(cx: &mut Cx<'_>, row: &[u8], place: Place<'_>) -> boo
             .and_then(|(_, c)| member(c, b"value"))
     };
     let Some(message) = cell(b"\"@message\"") else { return false };
-    let mut name = cx.take();
-    if let Some(log) = cell(b"\"@log\"") {
-        unescape(log, &mut name);
-    }
-    let place = Place { cluster: cluster(&name).or(place.cluster), ..place.inside(Format::Eks, row) };
-    let is = cx.message(message, place);
-    cx.give(name);
-    is
+    cx.message(message, place.inside(Format::Eks, row))
 }
 
 fn subscription(cx: &mut Cx<'_>, b: &[u8], events: &[u8], top: &Top<'_>, place: Place<'_>) {
-    let mut group = cx.take();
     let mut stream = cx.take();
-    if let Some(v) = top.log_group {
-        unescape(v, &mut group);
-    }
     if let Some(v) = top.log_stream {
         unescape(v, &mut stream);
     }
     let component = is_component_stream(&stream);
-    let place = Place { cluster: cluster(&group).or(place.cluster), ..place };
     wrap::each(cx, b, events, place, &mut |cx, event, place| {
         let mut own = None;
         let mut millis = None;
@@ -96,7 +84,6 @@ fn subscription(cx: &mut Cx<'_>, b: &[u8], events: &[u8], top: &Top<'_>, place: 
             cx.reject(place.line, Reason::NotAudit { what: "log event without message".into() });
         }
     });
-    cx.give(group);
     cx.give(stream);
 }
 
@@ -151,13 +138,6 @@ fn payload(cx: &mut Cx<'_>, data: &[u8], envelope: &'static str, place: Place<'_
         cx.reject(place.line, Reason::Payload { envelope, why: "not UTF-8 text".into() });
     }
     cx.give(text);
-}
-
-/// `/aws/eks/<cluster>/cluster`, also behind an account number (`@log`).
-fn cluster(group: &[u8]) -> Option<&str> {
-    let group = std::str::from_utf8(group).ok()?;
-    let (_, rest) = group.split_once("/aws/eks/")?;
-    rest.split('/').next().filter(|c| !c.is_empty())
 }
 
 /// The streams of the other control-plane log types; only audit is of use, an unknown name is read.

@@ -23,13 +23,11 @@ pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>)
         cx.skip(place.line, SkipReason::OtherService);
         return true;
     }
-    let cluster =
-        member(b, b"resource").and_then(|r| member(r, b"labels")).and_then(|l| text(l, b"cluster_name"));
     let mut out = cx.take();
     synthesise(b, payload, &mut out);
     let place = place.inside(Format::Gke, b);
     let flags = place.flags.with(RecordFlags::SYNTHESISED);
-    cx.record(&out, Place { flags, cluster: cluster.as_deref().or(place.cluster), ..place });
+    cx.record(&out, Place { flags, ..place });
     cx.give(out);
     true
 }

@@ -17,7 +17,6 @@ pub struct Chunks {
     stage: Stage,
     carry: Vec<u8>,
     splitter: Splitter,
-    offset: u64,
     /// Nothing but foreign content was met so far in a file that was merely found: the first of it, and how much.
     foreign: Option<Foreign>,
     blank: bool,
@@ -59,7 +58,6 @@ impl Chunks {
             stage: Stage::Closed(source),
             carry: Vec::new(),
             splitter: Splitter::new(limits),
-            offset: 0,
             blank: true,
         }
     }
@@ -117,7 +115,6 @@ impl Chunks {
             if keep > 0 {
                 bytes.copy_within(keep..filled, 0);
                 filled -= keep;
-                self.offset += keep as u64;
             }
         };
         if let Some(reason) = trouble {
@@ -129,7 +126,6 @@ impl Chunks {
         chunk.heads = out.heads;
         chunk.first_line = out.first_line;
         chunk.buffers = Buffers { bytes, used: keep, pieces: out.list };
-        self.offset += keep as u64;
         if !end {
             self.stage = Stage::Open(open);
         }
@@ -149,7 +145,6 @@ impl Chunks {
             input: self.input.id,
             file: self.input.name.clone(),
             first_line: self.splitter.line,
-            offset: self.offset,
             consumed: 0,
             buffers: Buffers { pieces, ..Buffers::default() },
             heads: Vec::new(),

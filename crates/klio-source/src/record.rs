@@ -27,8 +27,6 @@ pub struct Record<'a> {
     pub flags: RecordFlags,
     /// Which envelope it came in.
     pub format: Format,
-    /// The cluster's name, where the envelope tells it.
-    pub cluster: Option<&'a str>,
 }
 
 /// What was done to a record before it was handed on.

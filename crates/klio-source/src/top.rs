@@ -22,7 +22,7 @@ macro_rules! keys {
 keys! {
     kind "kind", api_version "apiVersion", items "items",
     level "level", audit_id "auditID", stage "stage", request_uri "requestURI", verb "verb",
-    message_type "messageType", log_group "logGroup", log_stream "logStream", log_events "logEvents",
+    message_type "messageType", log_stream "logStream", log_events "logEvents",
     events "events", results "results", records "records", records_cased "Records", awslogs "awslogs",
     timestamp "timestamp", message "message",
     category "category", category_la "Category", properties "properties", resource_id "resourceId",

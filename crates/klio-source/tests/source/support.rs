@@ -16,7 +16,6 @@ pub struct Rec {
     pub line: u64,
     pub flags: RecordFlags,
     pub format: Format,
-    pub cluster: Option<String>,
 }
 
 impl std::fmt::Debug for Rec {
@@ -51,7 +50,6 @@ impl Got {
                 line: r.line,
                 flags: r.flags,
                 format: r.format,
-                cluster: r.cluster.map(str::to_string),
             }),
             Item::Rejected(r) => self.rejected.push(r),
             Item::Skipped(s) => self.skipped.push(s),
