@@ -72,9 +72,9 @@ pub fn run() -> Result<Vec<Case>, Error> {
         ("gzip bomb of 512 MiB", "gzip file cut in the middle", "gz"),
     ] {
         let file = root.join(format!("bomb.log.{kind}"));
-        pack(&file, &good("before"), &mut std::iter::repeat_n(&zeros[..], BOMB >> 20))?;
+        pack(&file, &good("before"), &vec![&zeros[..]; BOMB >> 20])?;
         cases.push(judge(bomb, &file, 1, Some((&file, 2, "bomb")))?);
-        pack(&file, &good("before"), &mut std::iter::once(&noise[..]))?;
+        pack(&file, &good("before"), &[&noise[..]])?;
         let whole = std::fs::read(&file)?;
         std::fs::write(&file, &whole[..whole.len() / 2])?;
         cases.push(judge(cut, &file, 1, Some((&file, 2, "damaged")))?);
@@ -101,10 +101,10 @@ pub fn run() -> Result<Vec<Case>, Error> {
 }
 
 /// A compressed file of a line and these pieces; the name says how.
-fn pack(file: &Path, line: &str, pieces: &mut dyn Iterator<Item = &[u8]>) -> Result<(), Error> {
-    let mut write = |out: &mut dyn Write| -> std::io::Result<()> {
+fn pack(file: &Path, line: &str, pieces: &[&[u8]]) -> Result<(), Error> {
+    let write = |out: &mut dyn Write| -> std::io::Result<()> {
         out.write_all(line.as_bytes())?;
-        pieces.try_for_each(|piece| out.write_all(piece))
+        pieces.iter().try_for_each(|piece| out.write_all(piece))
     };
     let packed = std::fs::File::create(file)?;
     if file.extension().is_some_and(|kind| kind == "zst") {

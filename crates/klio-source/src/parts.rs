@@ -135,6 +135,9 @@ struct Open {
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     open: [Option<Open>; STREAMS],
+    /// Index of the first piece since which there was always something open: parts of two streams may overlap, and
+    /// whatever ended meanwhile may have begun before what is open now.
+    since: usize,
     /// What is left of a line that was given up.
     swallow: [bool; STREAMS],
     /// Pieces that come again, with the line they count from and the offset behind them.
@@ -177,6 +180,9 @@ impl Parts {
             }
             return;
         }
+        if self.open.iter().all(Option::is_none) {
+            self.since = out.list.len();
+        }
         let Some(slot) = self.open.get_mut(at) else { return };
         // A short part of Docker's has no continuation that begins like an event.
         if slot.is_some_and(|open| !open.full) && part.content.starts_with(b"{") {
@@ -217,9 +223,13 @@ impl Parts {
         let first =
             (0u8..).zip(&self.open).filter_map(|(s, o)| Some((s, (*o)?))).min_by_key(|(_, o)| o.piece);
         let Some((stream, first)) = first else { return keep };
-        let start = out.list.get(first.piece).map_or(keep, |p| p.start as usize);
+        let start_of = |piece: usize| out.list.get(piece).map_or(keep, |p| p.start as usize);
+        let start = start_of(self.since);
         if len.saturating_sub(start) > cap {
-            out.list.retain(|p| !matches!(p.kind, Kind::First(s) | Kind::Part(s) if s == stream && p.start as usize >= start));
+            let own = start_of(first.piece);
+            out.list.retain(|p| {
+                !matches!(p.kind, Kind::First(s) | Kind::Part(s) if s == stream && p.start as usize >= own)
+            });
             if let Some(slot) = self.open.get_mut(usize::from(stream)) {
                 *slot = None;
             }
@@ -234,7 +244,7 @@ impl Parts {
             );
             return keep;
         }
-        self.held = out.list.split_off(first.piece.min(out.list.len()));
+        self.held = out.list.split_off(self.since.min(out.list.len()));
         let above = self.held.first().map_or(0, |p| p.line);
         for piece in &mut self.held {
             piece.start = piece.start.saturating_sub(start as u32);
@@ -242,8 +252,9 @@ impl Parts {
             piece.line = piece.line.saturating_sub(above);
         }
         for open in self.open.iter_mut().flatten() {
-            open.piece -= first.piece;
+            open.piece -= self.since;
         }
+        self.since = 0;
         self.first_line = out.first_line + u64::from(above);
         self.resume = keep - start;
         start
