@@ -5,7 +5,7 @@
 use crate::decode::{Cx, Place};
 use crate::scan::{Members, member, trim, unescape};
 use crate::top::Top;
-use crate::{Format, Reason, RecordFlags, salvage, wrap, write};
+use crate::{Format, Reason, salvage, wrap, write};
 
 /// Column of the table → member of the event, in the event's order.
 const COLUMNS: [(&[u8], &[u8], Column); 17] = [
@@ -125,10 +125,8 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
         out.push(b'}');
     }
     out.push(b'}');
-    let flags = place.flags.with(RecordFlags::SYNTHESISED);
-    let flags = if cut { flags.with(RecordFlags::SALVAGED) } else { flags };
     if crate::scan::skip_value(&out, 0) == Ok(out.len()) {
-        cx.record(&out, Place { flags, ..place });
+        cx.record(&out, Place { salvaged: cut || place.salvaged, ..place });
     } else {
         cx.reject(
             place.line,

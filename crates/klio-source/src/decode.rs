@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::chunk::Kind;
 use crate::scan::{Flaw, skip_value, skip_ws, trim};
 use crate::top::Top;
-use crate::{Chunk, Format, Item, Reason, Record, RecordFlags, Rejected, SkipReason, Skipped};
+use crate::{Chunk, Format, Item, Reason, Record, Rejected, SkipReason, Skipped};
 use crate::{aks, eks, gke, native, parts, text, wrap};
 
 /// Envelopes in envelopes that are opened.
@@ -34,13 +34,7 @@ pub fn decode(chunk: &Chunk, sink: &mut dyn FnMut(Item<'_>)) {
             && b.starts_with(native::HEAD)
             && let Some(json) = text.and_then(|t| t.get(piece.start as usize..piece.start as usize + b.len()))
         {
-            (cx.sink)(Item::Record(Record {
-                json,
-                raw: b,
-                line,
-                flags: RecordFlags::NONE,
-                format: Format::Native,
-            }));
+            (cx.sink)(Item::Record(Record { json, raw: b, line, salvaged: false, format: Format::Native }));
             continue;
         }
         match piece.kind {
@@ -123,7 +117,8 @@ pub(crate) struct Place<'a> {
     pub line: u64,
     pub depth: u8,
     pub format: Format,
-    pub flags: RecordFlags,
+    /// Its transport cut it.
+    pub salvaged: bool,
     /// The record's bytes as received, if an envelope was taken off.
     pub raw: Option<&'a [u8]>,
     /// The delivery's own time, milliseconds since 1970, for events that were cut before theirs.
@@ -133,7 +128,7 @@ pub(crate) struct Place<'a> {
 impl<'a> Place<'a> {
     /// At the top of the input.
     pub(crate) fn at(line: u64) -> Self {
-        Self { line, depth: 0, format: Format::Native, flags: RecordFlags::NONE, raw: None, millis: None }
+        Self { line, depth: 0, format: Format::Native, salvaged: false, raw: None, millis: None }
     }
 
     /// One envelope further in.
@@ -182,7 +177,7 @@ impl<'s> Cx<'s> {
                 // The apiserver copies patch bodies byte for byte: dropping such an event would be a way to hide.
                 let fixed = String::from_utf8_lossy(b);
                 let mut repaired = false;
-                let place = Place { flags: RecordFlags::REPAIRED, raw: Some(b), ..place };
+                let place = Place { raw: Some(b), ..place };
                 {
                     let sink = &mut *self.sink;
                     let mut watch = |item: Item<'_>| {
@@ -207,7 +202,7 @@ impl<'s> Cx<'s> {
             Some(_) => {
                 let fixed = String::from_utf8_lossy(b).into_owned();
                 let at = simdutf8::compat::from_utf8(b).map_or_else(|e| e.valid_up_to(), str::len);
-                let place = Place { flags: RecordFlags::REPAIRED, raw: Some(b), ..Place::at(line) };
+                let place = Place { raw: Some(b), ..Place::at(line) };
                 text::line(self, fixed.as_bytes(), place);
                 self.reject(line, Reason::InvalidUtf8 { at, repaired: true });
             }
@@ -223,7 +218,8 @@ impl<'s> Cx<'s> {
         }
         // A runtime that was killed within a line goes on with the next event. Without the last part a client could
         // place an event of its own where a part ends.
-        let next = native::recover_bytes(&content).filter(|next| ended && content.ends_with(next));
+        let next = native::recover_bytes(&content)
+            .filter(|next| ended && next.starts_with(native::HEAD) && content.ends_with(next));
         let next = next.unwrap_or_default();
         let content = content.get(..content.len() - next.len()).unwrap_or_default();
         self.text_line(&[&head, content].concat(), line, false);
@@ -319,10 +315,7 @@ impl<'s> Cx<'s> {
                 Err(Flaw::Truncated) if b.first() == Some(&b'{') => {
                     match crate::salvage::salvage(b, place.millis) {
                         Some(event) => {
-                            self.record(
-                                &event,
-                                Place { flags: place.flags.with(RecordFlags::SALVAGED), ..place },
-                            );
+                            self.record(&event, Place { salvaged: true, ..place });
                         }
                         None => self.reject(place.line, Reason::Truncated),
                     }
@@ -348,7 +341,7 @@ impl<'s> Cx<'s> {
             json,
             raw: place.raw.unwrap_or(bytes),
             line: place.line,
-            flags: place.flags,
+            salvaged: place.salvaged,
             format: place.format,
         }));
     }

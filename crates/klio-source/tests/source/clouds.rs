@@ -81,7 +81,7 @@ fn eks_cut_messages_are_salvaged() {
     for text in [subscription(&[&cut]), subscription(&[&a[..800]]), export] {
         let got = read(text);
         let r = &got.records[0];
-        assert!(r.flags.salvaged());
+        assert!(r.salvaged);
         let v = json(&r.json);
         assert_eq!(
             (v["auditID"].as_str(), v["user"]["username"].as_str()),
@@ -148,7 +148,7 @@ fn aks_table_rows_become_events() {
         "PodName": "p", "_ResourceId": "/subscriptions/1/managedclusters/prod"});
     let got = read_all_ways(format!("{row}\n").as_bytes());
     let r = &got.records[0];
-    assert!(r.flags.synthesised() && r.flags.salvaged());
+    assert!(r.salvaged);
     assert_eq!(
         json(&r.json),
         json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Request", "auditID": "a", "stage": "ResponseComplete",
@@ -170,9 +170,9 @@ fn aks_only_its_annotations_tell_that_an_event_was_cut() {
     // A client writes bodies.
     let forged = json!({"metadata": {"annotations": mark}});
     let got = read(row(forged, json!({"authorization.k8s.io/decision": "allow"})).to_string());
-    assert!(got.records.len() == 1 && !got.records[0].flags.salvaged());
+    assert!(got.records.len() == 1 && !got.records[0].salvaged);
     for annotations in [mark.clone(), json!(mark.to_string())] {
-        assert!(read(row(json!({}), annotations.clone()).to_string()).records[0].flags.salvaged());
+        assert!(read(row(json!({}), annotations.clone()).to_string()).records[0].salvaged);
         let got = read(row(json!("skipped-too-big-size-object"), annotations).to_string());
         assert_eq!(
             (
@@ -210,7 +210,7 @@ fn gke_entries_become_events() {
         let got = read_all_ways(text.as_bytes());
         assert!(got.rejected.is_empty(), "{text}: {:?}", got.rejected);
         let r = &got.records[0];
-        assert!(r.flags.synthesised() && r.format == Format::Gke);
+        assert!(r.format == Format::Gke);
         assert_eq!(
             json(&r.json),
             json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "5e8b5a5e", "stage": "ResponseComplete",

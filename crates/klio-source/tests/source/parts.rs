@@ -37,7 +37,7 @@ fn docker(stream: &str, line: &str, size: usize) -> Vec<Vec<u8>> {
 fn check(text: &[u8], want: &[&String]) -> Got {
     let got = read_all_ways(text);
     assert_eq!(got.records.iter().map(|r| &r.json).collect::<Vec<_>>(), want);
-    assert!(got.records.iter().all(|r| r.format == Format::Shipped && !r.flags.salvaged()));
+    assert!(got.records.iter().all(|r| r.format == Format::Shipped && !r.salvaged));
     got
 }
 
@@ -65,6 +65,10 @@ fn parts_are_joined_whatever_stands_between() {
         mixed.extend_from_slice(&one[1..]);
         let got = check(&mixed.concat(), &[&b, &a]);
         assert_eq!((got.skips(SkipReason::ComponentLog), got.told()), (1, 3));
+        // Each begins before the other ends.
+        let (one, other) = (cut("stdout", &a, size), cut("stderr", &b, 80));
+        let text = [&one[..1], &other[..1], &one[1..], &one[..1], &other[1..], &one[1..]].concat().concat();
+        check(&text, &[&a, &b, &a]);
     }
 }
 
@@ -106,7 +110,7 @@ fn an_end_that_did_not_come_leaves_a_salvaged_event() {
     let (a, c) = (large("a", 40_000), event("c"));
     for cut in [cri, docker] {
         let got = read_all_ways(&cut("stdout", &a, 16 << 10)[..2].concat());
-        assert_eq!((got.ids(), got.records[0].flags.salvaged()), (vec!["a".to_string()], true));
+        assert_eq!((got.ids(), got.records[0].salvaged), (vec!["a".to_string()], true));
         assert!(json(&got.records[0].json)["annotations"]["audit.k8s.io/truncated"] == "true");
         // Something else than a container's log follows.
         let text =
@@ -117,7 +121,7 @@ fn an_end_that_did_not_come_leaves_a_salvaged_event() {
     let text = [&cri("stdout", &a, 16 << 10)[..2], &cri("stdout", &c, 9999)].concat().concat();
     let got = read_all_ways(&text);
     assert_eq!(got.ids(), ["a", "c"]);
-    assert!(got.records[0].flags.salvaged() && got.records[1].json == c);
+    assert!(got.records[0].salvaged && got.records[1].json == c);
 }
 
 #[test]

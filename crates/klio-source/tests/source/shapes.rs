@@ -1,14 +1,14 @@
 //! Every native shape, whole and damaged, is read alike however the stream is chunked.
 
 use crate::support::*;
-use klio_source::{Format, Options, Reason, RecordFlags, SkipReason};
+use klio_source::{Format, Options, Reason, SkipReason};
 
 fn check(text: &str, ids: &[&str], lines: &[u64]) {
     let got = read_all_ways(text.as_bytes());
     assert_eq!(got.ids(), ids, "{text}");
     assert_eq!(got.lines(), lines, "{text}");
     assert!(got.rejected.is_empty(), "{:?}", got.rejected);
-    assert!(got.records.iter().all(|r| r.format == Format::Native && r.flags == RecordFlags::NONE));
+    assert!(got.records.iter().all(|r| r.format == Format::Native && !r.salvaged));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn invalid_utf8_is_named_and_kept() {
     text[at] = 0xff;
     let got = read_all_ways(&text);
     assert_eq!(got.lines(), [1, 2, 3]);
-    assert!(got.records[1].flags.repaired() && got.records[1].json.contains('\u{fffd}'));
+    assert!(got.records[1].json.contains('\u{fffd}'));
     assert_eq!(got.records[1].raw, &text[a.len() + 1..a.len() + 1 + b.len()]);
     assert_eq!(got.reasons(), [(2, &Reason::InvalidUtf8 { at: 250, repaired: true })]);
 }
