@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub struct Case {
 
 /// An event that every case holds once, to see that the rest is processed.
 const GOOD: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"ID","stage":"ResponseComplete","requestURI":"/api/v1/pods","verb":"list","user":{"username":"alice","groups":["system:authenticated"]},"sourceIPs":["198.51.100.7"],"userAgent":"kubectl","objectRef":{"resource":"pods","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-11-21T01:00:00.000000Z","stageTimestamp":"2026-11-21T01:00:00.100000Z"}"#;
-/// A gzip bomb of this size when unpacked.
+/// A bomb has this size when unpacked.
 const BOMB: usize = 512 << 20;
 
 /// Runs every case.
@@ -39,70 +39,99 @@ pub fn run() -> Result<Vec<Case>, Error> {
     let place = memchr::memmem::find(&invalid, b"alice").unwrap_or(0);
     invalid[place] = 0xFF;
 
-    // (name, content, events expected at least, rejects expected at least)
-    let files: Vec<(&'static str, Vec<u8>, u64, u64)> = vec![
-        ("truncated line", around(&GOOD.as_bytes()[..300]), 2, 1),
-        ("truncated last line", [good("first").as_bytes(), &GOOD.as_bytes()[..200]].concat(), 1, 1),
-        ("invalid UTF-8", around(&invalid), 2, 1),
-        ("100 MB line", around(long.as_bytes()), 2, 1),
-        ("deeply nested JSON", around(deep.as_bytes()), 2, 1),
-        ("JSON with two million keys", around(wide.as_bytes()), 2, 1),
-        ("binary noise", around(&noise(1 << 20)), 2, 1),
-        // Blanks to a reader: what a file system leaves of blocks that were never written.
-        ("NUL bytes", around(&[0u8; 4096]), 2, 0),
-        ("empty file", Vec::new(), 0, 0),
+    // (name, content, events expected at least, line to be named)
+    let files: Vec<(&'static str, Vec<u8>, u64, Option<u64>)> = vec![
+        ("truncated line", around(&GOOD.as_bytes()[..300]), 2, Some(2)),
+        ("truncated last line", [good("first").as_bytes(), &GOOD.as_bytes()[..200]].concat(), 1, Some(2)),
+        ("invalid UTF-8", around(&invalid), 2, Some(2)),
+        ("100 MB line", around(long.as_bytes()), 2, Some(2)),
+        ("deeply nested JSON", around(deep.as_bytes()), 2, Some(2)),
+        ("JSON with two million keys", around(wide.as_bytes()), 2, Some(2)),
+        ("binary noise", around(&noise(1 << 20)), 2, Some(2)),
+        ("NUL bytes", around(&[0u8; 4096]), 2, Some(2)),
+        ("empty file", Vec::new(), 0, Some(0)),
         (
             "mixed formats",
             around(format!("[{0},{0}]", GOOD.replace("\"ID\"", "\"in array\"")).as_bytes()),
             2,
-            0,
+            None,
         ),
     ];
     let mut cases = Vec::new();
-    for (name, content, events, rejects) in files {
+    for (name, content, events, line) in files {
         let file = root.join(format!("{}.log", name.replace(' ', "-")));
         std::fs::write(&file, content)?;
-        cases.push(judge(name, &[&file], events, rejects)?);
+        cases.push(judge(name, &file, events, line.map(|line| (&*file, line, "")))?);
         std::fs::remove_file(&file)?;
     }
 
-    let bomb = root.join("bomb.log.zst");
-    let mut packed = zstd::Encoder::new(std::fs::File::create(&bomb)?, 1)?;
-    packed.write_all(good("before").as_bytes())?;
     let zeros = vec![b'0'; 1 << 20];
-    for _ in 0..BOMB >> 20 {
-        packed.write_all(&zeros)?;
+    let noise = noise(8 << 20);
+    for (bomb, cut, kind) in [
+        ("zstd bomb of 512 MiB", "zstd file cut in the middle", "zst"),
+        ("gzip bomb of 512 MiB", "gzip file cut in the middle", "gz"),
+    ] {
+        let file = root.join(format!("bomb.log.{kind}"));
+        pack(&file, &good("before"), &vec![&zeros[..]; BOMB >> 20])?;
+        cases.push(judge(bomb, &file, 1, Some((&file, 2, "bomb")))?);
+        pack(&file, &good("before"), &[&noise[..]])?;
+        let whole = std::fs::read(&file)?;
+        std::fs::write(&file, &whole[..whole.len() / 2])?;
+        cases.push(judge(cut, &file, 1, Some((&file, 2, "damaged")))?);
+        std::fs::remove_file(&file)?;
     }
-    packed.write_all(format!("\n{}", good("after")).as_bytes())?;
-    packed.finish()?;
-    cases.push(judge("compression bomb of 512 MiB", &[&bomb], 1, 1)?);
-
-    let cut = root.join("cut.log.zst");
-    let whole = std::fs::read(&bomb)?;
-    std::fs::write(&cut, &whole[..whole.len() / 2])?;
-    cases.push(judge("compressed file cut in the middle", &[&cut], 1, 1)?);
-    std::fs::remove_file(&cut)?;
-    std::fs::remove_file(&bomb)?;
 
     let looped = root.join("loop");
     std::fs::create_dir_all(&looped)?;
     std::fs::write(looped.join("audit.log"), good("in loop"))?;
     std::os::unix::fs::symlink(&looped, looped.join("again"))?;
-    cases.push(judge("directory loop", &[&looped], 1, 0)?);
+    cases.push(judge("directory loop", &looped, 1, Some((&looped.join("again"), 0, "loop")))?);
 
     let dangling = root.join("dangling");
     std::fs::create_dir_all(&dangling)?;
     std::fs::write(dangling.join("audit.log"), good("beside"))?;
     std::os::unix::fs::symlink("/nonexistent/audit.log", dangling.join("gone.log"))?;
-    cases.push(judge("unreadable file in a directory", &[&dangling], 1, 1)?);
+    cases.push(judge(
+        "unreadable file in a directory",
+        &dangling,
+        1,
+        Some((&dangling.join("gone.log"), 0, "no such file")),
+    )?);
     Ok(cases)
 }
 
-/// Scans and checks exit code, events and rejects; a reject must be named as `file:line`.
-fn judge(name: &'static str, paths: &[&Path], events: u64, rejects: u64) -> Result<Case, Error> {
+/// A compressed file of a line and these pieces; the name says how.
+fn pack(file: &Path, line: &str, pieces: &[&[u8]]) -> Result<(), Error> {
+    let write = |out: &mut dyn Write| -> std::io::Result<()> {
+        out.write_all(line.as_bytes())?;
+        pieces.iter().try_for_each(|piece| out.write_all(piece))
+    };
+    let packed = std::fs::File::create(file)?;
+    if file.extension().is_some_and(|kind| kind == "zst") {
+        let mut zstd = zstd::Encoder::new(packed, 1)?;
+        write(&mut zstd)?;
+        zstd.finish()?;
+    } else {
+        let mut gzip = Command::new("gzip").arg("-9").stdin(Stdio::piped()).stdout(packed).spawn()?;
+        if let Some(mut input) = gzip.stdin.take() {
+            write(&mut input)?;
+        }
+        gzip.wait()?;
+    }
+    Ok(())
+}
+
+/// Scans and checks exit code and events, and that the summary names the bad input by file and line (0 = the whole
+/// file) with a reason that holds the word.
+fn judge(
+    name: &'static str,
+    path: &Path,
+    events: u64,
+    bad: Option<(&Path, u64, &str)>,
+) -> Result<Case, Error> {
     let output = Command::new(klio::program()?)
         .arg("scan")
-        .args(paths)
+        .arg(path)
         .args(["-o", "jsonl", "--threads", "1"])
         .output()?;
     let code = output.status.code().unwrap_or(-1);
@@ -113,18 +142,32 @@ fn judge(name: &'static str, paths: &[&Path], events: u64, rejects: u64) -> Resu
         .and_then(|line| serde_json::from_slice(line).ok());
     let Some(summary) = summary.filter(|line| line["type"] == "summary") else {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        // Nothing to read at all may be refused, as long as it is said.
-        let refused = matches!(code, 0 | 3) && events == 0 && !stderr.is_empty();
+        // Nothing to read at all may be refused, as long as it is said of which file.
+        let told = stderr.contains(&path.display().to_string());
+        let refused = matches!(code, 0 | 3) && events == 0 && told;
         let said = format!("exit {code}, no summary: {}", stderr.lines().next().unwrap_or_default());
         return Ok(Case { name, passed: refused, said });
     };
     let read = summary["events"].as_u64().unwrap_or(0);
-    let troubles = summary["rejected"].as_u64().unwrap_or(0) + summary["skipped"].as_u64().unwrap_or(0);
-    let named = &summary["rejected_reasons"];
-    let first = named.as_array().and_then(|list| list.first()).or_else(|| summary["skipped_reasons"].get(0));
-    let passed = code == 0 && read >= events && troubles >= rejects && (rejects == 0 || first.is_some());
-    let why = first.map(ToString::to_string).unwrap_or_default();
-    Ok(Case { name, passed, said: format!("exit {code}, {read} events, {troubles} named {why}") })
+    let troubles: Vec<&Value> = ["rejected_reasons", "skipped_reasons"]
+        .iter()
+        .filter_map(|list| summary[*list].as_array())
+        .flatten()
+        .collect();
+    let named = |(file, line, word): (&Path, u64, &str)| {
+        troubles.iter().copied().find(|t| {
+            t["file"].as_str() == file.to_str()
+                && t["line"] == line
+                && t["reason"].as_str().is_some_and(|why| !why.is_empty() && why.contains(word))
+        })
+    };
+    let (told, why) = match bad {
+        Some(bad) => (named(bad).is_some(), named(bad).map(ToString::to_string)),
+        None => (troubles.is_empty(), None),
+    };
+    let why = why.or_else(|| troubles.first().map(ToString::to_string)).unwrap_or_default();
+    let said = format!("exit {code}, {read} events, {} named {why}", troubles.len());
+    Ok(Case { name, passed: code == 0 && read >= events && told, said })
 }
 
 fn noise(len: usize) -> Vec<u8> {

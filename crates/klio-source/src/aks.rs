@@ -5,7 +5,7 @@
 use crate::decode::{Cx, Place};
 use crate::scan::{Members, member, trim, unescape};
 use crate::top::Top;
-use crate::{Format, Reason, RecordFlags, salvage, wrap, write};
+use crate::{Format, Reason, salvage, wrap, write};
 
 /// Column of the table → member of the event, in the event's order.
 const COLUMNS: [(&[u8], &[u8], Column); 17] = [
@@ -37,14 +37,10 @@ enum Column {
 
 /// Takes the object if it is one of Azure's.
 pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>) -> bool {
-    let mut id = cx.take();
-    if let Some(v) = top.resource_id.or(top.resource_id_la).or(top.resource_id_table) {
-        unescape(v, &mut id);
-    }
-    let place = Place { cluster: cluster(&id).or(place.cluster), ..place };
+    let id = top.resource_id.or(top.resource_id_la).or(top.resource_id_table);
     let inside = place.inside(Format::Aks, b);
     let log = top.properties.and_then(|p| properties_log(cx, p));
-    let taken = if let Some(log) = log {
+    if let Some(log) = log {
         // The category says audit, the content may still be klog text: content decides.
         let is = cx.message(&log, inside);
         cx.give(log);
@@ -57,15 +53,15 @@ pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>)
     } else if let Some(records) = top.records.filter(|v| v.starts_with(b"[")) {
         wrap::elements(cx, b, records, place);
         true
-    } else if (top.category.is_some() || top.category_la.is_some()) && !id.is_empty() {
+    } else if (top.category.is_some() || top.category_la.is_some())
+        && id.is_some_and(|id| id.starts_with(b"\"") && id.len() > 2)
+    {
         // Another diagnostic category of the same account.
         cx.skip(place.line, crate::SkipReason::OtherService);
         true
     } else {
         false
-    };
-    cx.give(id);
-    taken
+    }
 }
 
 /// `properties.log`; `properties` may itself be a string.
@@ -89,7 +85,8 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
     }
     let mut out = cx.take();
     out.extend_from_slice(br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1""#);
-    let (mut lost, mut time) = (false, false);
+    // `lost`: a body was left out and the event does not tell it yet.
+    let (mut lost, mut cut, mut time) = (false, false, false);
     for ((name, target, column), value) in COLUMNS.iter().zip(values) {
         let Some(value) = value.filter(|v| !matches!(*v, b"null" | b"\"\"")) else { continue };
         if *target == b"stageTimestamp" && std::mem::replace(&mut time, true) {
@@ -101,6 +98,9 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
         if *column == Column::Text || matches!(json.first(), Some(b'{' | b'[')) {
             let annotations = *name == b"Annotations";
             write::key(&mut out, target);
+            if annotations && member(json, b"audit.k8s.io/truncated") == Some(b"\"true\"") {
+                (lost, cut) = (false, true);
+            }
             match json {
                 [b'{', rest @ ..] if annotations && lost => {
                     out.push(b'{');
@@ -114,6 +114,7 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
         } else {
             // `skipped-too-big-size-object`: recorded by the apiserver, left out by Azure.
             lost |= target.ends_with(b"Object");
+            cut |= lost;
         }
         cx.give(text);
     }
@@ -124,11 +125,8 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
         out.push(b'}');
     }
     out.push(b'}');
-    let truncated = lost || memchr::memmem::find(&out, salvage::TRUNCATED).is_some();
-    let flags = place.flags.with(RecordFlags::SYNTHESISED);
-    let flags = if truncated { flags.with(RecordFlags::SALVAGED) } else { flags };
     if crate::scan::skip_value(&out, 0) == Ok(out.len()) {
-        cx.record(&out, Place { flags, ..place });
+        cx.record(&out, Place { salvaged: cut || place.salvaged, ..place });
     } else {
         cx.reject(
             place.line,
@@ -136,12 +134,4 @@ fn row(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
         );
     }
     cx.give(out);
-}
-
-/// `/SUBSCRIPTIONS/…/MANAGEDCLUSTERS/<name>`.
-fn cluster(id: &[u8]) -> Option<&str> {
-    let id = std::str::from_utf8(id).ok()?;
-    let mut parts = id.split('/');
-    parts.find(|p| p.eq_ignore_ascii_case("managedclusters"))?;
-    parts.next().filter(|c| !c.is_empty())
 }

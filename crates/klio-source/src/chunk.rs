@@ -47,6 +47,14 @@ pub(crate) enum Kind {
     Line,
     /// A JSON value, perhaps of many lines, whose brackets are balanced.
     Doc,
+    /// One JSON value within a line, from its opening to its closing bracket.
+    Value,
+    /// Parts of one line of a container's log, by the number of their stream; see `parts.rs`.
+    First(u8),
+    Part(u8),
+    Last(u8),
+    /// No bytes: the end of what is open in a stream did not come.
+    Over(u8),
     /// Elements of a list too large to be held; the number is that of the list's head in `heads`.
     Elements(u32),
     /// A line that does not begin like JSON.
@@ -74,8 +82,6 @@ pub struct Chunk {
     pub file: Arc<str>,
     /// 1-based line at which it starts.
     pub first_line: u64,
-    /// Offset in the inflated input at which it starts.
-    pub offset: u64,
     /// Bytes of the input (before inflation) read so far: for a progress bar.
     pub consumed: u64,
     pub(crate) buffers: Buffers,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::chunk::Kind;
 use crate::scan::{Flaw, skip_value, skip_ws, trim};
 use crate::top::Top;
-use crate::{Chunk, Format, Item, Reason, Record, RecordFlags, Rejected, SkipReason, Skipped};
-use crate::{aks, eks, gke, native, text, wrap};
+use crate::{Chunk, Format, Item, Reason, Record, Rejected, SkipReason, Skipped};
+use crate::{aks, eks, gke, native, parts, text, wrap};
 
 /// Envelopes in envelopes that are opened.
 const DEPTH: u8 = 8;
@@ -24,23 +24,17 @@ pub fn decode(chunk: &Chunk, sink: &mut dyn FnMut(Item<'_>)) {
     let clean = text.is_some();
     // Two values on one line without a line feed between them.
     let joined = joined(bytes);
+    // Lines of containers' logs of which a part has come.
+    let mut open: [Option<Joined>; parts::STREAMS] = Default::default();
     for piece in &chunk.buffers.pieces {
         let b = bytes.get(piece.start as usize..piece.end as usize).unwrap_or_default();
         let b = b.strip_suffix(b"\r").unwrap_or(b);
         let line = chunk.first_line + u64::from(piece.line);
-        if piece.kind == Kind::Line
-            && !joined
+        if (piece.kind == Kind::Value || (piece.kind == Kind::Line && !joined))
             && b.starts_with(native::HEAD)
             && let Some(json) = text.and_then(|t| t.get(piece.start as usize..piece.start as usize + b.len()))
         {
-            (cx.sink)(Item::Record(Record {
-                json,
-                raw: b,
-                line,
-                flags: RecordFlags::NONE,
-                format: Format::Native,
-                cluster: None,
-            }));
+            (cx.sink)(Item::Record(Record { json, raw: b, line, salvaged: false, format: Format::Native }));
             continue;
         }
         match piece.kind {
@@ -57,11 +51,50 @@ pub fn decode(chunk: &Chunk, sink: &mut dyn FnMut(Item<'_>)) {
                 let above = memchr::memchr_iter(b'\n', head).count() as u64;
                 cx.stretch(&whole, line.wrapping_sub(above), false);
             }
-            Kind::Line | Kind::Doc => cx.stretch(b, line, clean),
+            Kind::Line | Kind::Doc | Kind::Value => cx.stretch(b, line, clean),
             Kind::Text => cx.text_line(b, line, clean),
+            Kind::First(stream) | Kind::Part(stream) | Kind::Last(stream) => {
+                let Some(slot) = open.get_mut(usize::from(stream)) else { continue };
+                slot.get_or_insert_with(|| Joined { line, ..Joined::default() }).add(b);
+                if matches!(piece.kind, Kind::Last(_))
+                    && let Some(whole) = slot.take()
+                {
+                    cx.joined(whole, true);
+                }
+            }
+            Kind::Over(stream) => {
+                if let Some(whole) = open.get_mut(usize::from(stream)).and_then(Option::take) {
+                    cx.joined(whole, false);
+                }
+            }
         }
     }
+    for whole in open.into_iter().flatten() {
+        cx.joined(whole, false);
+    }
     cx.finish();
+}
+
+/// The parts of a line of a container's log, put together: one line as the runtime would have written it.
+#[derive(Default)]
+struct Joined {
+    line: u64,
+    head: Vec<u8>,
+    content: Vec<u8>,
+    /// What stands behind the content, in Docker's logs.
+    tail: Vec<u8>,
+}
+
+impl Joined {
+    fn add(&mut self, b: &[u8]) {
+        let Some(part) = parts::cri(b).or_else(|| parts::docker(b)) else { return };
+        if self.head.is_empty() {
+            self.head.extend_from_slice(part.head);
+        }
+        self.content.extend_from_slice(part.content);
+        self.tail.clear();
+        self.tail.extend_from_slice(part.tail);
+    }
 }
 
 /// Whether `}{` occurs. A pass the compiler turns into vector code, several times as fast as a substring search here,
@@ -84,15 +117,20 @@ pub(crate) struct Place<'a> {
     pub line: u64,
     pub depth: u8,
     pub format: Format,
-    pub flags: RecordFlags,
+    /// Its transport cut it.
+    pub salvaged: bool,
     /// The record's bytes as received, if an envelope was taken off.
     pub raw: Option<&'a [u8]>,
-    pub cluster: Option<&'a str>,
     /// The delivery's own time, milliseconds since 1970, for events that were cut before theirs.
     pub millis: Option<i64>,
 }
 
 impl<'a> Place<'a> {
+    /// At the top of the input.
+    pub(crate) fn at(line: u64) -> Self {
+        Self { line, depth: 0, format: Format::Native, salvaged: false, raw: None, millis: None }
+    }
+
     /// One envelope further in.
     pub(crate) fn inside(self, format: Format, raw: &'a [u8]) -> Self {
         let format =
@@ -129,15 +167,7 @@ impl<'s> Cx<'s> {
 
     /// A stretch of top-level values.
     fn stretch(&mut self, b: &[u8], line: u64, clean: bool) {
-        let place = Place {
-            line,
-            depth: 0,
-            format: Format::Native,
-            flags: RecordFlags::NONE,
-            raw: None,
-            cluster: None,
-            millis: None,
-        };
+        let place = Place::at(line);
         if clean {
             return self.values(b, place);
         }
@@ -147,7 +177,7 @@ impl<'s> Cx<'s> {
                 // The apiserver copies patch bodies byte for byte: dropping such an event would be a way to hide.
                 let fixed = String::from_utf8_lossy(b);
                 let mut repaired = false;
-                let place = Place { flags: RecordFlags::REPAIRED, raw: Some(b), ..place };
+                let place = Place { raw: Some(b), ..place };
                 {
                     let sink = &mut *self.sink;
                     let mut watch = |item: Item<'_>| {
@@ -165,35 +195,36 @@ impl<'s> Cx<'s> {
 
     fn text_line(&mut self, b: &[u8], line: u64, clean: bool) {
         if clean || simdutf8::basic::from_utf8(b).is_ok() {
-            let place = Place {
-                line,
-                depth: 0,
-                format: Format::Native,
-                flags: RecordFlags::NONE,
-                raw: None,
-                cluster: None,
-                millis: None,
-            };
-            return text::line(self, b, place);
+            return text::line(self, b, Place::at(line));
         }
         // A line that carries JSON behind a prefix is treated like one that is JSON.
         match text::payload(b) {
             Some(_) => {
                 let fixed = String::from_utf8_lossy(b).into_owned();
                 let at = simdutf8::compat::from_utf8(b).map_or_else(|e| e.valid_up_to(), str::len);
-                let place = Place {
-                    line,
-                    depth: 0,
-                    format: Format::Native,
-                    flags: RecordFlags::REPAIRED,
-                    raw: Some(b),
-                    cluster: None,
-                    millis: None,
-                };
+                let place = Place { raw: Some(b), ..Place::at(line) };
                 text::line(self, fixed.as_bytes(), place);
                 self.reject(line, Reason::InvalidUtf8 { at, repaired: true });
             }
             None => self.reject(line, Reason::NotJson { sample: sample(b) }),
+        }
+    }
+
+    /// A line of a container's log that came in parts; `ended` if its last part came.
+    fn joined(&mut self, whole: Joined, ended: bool) {
+        let Joined { line, head, content, tail } = whole;
+        if !tail.is_empty() {
+            return self.stretch(&[head, content, tail].concat(), line, false);
+        }
+        // A runtime that was killed within a line goes on with the next event. Without the last part a client could
+        // place an event of its own where a part ends.
+        let next = native::recover_bytes(&content)
+            .filter(|next| ended && next.starts_with(native::HEAD) && content.ends_with(next));
+        let next = next.unwrap_or_default();
+        let content = content.get(..content.len() - next.len()).unwrap_or_default();
+        self.text_line(&[&head, content].concat(), line, false);
+        if !next.is_empty() {
+            self.record(next, Place::at(line).inside(Format::Shipped, next));
         }
     }
 
@@ -246,14 +277,18 @@ impl<'s> Cx<'s> {
             Ok(top) => top,
             Err(flaw) => return self.reject(place.line, flaw.into()),
         };
-        let done = native::object(self, b, &top, place)
-            || eks::object(self, b, &top, place)
-            || aks::object(self, b, &top, place)
-            || gke::object(self, b, &top, place)
-            || wrap::object(self, b, &top, place);
-        if !done {
+        if !self.opened(b, &top, place) {
             self.reject(place.line, Reason::NotAudit { what: top.outline(b) });
         }
+    }
+
+    /// Takes the object if it is of a form known here.
+    pub(crate) fn opened(&mut self, b: &[u8], top: &Top<'_>, place: Place<'_>) -> bool {
+        native::object(self, b, top, place)
+            || eks::object(self, b, top, place)
+            || aks::object(self, b, top, place)
+            || gke::object(self, b, top, place)
+            || wrap::object(self, b, top, place)
     }
 
     /// The text a JSON string stands for: an event, another envelope, or a component's log line.
@@ -280,16 +315,14 @@ impl<'s> Cx<'s> {
                 Err(Flaw::Truncated) if b.first() == Some(&b'{') => {
                     match crate::salvage::salvage(b, place.millis) {
                         Some(event) => {
-                            self.record(
-                                &event,
-                                Place { flags: place.flags.with(RecordFlags::SALVAGED), ..place },
-                            );
+                            self.record(&event, Place { salvaged: true, ..place });
                         }
                         None => self.reject(place.line, Reason::Truncated),
                     }
                 }
                 _ => self.skip(place.line, SkipReason::ComponentLog),
             },
+            _ if parts::is_rest(b) && !text::is_component(b) => self.reject(place.line, Reason::NoBeginning),
             _ => self.skip(place.line, SkipReason::ComponentLog),
         }
     }
@@ -308,9 +341,8 @@ impl<'s> Cx<'s> {
             json,
             raw: place.raw.unwrap_or(bytes),
             line: place.line,
-            flags: place.flags,
+            salvaged: place.salvaged,
             format: place.format,
-            cluster: place.cluster,
         }));
     }
 

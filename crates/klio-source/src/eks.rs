@@ -1,6 +1,7 @@
 //! Amazon EKS: audit events as CloudWatch Logs hands them on — subscription records, `filter-log-events` output,
-//! Insights results, Firehose deliveries, Lambda events. (The export to S3 is text: see `text.rs`.)
-//! Sources: CloudWatch Logs User Guide "Subscription filters", Firehose "HTTP endpoint delivery specifications".
+//! Insights results, Firehose deliveries, Lambda events (of CloudWatch and of Kinesis). (The export to S3 is text: see `text.rs`.)
+//! Sources: CloudWatch Logs User Guide "Subscription filters", Firehose "HTTP endpoint delivery specifications";
+//! AWS Lambda Developer Guide "Using Lambda with Kinesis".
 
 use base64::Engine;
 use std::io::Read;
@@ -31,6 +32,13 @@ pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>)
             Some(data) => payload(cx, data, "Firehose record", Place { format: Format::Eks, ..place }),
             None => cx.value(record, place),
         });
+    } else if let Some(records) = top.records_cased.filter(|v| is_list_with(v, b"kinesis")) {
+        wrap::each(cx, b, records, place, &mut |cx, record, place| match member(record, b"kinesis")
+            .and_then(|k| member(k, b"data"))
+        {
+            Some(data) => payload(cx, data, "Kinesis record", Place { format: Format::Eks, ..place }),
+            None => cx.value(record, place),
+        });
     } else if let (Some(message), true) = (top.message, is_log_event(top)) {
         log_event(cx, b, message, top, place);
     } else {
@@ -48,27 +56,15 @@ pub(crate) fn insights_row(cx: &mut Cx<'_>, row: &[u8], place: Place<'_>) -> boo
             .and_then(|(_, c)| member(c, b"value"))
     };
     let Some(message) = cell(b"\"@message\"") else { return false };
-    let mut name = cx.take();
-    if let Some(log) = cell(b"\"@log\"") {
-        unescape(log, &mut name);
-    }
-    let place = Place { cluster: cluster(&name).or(place.cluster), ..place.inside(Format::Eks, row) };
-    let is = cx.message(message, place);
-    cx.give(name);
-    is
+    cx.message(message, place.inside(Format::Eks, row))
 }
 
 fn subscription(cx: &mut Cx<'_>, b: &[u8], events: &[u8], top: &Top<'_>, place: Place<'_>) {
-    let mut group = cx.take();
     let mut stream = cx.take();
-    if let Some(v) = top.log_group {
-        unescape(v, &mut group);
-    }
     if let Some(v) = top.log_stream {
         unescape(v, &mut stream);
     }
     let component = is_component_stream(&stream);
-    let place = Place { cluster: cluster(&group).or(place.cluster), ..place };
     wrap::each(cx, b, events, place, &mut |cx, event, place| {
         let mut own = None;
         let mut millis = None;
@@ -88,7 +84,6 @@ fn subscription(cx: &mut Cx<'_>, b: &[u8], events: &[u8], top: &Top<'_>, place: 
             cx.reject(place.line, Reason::NotAudit { what: "log event without message".into() });
         }
     });
-    cx.give(group);
     cx.give(stream);
 }
 
@@ -143,13 +138,6 @@ fn payload(cx: &mut Cx<'_>, data: &[u8], envelope: &'static str, place: Place<'_
         cx.reject(place.line, Reason::Payload { envelope, why: "not UTF-8 text".into() });
     }
     cx.give(text);
-}
-
-/// `/aws/eks/<cluster>/cluster`, also behind an account number (`@log`).
-fn cluster(group: &[u8]) -> Option<&str> {
-    let group = std::str::from_utf8(group).ok()?;
-    let (_, rest) = group.split_once("/aws/eks/")?;
-    rest.split('/').next().filter(|c| !c.is_empty())
 }
 
 /// The streams of the other control-plane log types; only audit is of use, an unknown name is read.

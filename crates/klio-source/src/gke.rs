@@ -6,7 +6,7 @@ use crate::decode::{Cx, Place};
 use crate::gke_object::{Target, put_object};
 use crate::scan::{Elements, Members, member, unescape};
 use crate::top::Top;
-use crate::{Format, RecordFlags, SkipReason, write};
+use crate::{Format, SkipReason, write};
 
 /// Takes the object if it is a LogEntry.
 pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>) -> bool {
@@ -23,13 +23,9 @@ pub(crate) fn object(cx: &mut Cx<'_>, b: &[u8], top: &Top<'_>, place: Place<'_>)
         cx.skip(place.line, SkipReason::OtherService);
         return true;
     }
-    let cluster =
-        member(b, b"resource").and_then(|r| member(r, b"labels")).and_then(|l| text(l, b"cluster_name"));
     let mut out = cx.take();
     synthesise(b, payload, &mut out);
-    let place = place.inside(Format::Gke, b);
-    let flags = place.flags.with(RecordFlags::SYNTHESISED);
-    cx.record(&out, Place { flags, cluster: cluster.as_deref().or(place.cluster), ..place });
+    cx.record(&out, place.inside(Format::Gke, b));
     cx.give(out);
     true
 }

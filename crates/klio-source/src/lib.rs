@@ -13,6 +13,7 @@ mod meter;
 
 mod chunk;
 mod docscan;
+mod parts;
 mod reader;
 mod split;
 
@@ -42,6 +43,6 @@ pub use identity::{content_hash, keyed_content_hash};
 pub use input::{Input, InputId, Options, Source};
 pub use native::{diagnose, recover};
 pub use reader::Chunks;
-pub use record::{Format, Item, Record, RecordFlags};
+pub use record::{Format, Item, Record};
 pub use reject::{Reason, Rejected, SkipReason, Skipped};
 pub use salvage::salvage;

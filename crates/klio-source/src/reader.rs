@@ -17,7 +17,6 @@ pub struct Chunks {
     stage: Stage,
     carry: Vec<u8>,
     splitter: Splitter,
-    offset: u64,
     /// Nothing but foreign content was met so far in a file that was merely found: the first of it, and how much.
     foreign: Option<Foreign>,
     blank: bool,
@@ -59,7 +58,6 @@ impl Chunks {
             stage: Stage::Closed(source),
             carry: Vec::new(),
             splitter: Splitter::new(limits),
-            offset: 0,
             blank: true,
         }
     }
@@ -95,12 +93,11 @@ impl Chunks {
         }
         bytes[..filled].copy_from_slice(&self.carry);
         self.carry.clear();
-        let first_line = self.splitter.line;
         let mut out = Pieces {
             list: pieces,
             rejected: Vec::new(),
             heads: Vec::new(),
-            first_line,
+            first_line: self.splitter.line,
             file: self.input.name.clone(),
         };
         let (mut end, mut trouble): (bool, Option<Reason>);
@@ -115,9 +112,10 @@ impl Chunks {
             if end || !out.list.is_empty() {
                 break keep;
             }
-            bytes.copy_within(keep..filled, 0);
-            filled -= keep;
-            self.offset += keep as u64;
+            if keep > 0 {
+                bytes.copy_within(keep..filled, 0);
+                filled -= keep;
+            }
         };
         if let Some(reason) = trouble {
             out.reject(self.splitter.line, reason);
@@ -126,9 +124,8 @@ impl Chunks {
         let mut chunk = self.telling(out.rejected, Vec::new());
         chunk.consumed = open.packed();
         chunk.heads = out.heads;
-        chunk.first_line = first_line;
+        chunk.first_line = out.first_line;
         chunk.buffers = Buffers { bytes, used: keep, pieces: out.list };
-        self.offset += keep as u64;
         if !end {
             self.stage = Stage::Open(open);
         }
@@ -148,7 +145,6 @@ impl Chunks {
             input: self.input.id,
             file: self.input.name.clone(),
             first_line: self.splitter.line,
-            offset: self.offset,
             consumed: 0,
             buffers: Buffers { pieces, ..Buffers::default() },
             heads: Vec::new(),

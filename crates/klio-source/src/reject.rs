@@ -51,38 +51,48 @@ fn place(f: &mut fmt::Formatter<'_>, file: &str, line: u64, count: u64) -> fmt::
     }
 }
 
-/// Why something was rejected. The text is for people; [`Reason::advice`] says what to do.
+/// Why something was rejected. The text is for people; what they can do about it follows in parentheses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// The path does not exist.
-    #[error("no such file or directory")]
+    #[error("no such file or directory (check the path)")]
     Missing,
     /// A glob pattern that matched nothing, or is not one.
-    #[error("no file matches this pattern{}", .why.as_deref().map(|w| format!(" ({w})")).unwrap_or_default())]
+    #[error(
+        "no file matches this pattern{} (quote it so that the shell leaves it alone, and check the directory)",
+        .why.as_deref().map(|w| format!(": {w}")).unwrap_or_default()
+    )]
     NoMatch {
         /// What is wrong with the pattern itself.
         why: Option<String>,
     },
     /// The operating system refused.
-    #[error("cannot be read: {why}")]
+    #[error(
+        "cannot be read: {why} (audit logs belong to root with mode 0600: copy them or run as that user)"
+    )]
     Unreadable {
         /// The system's words.
         why: String,
     },
     /// A symbolic link that leads back to a directory above it.
-    #[error("directory loop: the link leads back to {target}")]
+    #[error("directory loop: the link leads back to {target} (the rest of the directory was read)")]
     Loop {
         /// The directory already being read.
         target: String,
     },
     /// A device, socket or pipe inside a directory.
-    #[error("not a regular file ({what})")]
+    #[error(
+        "not a regular file but {what} (name a pipe itself, not its directory, or use - for standard input)"
+    )]
     NotRegular {
         /// What it is.
         what: &'static str,
     },
     /// The compressed stream is cut or damaged; what came before it was used.
-    #[error("{format} stream is damaged after {at} bytes of content: {why}; what came before was read")]
+    #[error(
+        "{format} stream is damaged after {at} bytes of content: {why}; what came before was read (fetch the file \
+         again; a log still being compressed ends like this)"
+    )]
     Damaged {
         /// `gzip` or `zstd`.
         format: &'static str,
@@ -93,7 +103,8 @@ pub enum Reason {
     },
     /// A decompression bomb.
     #[error(
-        "{format} stream grows more than {limit} times ({packed} bytes became {at}): taken for a bomb, reading stopped"
+        "{format} stream grows more than {limit} times, {packed} bytes became {at}: taken for a bomb, reading stopped \
+         (if the file is genuine, inflate it first and scan the result)"
     )]
     Bomb {
         /// `gzip` or `zstd`.
@@ -106,7 +117,7 @@ pub enum Reason {
         at: u64,
     },
     /// A container Klio does not open.
-    #[error("{what}, which is not read")]
+    #[error("{what}, which is not read ({advice})")]
     Container {
         /// The kind of file.
         what: &'static str,
@@ -120,8 +131,16 @@ pub enum Reason {
         cap: u64,
     },
     /// The JSON ends before it is complete.
-    #[error("truncated JSON: the line or file ends inside the record")]
+    #[error(
+        "truncated JSON: the line or file ends inside the record (it was copied while being written, or a shipper cut \
+         it)"
+    )]
     Truncated,
+    /// The end of an event whose beginning is elsewhere.
+    #[error(
+        "the rest of a line whose beginning is missing (the log was rotated, or a shipper passes on parts of lines)"
+    )]
+    NoBeginning,
     /// The JSON is not well-formed.
     #[error("malformed JSON at byte {at} of the record: {expected} expected")]
     Malformed {
@@ -134,12 +153,20 @@ pub enum Reason {
     #[error("{0}")]
     NotAnEvent(String),
     /// Bytes that are not UTF-8. When `repaired`, they were replaced and the event was kept.
-    #[error("invalid UTF-8 at byte {at} of the record{}", if *.repaired { "; the bad bytes were replaced and the event was kept" } else { "" })]
+    #[error("invalid UTF-8 at byte {at} of the record{}", if *.repaired { "; the bad bytes were replaced and the event was kept (the apiserver records patch bodies byte for byte: look at who sent it)" } else { "" })]
     InvalidUtf8 {
         /// Byte offset in the record.
         at: usize,
         /// True if a record was handed on all the same.
         repaired: bool,
+    },
+    /// NULs outside of records; the records around them are read.
+    #[error(
+        "{bytes} NUL bytes (a file system that crashed leaves them where something was written: records may be lost)"
+    )]
+    Nul {
+        /// How many.
+        bytes: u64,
     },
     /// Text that is neither JSON nor a log line known here.
     #[error("not JSON: {sample:?}")]
@@ -148,7 +175,9 @@ pub enum Reason {
         sample: String,
     },
     /// JSON that is not an audit event.
-    #[error("JSON, but not an audit event ({what})")]
+    #[error(
+        "JSON, but not an audit event: {what} (an audit event has kind Event and apiVersion audit.k8s.io/v1)"
+    )]
     NotAudit {
         /// What it seems to be.
         what: String,
@@ -167,41 +196,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// What the person can do about it, where there is something.
-    pub fn advice(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Missing => "check the path",
-            Self::NoMatch { .. } => {
-                "quote the pattern so that the shell leaves it alone, and check the directory"
-            }
-            Self::Unreadable { .. } => {
-                "audit logs belong to root with mode 0600: copy them or run as that user"
-            }
-            Self::Loop { .. } => "the rest of the directory was read",
-            Self::NotRegular { .. } => {
-                "name a pipe directly (not by its directory), or use - for standard input"
-            }
-            Self::Damaged { .. } => "fetch the file again; a log still being compressed ends like this",
-            Self::Bomb { .. } => "if the file is genuine, inflate it first and scan the result",
-            Self::Container { advice, .. } => advice,
-            Self::TooLong { .. } => "raise the cap for one record if it is genuine",
-            Self::Truncated => "the log was copied while being written, or a shipper cut it",
-            Self::InvalidUtf8 { repaired: true, .. } => {
-                "the apiserver records patch bodies byte for byte: look at who sent it"
-            }
-            Self::NotAudit { .. } => "an audit event has kind Event and apiVersion audit.k8s.io/v1",
-            Self::Malformed { .. }
-            | Self::NotAnEvent(_)
-            | Self::InvalidUtf8 { .. }
-            | Self::NotJson { .. }
-            | Self::Payload { .. }
-            | Self::TooDeep => return None,
-        })
-    }
-
     /// True if such content is plainly something else than a log, so that a directory may hold it quietly.
     pub(crate) fn foreign(&self) -> bool {
-        matches!(self, Self::NotJson { .. } | Self::NotAudit { .. })
+        matches!(self, Self::NotJson { .. } | Self::NotAudit { .. } | Self::Nul { .. })
     }
 
     /// True if neighbours with this reason are told as one.

@@ -5,10 +5,12 @@ use memchr::memmem;
 
 use crate::decode::{Cx, Place, sample};
 use crate::scan::trim;
-use crate::{Format, Reason, SkipReason, native};
+use crate::{Format, Reason, SkipReason, native, parts};
 
 /// What may stand before the event of a prefixed line.
 const PREFIX_CAP: usize = 512;
+/// An RFC 3339 time is shorter.
+pub(crate) const TIME_CAP: usize = 48;
 
 /// One line of text.
 pub(crate) fn line(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
@@ -16,6 +18,9 @@ pub(crate) fn line(cx: &mut Cx<'_>, b: &[u8], place: Place<'_>) {
     let raw = place.raw.unwrap_or(b);
     if let Some((format, payload)) = payload(b) {
         return cx.inner(payload, place.inside(format, raw));
+    }
+    if parts::cri(b).is_some_and(|part| !is_component(part.content) && parts::is_rest(part.content)) {
+        return cx.reject(place.line, Reason::NoBeginning);
     }
     if is_component(b) {
         return cx.skip(place.line, SkipReason::ComponentLog);
@@ -30,10 +35,10 @@ pub(crate) fn payload(b: &[u8]) -> Option<(Format, &[u8])> {
         if rest.starts_with(b"{") {
             return Some((Format::Eks, rest));
         }
-        // CRI: `time stream tag content`, kubernetes `pkg/kubelet/kuberuntime/logs`.
-        let cri = [&b"stdout F "[..], b"stderr F ", b"stdout P ", b"stderr P "];
-        if let Some(json) = cri.iter().find_map(|p| rest.strip_prefix(*p)).filter(|c| c.starts_with(b"{")) {
-            return Some((Format::Shipped, json));
+        if let Some(part) = parts::cri(b)
+            && trim(part.content).starts_with(b"{")
+        {
+            return Some((Format::Shipped, trim(part.content)));
         }
     }
     let at = memmem::find(b.get(..PREFIX_CAP + native::HEAD.len()).unwrap_or(b), native::HEAD)?;
@@ -42,17 +47,19 @@ pub(crate) fn payload(b: &[u8]) -> Option<(Format, &[u8])> {
 
 /// What follows an RFC 3339 time and white space.
 fn after_time(b: &[u8]) -> Option<&[u8]> {
-    let head = b.get(..11)?;
-    let shape = |i: &usize| head.get(*i).is_some_and(u8::is_ascii_digit);
-    if ![0, 1, 2, 3, 5, 6, 8, 9].iter().all(shape) || head.get(4) != Some(&b'-') || head.get(7) != Some(&b'-')
-    {
+    if !begins_with_date(b) {
         return None;
     }
-    if !matches!(head.get(10), Some(b'T' | b't')) {
-        return None;
-    }
-    let end = memchr::memchr2(b' ', b'\t', b.get(..48).unwrap_or(b))?;
+    let end = memchr::memchr2(b' ', b'\t', b.get(..TIME_CAP).unwrap_or(b))?;
     b.get(end..).map(trim)
+}
+
+/// `YYYY-MM-DDT`.
+pub(crate) fn begins_with_date(b: &[u8]) -> bool {
+    let Some(head) = b.get(..11) else { return false };
+    let digit = |i: &usize| head.get(*i).is_some_and(u8::is_ascii_digit);
+    matches!(head, [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't'])
+        && [0, 1, 2, 3, 5, 6, 8, 9].iter().all(digit)
 }
 
 /// True for the log lines of Kubernetes components and of what runs beside them.

@@ -22,18 +22,17 @@ macro_rules! keys {
 keys! {
     kind "kind", api_version "apiVersion", items "items",
     level "level", audit_id "auditID", stage "stage", request_uri "requestURI", verb "verb",
-    message_type "messageType", log_group "logGroup", log_stream "logStream", log_events "logEvents",
-    events "events", results "results", records "records", awslogs "awslogs",
-    timestamp "timestamp", message "message", field "field", query_results "queryResults",
+    message_type "messageType", log_stream "logStream", log_events "logEvents",
+    events "events", results "results", records "records", records_cased "Records", awslogs "awslogs",
+    timestamp "timestamp", message "message",
     category "category", category_la "Category", properties "properties", resource_id "resourceId",
     resource_id_la "_ResourceId", resource_id_table "ResourceId", log_s "log_s",
-    audit_id_la "AuditId", level_la "Level", tables "tables", value "value",
+    audit_id_la "AuditId", level_la "Level", value "value",
     proto_payload "protoPayload", json_payload "jsonPayload", text_payload "textPayload", log_name "logName",
-    subscription "subscription", entries "entries", data "data", body "body",
+    entries "entries", data "data", body "body",
     log "log", event "event", event_original "event.original", kubernetes "kubernetes",
     kubernetes_audit "kubernetes.audit", source "_source", hits "hits", raw "_raw", result "result", line "line",
     msg "msg", record "record", event_cased "Event", log_cased "Log", message_at "@message",
-    streams "streams", request_id "requestId", type_ "type", log_group_at "@log",
 }
 
 impl<'a> Top<'a> {

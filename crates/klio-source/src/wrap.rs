@@ -147,12 +147,5 @@ fn payload(cx: &mut Cx<'_>, b: &[u8], inner: Option<&[u8]>, place: Place<'_>) ->
 /// Opens an object only if it is something: `{"event":{"kind":"alert"}}` must not end the search.
 fn telling(cx: &mut Cx<'_>, v: &[u8], place: Place<'_>) -> bool {
     let Ok(top) = Top::read(v) else { return false };
-    if place.depth > 6 {
-        return false;
-    }
-    crate::native::object(cx, v, &top, place)
-        || eks::object(cx, v, &top, place)
-        || crate::aks::object(cx, v, &top, place)
-        || crate::gke::object(cx, v, &top, place)
-        || object(cx, v, &top, place)
+    place.depth <= 6 && cx.opened(v, &top, place)
 }

@@ -1,4 +1,4 @@
-//! The clouds' envelopes, written from their documents: what comes out is the event, its cluster and its raw bytes.
+//! The clouds' envelopes, written from their documents: what comes out is the event and its raw bytes.
 
 use crate::support::*;
 use base64::Engine;
@@ -31,17 +31,24 @@ fn eks_deliveries_give_their_events() {
     let firehose =
         json!({"requestId": "r", "timestamp": 1, "records": [{"data": b64(&gz(record.as_bytes()))}]});
     let lambda = json!({"awslogs": {"data": b64(&gz(record.as_bytes()))}});
+    let kinesis = |record: &str| {
+        json!({"kinesis": {"partitionKey": "1", "sequenceNumber": "4", "data": b64(&gz(record.as_bytes()))},
+            "eventSource": "aws:kinesis", "eventName": "aws:kinesis:record"})
+    };
+    let kinesis = json!({"Records": [kinesis(&subscription(&[&a])), kinesis(&subscription(&[&b]))]});
     let export = format!("2026-08-20T10:00:04.001Z {a}\n2026-08-20T10:00:04.002Z {b}\n");
     for text in [
         record.clone(),
         pretty(&record),
-        format!("{record}{record}").split_at(record.len()).0.to_string(),
+        format!("{}{}", subscription(&[&a]), subscription(&[&b])),
         filter.to_string(),
         pretty(&filter.to_string()),
         insights.to_string(),
         pretty(&insights.to_string()),
         firehose.to_string(),
         lambda.to_string(),
+        kinesis.to_string(),
+        pretty(&kinesis.to_string()),
         export,
     ] {
         let got = read_all_ways(text.as_bytes());
@@ -50,8 +57,6 @@ fn eks_deliveries_give_their_events() {
         assert!(got.records.iter().all(|r| r.format == Format::Eks && !r.raw.is_empty()), "{text}");
         assert_eq!(got.records[0].json, a);
     }
-    assert_eq!(read(record.clone()).records[0].cluster.as_deref(), Some("prod"));
-    assert_eq!(read(firehose.to_string()).records[1].cluster.as_deref(), Some("prod"));
     // Firehose writes to S3 without line feeds, and compresses what CloudWatch already compressed.
     let double = gz(&[gz(record.as_bytes()), gz(record.as_bytes())].concat());
     assert_eq!(read(double).records.len(), 4);
@@ -76,7 +81,7 @@ fn eks_cut_messages_are_salvaged() {
     for text in [subscription(&[&cut]), subscription(&[&a[..800]]), export] {
         let got = read(text);
         let r = &got.records[0];
-        assert!(r.flags.salvaged());
+        assert!(r.salvaged);
         let v = json(&r.json);
         assert_eq!(
             (v["auditID"].as_str(), v["user"]["username"].as_str()),
@@ -127,7 +132,7 @@ fn aks_records_give_their_events() {
         let got = read_all_ways(text.as_bytes());
         assert_eq!(got.ids(), ["a", "b"]);
         assert_eq!((got.skips(SkipReason::ComponentLog), got.rejected.len()), (1, 0));
-        assert!(got.records.iter().all(|r| r.format == Format::Aks && r.cluster.as_deref() == Some("PROD")));
+        assert!(got.records.iter().all(|r| r.format == Format::Aks));
     }
     assert_eq!(read(text).ids(), ["a"]);
     let legacy = json!([{"Category": "kube-audit", "log_s": event("a"), "pod_s": "p", "ResourceId": id, "TenantId": "t"}]);
@@ -143,7 +148,7 @@ fn aks_table_rows_become_events() {
         "PodName": "p", "_ResourceId": "/subscriptions/1/managedclusters/prod"});
     let got = read_all_ways(format!("{row}\n").as_bytes());
     let r = &got.records[0];
-    assert!(r.flags.synthesised() && r.flags.salvaged() && r.cluster.as_deref() == Some("prod"));
+    assert!(r.salvaged);
     assert_eq!(
         json(&r.json),
         json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Request", "auditID": "a", "stage": "ResponseComplete",
@@ -153,6 +158,30 @@ fn aks_table_rows_become_events() {
             "annotations": {"audit.k8s.io/truncated": "true", "authorization.k8s.io/decision": "allow"}})
     );
     assert_eq!(String::from_utf8(r.raw.clone()).unwrap(), row.to_string());
+}
+
+#[test]
+fn aks_only_its_annotations_tell_that_an_event_was_cut() {
+    let row = |body: serde_json::Value, annotations: serde_json::Value| {
+        json!({"Level": "Request", "AuditId": "a", "Stage": "ResponseComplete", "RequestUri": "/api/v1/pods", "Verb": "create",
+            "User": {"username": "eve"}, "RequestObject": body, "Annotations": annotations, "TimeGenerated": "2026-08-20T10:01:00Z"})
+    };
+    let mark = json!({"audit.k8s.io/truncated": "true"});
+    // A client writes bodies.
+    let forged = json!({"metadata": {"annotations": mark}});
+    let got = read(row(forged, json!({"authorization.k8s.io/decision": "allow"})).to_string());
+    assert!(got.records.len() == 1 && !got.records[0].salvaged);
+    for annotations in [mark.clone(), json!(mark.to_string())] {
+        assert!(read(row(json!({}), annotations.clone()).to_string()).records[0].salvaged);
+        let got = read(row(json!("skipped-too-big-size-object"), annotations).to_string());
+        assert_eq!(
+            (
+                json(&got.records[0].json)["annotations"].clone(),
+                got.records[0].json.matches("truncated").count()
+            ),
+            (mark.clone(), 1)
+        );
+    }
 }
 
 fn entry() -> serde_json::Value {
@@ -181,7 +210,7 @@ fn gke_entries_become_events() {
         let got = read_all_ways(text.as_bytes());
         assert!(got.rejected.is_empty(), "{text}: {:?}", got.rejected);
         let r = &got.records[0];
-        assert!(r.flags.synthesised() && r.format == Format::Gke && r.cluster.as_deref() == Some("prod"));
+        assert!(r.format == Format::Gke);
         assert_eq!(
             json(&r.json),
             json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "5e8b5a5e", "stage": "ResponseComplete",

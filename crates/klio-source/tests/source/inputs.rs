@@ -123,7 +123,8 @@ fn missing_paths_and_patterns_are_named() {
             Reason::NoMatch { why: None }
         ]
     ));
-    assert!(found.rejected.iter().all(|r| r.reason.advice().is_some()));
+    assert_eq!(found.rejected[0].to_string(), "/no/such/file: no such file or directory (check the path)");
+    assert!(found.rejected[1].to_string().contains("(quote it"));
 }
 
 #[test]

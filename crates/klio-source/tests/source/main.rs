@@ -4,5 +4,6 @@
 mod clouds;
 mod inputs;
 mod laws;
+mod parts;
 mod shapes;
 mod support;

@@ -1,14 +1,14 @@
 //! Every native shape, whole and damaged, is read alike however the stream is chunked.
 
 use crate::support::*;
-use klio_source::{Format, Options, Reason, RecordFlags, SkipReason};
+use klio_source::{Format, Options, Reason, SkipReason};
 
 fn check(text: &str, ids: &[&str], lines: &[u64]) {
     let got = read_all_ways(text.as_bytes());
     assert_eq!(got.ids(), ids, "{text}");
     assert_eq!(got.lines(), lines, "{text}");
     assert!(got.rejected.is_empty(), "{:?}", got.rejected);
-    assert!(got.records.iter().all(|r| r.format == Format::Native && r.flags == RecordFlags::NONE));
+    assert!(got.records.iter().all(|r| r.format == Format::Native && !r.salvaged));
 }
 
 #[test]
@@ -18,7 +18,6 @@ fn json_lines() {
     check(&format!("{a}\n{b}"), &["a", "b"], &[1, 2]);
     check(&format!("\u{feff}{a}\r\n\r\n  \n{b}\r\n"), &["a", "b"], &[1, 4]);
     check(&format!("{a}  \n\t{b}\n"), &["a", "b"], &[1, 2]);
-    check(&format!("\0\0\0{a}\n"), &["a"], &[1]);
     check(&format!("{}\n{}\n", item("a"), item("b")), &["a", "b"], &[1, 2]);
     check(&a, &["a"], &[1]);
 }
@@ -145,7 +144,7 @@ fn invalid_utf8_is_named_and_kept() {
     text[at] = 0xff;
     let got = read_all_ways(&text);
     assert_eq!(got.lines(), [1, 2, 3]);
-    assert!(got.records[1].flags.repaired() && got.records[1].json.contains('\u{fffd}'));
+    assert!(got.records[1].json.contains('\u{fffd}'));
     assert_eq!(got.records[1].raw, &text[a.len() + 1..a.len() + 1 + b.len()]);
     assert_eq!(got.reasons(), [(2, &Reason::InvalidUtf8 { at: 250, repaired: true })]);
 }
@@ -205,11 +204,47 @@ fn bombs_of_brackets_end() {
 }
 
 #[test]
+fn values_without_line_feeds_are_read_at_once() {
+    let a = event("a");
+    // Millions of values on a line were once searched for its end again and again: minutes.
+    let start = std::time::Instant::now();
+    for text in ["{}".repeat(4 << 20), "[]".repeat(4 << 20), "{} ".repeat(1 << 20), "{}[]\n".repeat(1 << 20)]
+    {
+        let got = read(format!("{text}\n{a}\n"));
+        assert_eq!(got.ids(), ["a"]);
+    }
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    // As Firehose writes to S3.
+    let got = read(a.repeat(4000));
+    assert_eq!((got.records.len(), got.rejected.len()), (4000, 0));
+    assert!(got.records.iter().all(|r| r.json == a && r.line == 1) && got.widest < 1 << 20);
+    read_all_ways(format!("{a}{a}{a} {a}[{a}]\n{a}{}\n{a}", pretty(&a)).as_bytes());
+    let cut = format!("{a}{a}{}\n{a}\n", &a[..300]);
+    assert_eq!(read_all_ways(cut.as_bytes()).reasons(), [(1, &Reason::Truncated)]);
+}
+
+#[test]
 fn nothing_is_named_as_nothing() {
-    for text in ["", "\n\n", " \r\n\0"] {
+    for text in ["", "\n\n", " \r\n"] {
         let got = read(text);
         assert_eq!(got.skips(SkipReason::Empty), 1);
         assert_eq!(got.told(), 1);
+    }
+}
+
+#[test]
+fn nul_bytes_are_named_and_the_records_around_them_read() {
+    let a = event("a");
+    let nuls = "\0".repeat(300);
+    for (text, lines, at) in [
+        (format!("{a}\n{nuls}\n{a}\n"), vec![1, 3], 2),
+        (format!("{a}\n{nuls}{a}\n"), vec![1, 2], 2),
+        (format!("{a}{nuls}\n{a}"), vec![1, 2], 1),
+        (format!("{a}\n{nuls}"), vec![1], 2),
+    ] {
+        let got = read_all_ways(text.as_bytes());
+        assert_eq!(got.lines(), lines);
+        assert_eq!(got.reasons(), [(at, &Reason::Nul { bytes: 300 })]);
     }
 }
 

@@ -4,8 +4,7 @@
 use std::io::{Cursor, Write};
 
 use klio_source::{
-    Chunks, Format, Input, Item, Options, Pool, Reason, RecordFlags, Rejected, SkipReason, Skipped, decode,
-    decode_bytes,
+    Chunks, Format, Input, Item, Options, Pool, Reason, Rejected, SkipReason, Skipped, decode, decode_bytes,
 };
 
 /// An owned record.
@@ -14,9 +13,8 @@ pub struct Rec {
     pub json: String,
     pub raw: Vec<u8>,
     pub line: u64,
-    pub flags: RecordFlags,
+    pub salvaged: bool,
     pub format: Format,
-    pub cluster: Option<String>,
 }
 
 impl std::fmt::Debug for Rec {
@@ -28,7 +26,7 @@ impl std::fmt::Debug for Rec {
             self.line,
             self.json.len(),
             self.raw.len(),
-            self.flags
+            self.salvaged
         )
     }
 }
@@ -49,9 +47,8 @@ impl Got {
                 json: r.json.to_owned(),
                 raw: r.raw.to_vec(),
                 line: r.line,
-                flags: r.flags,
+                salvaged: r.salvaged,
                 format: r.format,
-                cluster: r.cluster.map(str::to_string),
             }),
             Item::Rejected(r) => self.rejected.push(r),
             Item::Skipped(s) => self.skipped.push(s),
