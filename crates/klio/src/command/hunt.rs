@@ -80,7 +80,7 @@ impl Hunt {
                             return;
                         };
                         read += 1;
-                        event.salvaged = record.flags.salvaged();
+                        event.salvaged = record.salvaged;
                         let in_range =
                             range == TimeRange::default() || event.time().is_some_and(|t| range.contains(t));
                         if in_range && filter.matches(&event) && and.matches(&event) {

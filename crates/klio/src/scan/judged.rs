@@ -95,11 +95,16 @@ impl Judged {
     /// Nothing but the room of what was in it before.
     pub(super) fn renewed(self, file: Arc<str>, bytes: u64, begins: Option<i64>) -> Self {
         let Self { mut seen, mut texts, mut hits, mut scenes, mut kept, mut listed, mut users, .. } = self;
-        (seen.clear(), hits.clear(), scenes.clear(), users.clear());
-        (texts.clear(), kept.clear(), listed.clear());
+        seen.clear();
+        hits.clear();
+        scenes.clear();
+        users.clear();
+        texts.clear();
+        kept.clear();
+        listed.clear();
         // A chunk with one huge event does not keep its room for ever.
         kept.shrink_to(ROOM);
         listed.shrink_to(ROOM);
-        Self { file, bytes, begins, seen, texts, hits, scenes, kept, listed, users, ..Self::default() }
+        Self { file, begins, seen, texts, hits, scenes, kept, listed, users, bytes, ..Self::default() }
     }
 }

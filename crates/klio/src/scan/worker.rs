@@ -88,7 +88,7 @@ impl<'e> Worker<'e> {
                 return;
             }
         };
-        event.salvaged = record.flags.salvaged();
+        event.salvaged = record.salvaged;
         let event = &*event;
         let stamp = event.time();
         let time = stamp.map_or(i64::MIN, |t| t.micros());
