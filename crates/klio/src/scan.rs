@@ -27,6 +27,7 @@ use klio_model::{Filter, TimeRange};
 
 use crate::failure::Failure;
 use feed::Feed;
+pub use feed::named;
 pub use report::{Report, RuleName, Summary};
 use sequence::Sequence;
 use turns::Turns;

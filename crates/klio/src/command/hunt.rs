@@ -9,6 +9,7 @@ use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
 use super::scan::{Window, parse_filter};
 use crate::failure::Failure;
 use crate::output::plain;
+use crate::scan::named;
 
 /// Print the events that match a filter.
 ///
@@ -117,7 +118,7 @@ impl Hunt {
         if read == 0 && rejected > 0 {
             return Err(Failure::world("no audit event could be read"));
         }
-        if !found.rejected.is_empty() {
+        if !named(&self.paths, &found.rejected).is_empty() {
             return Err(Failure::world("some paths could not be read").hint("the rest was searched"));
         }
         Ok(())

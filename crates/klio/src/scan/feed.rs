@@ -8,9 +8,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use klio_model::Timestamp;
-use klio_source::{
-    Chunk, Chunks, Discovery, Input, Options, Pool, Reason, Rejected, Skipped, Source, discover,
-};
+use klio_source::{Chunk, Chunks, Discovery, Input, Options, Pool, Rejected, Skipped, Source, discover};
 use memchr::memmem;
 
 use crate::failure::Failure;
@@ -78,11 +76,7 @@ impl Feed {
         }
         let several = inputs.len() > 1;
         let total = inputs.iter().map(|i| i.size).sum::<Option<u64>>();
-        let named = rejected
-            .iter()
-            .filter(|r| matches!(r.reason, Reason::Missing | Reason::NoMatch { .. }))
-            .map(ToString::to_string)
-            .collect();
+        let named = named(paths, &rejected);
         let troubles = Troubles { rejected, skipped, files: inputs.len() as u64, named };
         let (options, pool) = (Options::default(), Pool::default());
         let mut waiting: VecDeque<(i64, Input)> = match <[Input; 1]>::try_from(inputs) {
@@ -129,6 +123,12 @@ impl Feed {
     pub(super) fn into_troubles(self) -> Troubles {
         self.troubles
     }
+}
+
+/// What of the unreadable was named by the user, and not merely found in a directory.
+pub fn named(paths: &[PathBuf], rejected: &[Rejected]) -> Vec<String> {
+    let given = |r: &&Rejected| paths.iter().any(|path| path.to_string_lossy() == *r.file);
+    rejected.iter().filter(given).map(ToString::to_string).collect()
 }
 
 /// When an input's first event happened; the least number if it does not tell, so that it is read first.
