@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::plain;
-use super::view::{View, busiest, count, findings, plural, role, summary, tactics, who};
+use super::view::{View, busiest, count, cut, findings, plural, role, summary, tactics, who};
 use crate::scan::Report;
 
 /// Requests shown per story.
@@ -51,6 +51,9 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
     fact("Findings", findings(s, |_, text| text))?;
     fact("Tactics", tactics(s))?;
     fact("Busiest", busiest(s, 6))?;
+    if let Some(cut) = cut(s) {
+        fact("Cut", cut)?;
+    }
     let blind: Vec<&str> = s.rules_blind.iter().map(|r| r.title.as_str()).collect();
     fact(
         "Rules",

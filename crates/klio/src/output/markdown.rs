@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::plain;
-use super::view::{View, findings, role, summary};
+use super::view::{View, cut, findings, role, summary};
 use crate::scan::Report;
 
 pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -15,6 +15,9 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
         writeln!(out, "| Time | {a} – {b} |")?;
     }
     writeln!(out, "| Findings | {} |", findings(s, |_, text| text))?;
+    if let Some(text) = cut(s) {
+        writeln!(out, "| Cut | {} |", cell(&text))?;
+    }
     writeln!(out, "| Rules | {} ran, {} blind |", s.rules_run, s.rules_blind.len())?;
     for (i, story) in report.stories.iter().filter(|s| view.shows(s.severity)).enumerate() {
         writeln!(out, "\n## Story {}: {} ({})\n", i + 1, story.severity, story.id)?;

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use klio_detect::story::{Role, Story};
 use klio_model::{Severity, Timestamp};
 
-use super::view::{View, busiest, count, findings, plural, role, short, tactics, who};
+use super::view::{View, busiest, count, cut, findings, plural, role, short, tactics, who};
 use super::{json, plain};
 use crate::scan::{Report, Summary};
 
@@ -106,10 +106,11 @@ fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let rate = if s.seconds > 0.0 { s.bytes as f64 / s.seconds / 1e6 } else { 0.0 };
     writeln!(
         out,
-        "{}  {} events of {} identities in {}, {:.1} MB, {:.1} s ({rate:.0} MB/s)",
+        "{}  {} of {} {} in {}, {:.1} MB, {:.1} s ({rate:.0} MB/s)",
         paint.bold("Read     "),
-        count(s.events),
+        plural(s.events, "event"),
         count(s.identities_seen),
+        if s.identities_seen == 1 { "identity" } else { "identities" },
         plural(s.files, "file"),
         s.bytes as f64 / 1e6,
         s.seconds
@@ -138,16 +139,8 @@ fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
             count(s.filtered)
         )?;
     }
-    if s.salvaged > 0 {
-        let place =
-            s.salvaged_places.first().map_or(String::new(), |p| format!(", the first at {}", plain(p)));
-        writeln!(
-            out,
-            "{}  {} cut on the way: what {} of them changed is unknown{place}",
-            paint.bold("Cut      "),
-            plural(s.salvaged, "event"),
-            count(s.salvaged_writes)
-        )?;
+    if let Some(cut) = cut(s) {
+        writeln!(out, "{}  {}", paint.bold("Cut      "), plain(&cut))?;
     }
     if !s.rules_blind.is_empty() {
         let names: Vec<&str> = s.rules_blind.iter().take(3).map(|r| r.title.as_str()).collect();

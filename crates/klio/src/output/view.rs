@@ -136,3 +136,15 @@ pub fn short(time: Timestamp) -> String {
     let text = time.to_string();
     text.get(..19).unwrap_or(&text).replace('T', " ")
 }
+
+/// What was cut on its way, if anything was: nobody saw those bodies.
+pub fn cut(s: &Summary) -> Option<String> {
+    let first = s.salvaged_places.first().map_or(String::new(), |place| format!(", the first at {place}"));
+    (s.salvaged > 0).then(|| {
+        format!(
+            "{} cut on the way; what {} of them changed is unknown{first}",
+            plural(s.salvaged, "event"),
+            count(s.salvaged_writes)
+        )
+    })
+}
