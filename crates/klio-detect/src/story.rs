@@ -33,7 +33,7 @@ const EVENTS_CAP: usize = 5_000;
 /// Requests that all stories list; more are counted.
 const ALL_EVENTS_CAP: usize = 200_000;
 /// Stories of one severity; findings beyond open none. Many small ones cannot keep a grave one out.
-const TALES_CAP: usize = 10_000;
+const TALES_CAP: usize = 5_000;
 /// Tokens whose issuer is remembered.
 const ISSUED_CAP: usize = 200_000;
 

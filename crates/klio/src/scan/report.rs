@@ -140,7 +140,7 @@ pub struct Summary {
     pub findings: FindingCounts,
     /// Stories.
     pub stories: u64,
-    /// Findings that would have opened a story beyond the 10,000 that are told of each severity.
+    /// Findings that would have opened a story beyond the 5,000 that are told of each severity.
     pub findings_untold: u64,
     /// Sessions whose earlier requests were forgotten to stay within memory: a story that they open later lacks
     /// its first minutes.
