@@ -25,7 +25,7 @@ const AROUND: i64 = 10 * 60 * 1_000_000;
 /// A session that was quiet for so long begins a new story.
 const PAUSE: i64 = 60 * 60 * 1_000_000;
 /// Memory for the logs of sessions without a story, bytes.
-const LOGS_CAP: usize = 40 << 20;
+const LOGS_CAP: usize = 20 << 20;
 /// What a session costs besides its log, bytes.
 const SESSION: usize = 160;
 /// Requests that one story lists; more are counted.

@@ -30,7 +30,7 @@ const ACTION: &[Field] = &[Field::Verb, Field::Resource, Field::Subresource, Fie
 const RESULT: [Field; 4] = [Field::Stage, Field::Level, Field::Code, Field::Outcome];
 
 /// Different values of one key that are remembered; then all are forgotten and learnt anew.
-const VALUES: usize = 20_000;
+const VALUES: usize = 8_000;
 /// Longer values are not worth a place in memory.
 const VALUE_LENGTH: usize = 512;
 /// A rule is split into at most so many alternatives.
