@@ -47,7 +47,12 @@ pub fn run(corpus: Option<&Path>, runs: usize, out: &mut dyn Write) -> Result<bo
         format!("{count} of {events}{each}")
     };
     bars.extend([
-        bar("Recorded attacks found (≥ medium, own events)", "all", format!("{hit} of {all}"), hit == all),
+        bar(
+            "Recorded attacks found (≥ medium, own events; not 25-secrets-slow-exfil)",
+            "all",
+            format!("{hit} of {all}"),
+            hit == all,
+        ),
         bar("Labelled events held by stories", "≥ 85 %", percent(recall), recall >= 0.85),
         bar("Of what those stories hold, labelled", "≥ 80 %", percent(precision), precision >= 0.80),
         bar("Benign findings of medium or above", "≤ 1 per 5,000", per(grave), grave * 5_000 <= events),

@@ -50,18 +50,19 @@ impl Actor {
     /// Who acted in an event.
     pub fn of(event: &Event<'_>) -> Self {
         let own = |s: Option<&str>| s.map(str::to_owned);
+        let mut groups = Vec::new();
+        let mut group = |name: &str| {
+            groups.push(name.to_owned());
+            false
+        };
+        if !event.user.groups.each_string(&mut group) {
+            let items = event.user.groups.tree().map(Json::items).unwrap_or_default();
+            groups.extend(items.iter().filter_map(|g| own(g.as_str())));
+        }
         Self {
             user: own(text(&event.user.name)),
             impersonated: own(event.impersonated.as_ref().and_then(|i| text(&i.name))),
-            groups: event
-                .user
-                .groups
-                .tree()
-                .map(Json::items)
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|g| own(g.as_str()))
-                .collect(),
+            groups,
             source_ip: own(event.source_ip()),
             user_agent: own(text(&event.user_agent)),
             credential: own(event.credential()),
