@@ -1,0 +1,1 @@
+//! Can I prove that nothing was altered?

@@ -1,0 +1,1 @@
+//! What has happened? The spool that makes a batch durable and the lake that keeps it.
