@@ -23,6 +23,14 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
     Hash(sha.finalize().into())
 }
 
+/// Hashes one leaf that lies in pieces.
+pub fn leaf_hash_of(parts: &[&[u8]]) -> Hash {
+    let mut sha = Sha256::new();
+    sha.update([0]);
+    parts.iter().for_each(|part| sha.update(part));
+    Hash(sha.finalize().into())
+}
+
 /// Hashes an inner node: `SHA-256(0x01 ‖ left ‖ right)` (RFC 6962 §2.1).
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let mut block = [1u8; 65];

@@ -16,7 +16,7 @@ mod manifest;
 
 mod disk;
 
-pub use hash::{Hash, NotAHash, leaf_hash, node_hash};
+pub use hash::{Hash, NotAHash, leaf_hash, leaf_hash_of, node_hash};
 pub use key::{KeyError, Scheme, Signer, Verifier};
 pub use manifest::{
     Compaction, Entry, Expiry, Hold, Key, KeyEvent, MAX_ENTRY, Manifest, ManifestError, Opened, Remark,

@@ -1,0 +1,137 @@
+//! The columns of the table `events`: made from the registry of fields, with what the lake adds itself.
+//!
+//! A column holds exactly what the field of its name yields for an event, so that a filter can be answered from
+//! columns; what no column holds is asked of the record itself, which is kept as it was received.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use klio_model::Field;
+
+/// How a column is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Text with few distinct values.
+    Word,
+    /// Text with many distinct values.
+    Text,
+    /// Microseconds since 1970, UTC.
+    Time,
+    /// A whole number.
+    Int,
+    /// true or false.
+    Bool,
+}
+
+/// One column.
+#[derive(Debug)]
+pub(crate) struct Column {
+    /// As SQL calls it: the field's name with `_`, unless SQL reserves that word.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// The field that it answers.
+    pub field: Option<Field>,
+}
+
+const fn of(name: &'static str, kind: Kind, field: Field) -> Column {
+    Column { name, kind, field: Some(field) }
+}
+
+const fn own(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind, field: None }
+}
+
+/// All columns but the partition's (`class`, `day`), in the order of the file.
+pub(crate) const COLUMNS: &[Column] = &[
+    of("time", Kind::Time, Field::Time),
+    of("stage_time", Kind::Time, Field::StageTime),
+    own("cluster", Kind::Word),
+    own("source", Kind::Word),
+    own("received", Kind::Time),
+    of("level", Kind::Word, Field::Level),
+    of("stage", Kind::Word, Field::Stage),
+    of("audit_id", Kind::Text, Field::AuditId),
+    of("verb", Kind::Word, Field::Verb),
+    of("user_name", Kind::Word, Field::User),
+    of("user_kind", Kind::Word, Field::UserKind),
+    of("groups", Kind::Word, Field::Groups),
+    of("credential", Kind::Word, Field::Credential),
+    of("impersonated", Kind::Word, Field::Impersonated),
+    of("source_ip", Kind::Word, Field::SourceIp),
+    of("source_scope", Kind::Word, Field::SourceScope),
+    of("agent", Kind::Word, Field::UserAgent),
+    of("resource", Kind::Word, Field::Resource),
+    of("subresource", Kind::Word, Field::Subresource),
+    of("namespace", Kind::Word, Field::Namespace),
+    of("name", Kind::Word, Field::Name),
+    of("api_group", Kind::Word, Field::ApiGroup),
+    of("code", Kind::Int, Field::Code),
+    of("reason", Kind::Word, Field::Reason),
+    of("outcome", Kind::Word, Field::Outcome),
+    of("decision", Kind::Word, Field::Decision),
+    of("dry_run", Kind::Bool, Field::DryRun),
+    of("request_write", Kind::Bool, Field::RequestWrite),
+    // The worst finding on this event.
+    own("severity", Kind::Word),
+    // Whether each column without a value is known to have none.
+    own("whole", Kind::Bool),
+    // Which flush wrote the row first: the segment whose row tree it is a leaf of.
+    own("flush", Kind::Int),
+    own("raw", Kind::Text),
+];
+
+/// The column's place in [`COLUMNS`].
+pub(crate) fn place(name: &str) -> Option<usize> {
+    COLUMNS.iter().position(|c| c.name == name)
+}
+
+/// The column that answers a field.
+pub(crate) fn answering(field: Field) -> Option<usize> {
+    COLUMNS.iter().position(|c| c.field == Some(field))
+}
+
+/// The columns as Arrow reads and writes them.
+pub(crate) static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let fields = COLUMNS.iter().map(|c| {
+        let data = match c.kind {
+            Kind::Word => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            Kind::Text => DataType::Utf8,
+            Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Kind::Int => DataType::Int64,
+            Kind::Bool => DataType::Boolean,
+        };
+        ArrowField::new(c.name, data, true)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+});
+
+/// Columns whose field the registry describes otherwise would answer wrongly.
+#[cfg(test)]
+mod tests {
+    use klio_model::field::Holds;
+
+    use super::*;
+
+    #[test]
+    fn columns_hold_what_the_registry_says() {
+        for column in COLUMNS {
+            let Some(field) = column.field else { continue };
+            let info = field.info();
+            let fits = match column.kind {
+                Kind::Word | Kind::Text => matches!(info.holds, Holds::Text | Holds::Strings),
+                Kind::Time => info.holds == Holds::Time,
+                Kind::Int => info.holds == Holds::Number,
+                Kind::Bool => info.holds == Holds::Bool,
+            };
+            assert!(fits, "{} is {:?}", column.name, info.holds);
+            assert!(!info.needs_body, "{} may be unknown", column.name);
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for (i, column) in COLUMNS.iter().enumerate() {
+            assert_eq!(place(column.name), Some(i));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Where the lake's files lie: a directory, or a bucket of an object store. What is written here is durable when the
+//! call returns.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use crate::error::StoreError;
+
+/// A directory or a prefix in a bucket.
+#[derive(Clone)]
+pub(crate) enum Place {
+    Local(PathBuf),
+    Remote { store: Arc<dyn ObjectStore>, url: Url, prefix: Key, runtime: Arc<Runtime> },
+}
+
+impl Place {
+    /// A place below this one.
+    pub(crate) fn below(&self, name: &str) -> Self {
+        match self {
+            Self::Local(root) => Self::Local(root.join(name)),
+            Self::Remote { store, url, prefix, runtime } => {
+                let mut url = url.clone();
+                if let Ok(mut segments) = url.path_segments_mut() {
+                    segments.pop_if_empty().push(name);
+                }
+                let prefix = prefix.clone().join(name);
+                Self::Remote { store: store.clone(), url, prefix, runtime: runtime.clone() }
+            }
+        }
+    }
+
+    /// The address of the place.
+    pub(crate) fn url(&self) -> Result<Url, StoreError> {
+        match self {
+            Self::Local(root) => {
+                let root = fs::canonicalize(root).map_err(StoreError::io(root))?;
+                Url::from_directory_path(&root)
+                    .map_err(|()| StoreError::Setting { place: root.display().to_string(), said: "no directory".into() })
+            }
+            Self::Remote { url, .. } => Ok(url.clone()),
+        }
+    }
+
+    /// Writes a file whole.
+    pub(crate) fn write(&self, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        match self {
+            Self::Local(root) => {
+                let path = root.join(name);
+                let dir = path.parent().unwrap_or(root);
+                if !dir.is_dir() {
+                    fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
+                    let made = dir.ancestors().take_while(|d| d.starts_with(root));
+                    made.filter_map(Path::parent).try_for_each(sync)?;
+                }
+                let mut file = File::create(&path).map_err(StoreError::io(&path))?;
+                file.write_all(&bytes).map_err(StoreError::io(&path))?;
+                file.sync_all().map_err(StoreError::io(&path))?;
+                sync(dir)
+            }
+            Self::Remote { store, prefix, runtime, .. } => {
+                let key = key(prefix, name);
+                runtime.block_on(store.put(&key, bytes.into())).map_err(remote(&key)).map(drop)
+            }
+        }
+    }
+
+    /// Reads a part of a file.
+    pub(crate) fn read(&self, name: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        match self {
+            Self::Local(root) => {
+                let path = root.join(name);
+                let mut file = File::open(&path).map_err(StoreError::io(&path))?;
+                file.seek(SeekFrom::Start(range.start)).map_err(StoreError::io(&path))?;
+                let wanted = range.end.saturating_sub(range.start);
+                let there = file.metadata().map_err(StoreError::io(&path))?.len().saturating_sub(range.start);
+                let mut bytes = Vec::with_capacity(wanted.min(there) as usize);
+                file.take(wanted).read_to_end(&mut bytes).map_err(StoreError::io(&path))?;
+                if (bytes.len() as u64) < wanted {
+                    return Err(StoreError::Damaged { file: name.into(), said: "the file is too short".into() });
+                }
+                Ok(bytes.into())
+            }
+            Self::Remote { store, prefix, runtime, .. } => {
+                let key = key(prefix, name);
+                runtime.block_on(store.get_range(&key, range)).map_err(remote(&key))
+            }
+        }
+    }
+
+    /// Reads a file whole.
+    pub(crate) fn read_all(&self, name: &str) -> Result<Bytes, StoreError> {
+        match self {
+            Self::Local(root) => {
+                let path = root.join(name);
+                Ok(fs::read(&path).map_err(StoreError::io(&path))?.into())
+            }
+            Self::Remote { store, prefix, runtime, .. } => {
+                let key = key(prefix, name);
+                let read = async { store.get(&key).await?.bytes().await };
+                runtime.block_on(read).map_err(remote(&key))
+            }
+        }
+    }
+
+    /// Removes a file; one that is not there is removed already.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Local(root) => {
+                let path = root.join(name);
+                match fs::remove_file(&path) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io(&path)(e)),
+                    _ => Ok(()),
+                }
+            }
+            Self::Remote { store, prefix, runtime, .. } => {
+                let key = key(prefix, name);
+                match runtime.block_on(store.delete(&key)) {
+                    Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
+                    Err(e) => Err(remote(&key)(e)),
+                }
+            }
+        }
+    }
+
+    /// The names of all files below, with their sizes.
+    pub(crate) fn list(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        match self {
+            Self::Local(root) => {
+                let mut found = Vec::new();
+                let mut open = vec![root.clone()];
+                while let Some(dir) = open.pop() {
+                    for entry in fs::read_dir(&dir).map_err(StoreError::io(&dir))? {
+                        let entry = entry.map_err(StoreError::io(&dir))?;
+                        let kind = entry.metadata().map_err(StoreError::io(&dir))?;
+                        let path = entry.path();
+                        if kind.is_dir() {
+                            open.push(path);
+                        } else if let Ok(name) = path.strip_prefix(root) {
+                            found.push((name.to_string_lossy().into_owned(), kind.len()));
+                        }
+                    }
+                }
+                found.sort();
+                Ok(found)
+            }
+            Self::Remote { store, prefix, runtime, .. } => {
+                use futures::TryStreamExt;
+                let all = store.list(Some(prefix)).try_collect::<Vec<_>>();
+                let all = runtime.block_on(all).map_err(remote(prefix))?;
+                let below = format!("{prefix}/");
+                let name = |key: &Key| key.as_ref().strip_prefix(&below).unwrap_or(key.as_ref()).to_owned();
+                let mut found: Vec<_> = all.iter().map(|m| (name(&m.location), m.size)).collect();
+                found.sort();
+                Ok(found)
+            }
+        }
+    }
+
+    /// Makes what another library wrote here durable: object stores did it, a file system must be told.
+    pub(crate) fn sync(&self, name: &str) -> Result<(), StoreError> {
+        let Self::Local(root) = self else { return Ok(()) };
+        let path = root.join(name);
+        sync(&path)?;
+        path.parent().map_or(Ok(()), sync)
+    }
+}
+
+/// Makes a file or a directory durable.
+pub(crate) fn sync(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|f| f.sync_all()).map_err(StoreError::io(path))
+}
+
+fn key(prefix: &Key, name: &str) -> Key {
+    Key::from(format!("{prefix}/{name}"))
+}
+
+fn remote(key: &Key) -> impl FnOnce(object_store::Error) -> StoreError + '_ {
+    move |e| StoreError::Remote { place: key.to_string(), said: e.to_string() }
+}

@@ -1,0 +1,180 @@
+//! Events on their way into a segment: the records as received, and their columns.
+
+mod order;
+mod words;
+
+use klio_model::event::{Event, Level, Stage};
+use klio_model::{Field, Severity, Timestamp};
+
+use crate::columns::{COLUMNS, Column, Kind};
+
+pub(crate) use words::Words;
+
+/// What is known of a record besides its text: the preamble of its leaf in the row tree.
+#[derive(Clone, Copy, Debug)]
+pub struct Custody<'c> {
+    /// Which cluster it comes from.
+    pub cluster: &'c str,
+    /// Which source handed it over.
+    pub source: &'c str,
+    /// When it was received.
+    pub received: Timestamp,
+}
+
+/// The values of one column.
+#[derive(Debug)]
+pub(crate) enum Cells {
+    Words(Words),
+    /// Texts one after another, with the end of each; the second list says which are missing.
+    Texts(String, Vec<usize>, Vec<bool>),
+    /// `i64::MIN` where there is none.
+    Numbers(Vec<i64>),
+    Bools(Vec<bool>),
+}
+
+/// Events in the order in which they came, ready to be written as one segment for each partition.
+#[derive(Debug)]
+pub struct Rows {
+    pub(crate) cells: Vec<Cells>,
+    /// The partition of each row, as `class/day`.
+    pub(crate) partitions: Words,
+    /// The credential that an `extra` holds, by the text of the `extra`.
+    extras: Words,
+    credentials: Vec<Option<Box<str>>>,
+    last_day: (i64, String),
+    count: usize,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Rows {
+    /// No rows.
+    pub fn new() -> Self {
+        let cells = COLUMNS.iter().map(|c| match c.kind {
+            Kind::Word => Cells::Words(Words::default()),
+            Kind::Text => Cells::Texts(String::new(), Vec::new(), Vec::new()),
+            Kind::Time | Kind::Int => Cells::Numbers(Vec::new()),
+            Kind::Bool => Cells::Bools(Vec::new()),
+        });
+        Self {
+            cells: cells.collect(),
+            partitions: Words::default(),
+            extras: Words::default(),
+            credentials: Vec::new(),
+            last_day: (i64::MIN, String::new()),
+            count: 0,
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes of the records.
+    pub fn bytes(&self) -> usize {
+        self.cells.iter().map(|c| if let Cells::Texts(text, ..) = c { text.len() } else { 0 }).sum()
+    }
+
+    /// Takes an event: its text becomes the column `raw`.
+    pub fn push(
+        &mut self,
+        event: &Event<'_>,
+        custody: Custody<'_>,
+        class: &str,
+        severity: Option<Severity>,
+        flush: u64,
+    ) {
+        let time = event.time();
+        let mut cells = std::mem::take(&mut self.cells);
+        for (column, cell) in COLUMNS.iter().zip(&mut cells) {
+            match cell {
+                Cells::Words(words) => self.word(words, column, event, custody, severity),
+                Cells::Texts(text, ends, missing) => {
+                    let value =
+                        if column.name == "raw" { Some(event.json()) } else { event.text_of(Field::AuditId) };
+                    text.push_str(value.unwrap_or_default());
+                    ends.push(text.len());
+                    missing.push(value.is_none());
+                }
+                Cells::Numbers(numbers) => numbers.push(match (column.field, column.name) {
+                    (Some(Field::Time), _) => time.map_or(i64::MIN, Timestamp::micros),
+                    (Some(Field::StageTime), _) => {
+                        let staged = event.text_of(Field::StageTime).and_then(Timestamp::parse);
+                        staged.map_or(i64::MIN, Timestamp::micros)
+                    }
+                    (Some(Field::Code), _) => event.code.unwrap_or(i64::MIN),
+                    (_, "received") => custody.received.micros(),
+                    _ => flush as i64,
+                }),
+                Cells::Bools(bools) => bools.push(match column.field {
+                    Some(Field::DryRun) => event.dry_run(),
+                    Some(_) => event.is_write(),
+                    None => is_whole(event, time),
+                }),
+            }
+        }
+        self.cells = cells;
+        self.partition(class, time.unwrap_or(custody.received));
+        self.count += 1;
+    }
+
+    fn word(
+        &mut self,
+        words: &mut Words,
+        column: &Column,
+        event: &Event<'_>,
+        custody: Custody<'_>,
+        severity: Option<Severity>,
+    ) {
+        match column.field {
+            None => match column.name {
+                "cluster" => words.push(Some(custody.cluster)),
+                "source" => words.push(Some(custody.source)),
+                _ => words.push(severity.map(Severity::name)),
+            },
+            // As JSON, so that a name with a comma in it stays one name.
+            Some(Field::Groups) => words.push(event.user.groups.text()),
+            Some(Field::Credential) => {
+                let Some(extra) = event.user.extra.text() else { return words.push(None) };
+                let index = self.extras.index(extra) as usize;
+                if index == self.credentials.len() {
+                    self.credentials.push(event.credential().map(Into::into));
+                }
+                words.push(self.credentials.get(index).and_then(Option::as_deref));
+            }
+            Some(Field::Decision) => words.push(event.annotation("authorization.k8s.io/decision").as_deref()),
+            Some(field) => words.push(event.text_of(field)),
+        }
+    }
+
+    fn partition(&mut self, class: &str, time: Timestamp) {
+        let day = time.micros().div_euclid(86_400_000_000);
+        if self.last_day.0 != day || self.last_day.1.strip_suffix(class).is_none_or(|d| d.len() != 11) {
+            let date = Timestamp(day * 86_400_000_000).to_string();
+            let date = date.split('T').next().unwrap_or_default();
+            self.last_day = (day, format!("{date}/{class}"));
+        }
+        self.partitions.push(Some(&self.last_day.1));
+    }
+}
+
+/// Whether what the columns of an event lack is known to be absent.
+fn is_whole(event: &Event<'_>, time: Option<Timestamp>) -> bool {
+    let readable = !event.user.groups.unreadable()
+        && !event.source_ips.unreadable()
+        && (event.user.extra.text().is_none() || event.credential().is_some() || !event.user.extra.unreadable());
+    let timed = time.is_some() || event.text_of(Field::Time).is_none();
+    let staged = event.text_of(Field::StageTime);
+    let timed = timed && staged.is_none_or(|t| Timestamp::parse(t).is_some());
+    !event.salvaged && readable && timed && event.stage != Stage::Unstated && event.level != Level::Unstated
+}

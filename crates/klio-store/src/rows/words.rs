@@ -1,0 +1,74 @@
+//! A column of few distinct texts: each is kept once.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// Texts by number, and the number of each row.
+#[derive(Default, Debug)]
+pub(crate) struct Words {
+    table: HashTable<u32>,
+    text: String,
+    ends: Vec<u32>,
+    /// One more than the text's number; 0 for none.
+    pub(crate) codes: Vec<u32>,
+}
+
+impl Words {
+    /// The text of a number.
+    pub(crate) fn word(&self, index: u32) -> &str {
+        word(&self.text, &self.ends, index)
+    }
+
+    /// How many distinct texts.
+    pub(crate) fn distinct(&self) -> u32 {
+        self.ends.len() as u32
+    }
+
+    /// Takes a row.
+    pub(crate) fn push(&mut self, value: Option<&str>) {
+        let code = match value {
+            None => 0,
+            // Neighbours are often alike.
+            Some(v) => match self.codes.last() {
+                Some(&last) if last > 0 && self.word(last - 1) == v => last,
+                _ => self.index(v) + 1,
+            },
+        };
+        self.codes.push(code);
+    }
+
+    /// The number of a text, new or known, without a row.
+    pub(crate) fn index(&mut self, value: &str) -> u32 {
+        let hash = |s: &str| FixedState::with_seed(7).hash_one(s);
+        let (text, ends) = (&self.text, &self.ends);
+        if let Some(&index) = self.table.find(hash(value), |&i| word(text, ends, i) == value) {
+            return index;
+        }
+        let index = self.ends.len() as u32;
+        self.text.push_str(value);
+        self.ends.push(self.text.len() as u32);
+        let (text, ends) = (&self.text, &self.ends);
+        self.table.insert_unique(hash(value), index, |&i| hash(word(text, ends, i)));
+        index
+    }
+
+    /// The place of each text among all in the order of their bytes.
+    pub(crate) fn ranks(&self) -> Vec<u32> {
+        let mut sorted: Vec<u32> = (0..self.distinct()).collect();
+        sorted.sort_unstable_by_key(|&i| self.word(i));
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, &index) in sorted.iter().enumerate() {
+            if let Some(slot) = ranks.get_mut(index as usize) {
+                *slot = rank as u32;
+            }
+        }
+        ranks
+    }
+}
+
+fn word<'w>(text: &'w str, ends: &[u32], index: u32) -> &'w str {
+    let end = ends.get(index as usize).map_or(0, |&e| e as usize);
+    let start = index.checked_sub(1).and_then(|i| ends.get(i as usize)).map_or(0, |&e| e as usize);
+    text.get(start..end).unwrap_or_default()
+}

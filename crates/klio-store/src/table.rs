@@ -1,0 +1,278 @@
+//! A Delta Lake table: which files there are. The files themselves are read and written elsewhere.
+//!
+//! A commit holds the new files, how far the spool is in the lake (an application transaction, so that a commit
+//! that is repeated after a crash is known), and in `commitInfo` the manifests that the seal is to take next.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Add, Remove, Transaction};
+use deltalake_core::logstore::LogStoreRef;
+use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::{DeltaTable, DeltaTableBuilder};
+use futures::TryStreamExt;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::error::StoreError;
+use crate::place::Place;
+
+/// The application of Delta's transactions: its version is the number of the last spooled batch.
+const APPLICATION: &str = "klio.spool";
+/// Commits between two checkpoints of a table's log.
+const CHECKPOINT: u64 = 64;
+
+/// A data file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DataFile {
+    /// Path below the table.
+    pub path: String,
+    pub class: String,
+    pub day: String,
+    pub size: u64,
+    pub rows: u64,
+    /// Least and greatest time of an event, microseconds; not known in an encrypted table.
+    pub times: Option<(i64, i64)>,
+}
+
+/// What a commit changes.
+pub(crate) struct Change {
+    pub add: Vec<DataFile>,
+    pub remove: Vec<DataFile>,
+    pub kind: ChangeKind,
+    /// Manifests for the seal, and from which leaf on.
+    pub manifests: Vec<Value>,
+    pub leaf: u64,
+    /// What else is to be kept with the commit.
+    pub info: Vec<(String, Value)>,
+}
+
+pub(crate) enum ChangeKind {
+    /// New rows, up to this batch of the spool.
+    Append { upto: u64 },
+    /// The same rows in fewer files.
+    Compact,
+    /// Rows whose time is over.
+    Expire { rule: String },
+}
+
+/// An open table.
+pub(crate) struct Table {
+    pub name: &'static str,
+    pub place: Place,
+    delta: DeltaTable,
+    runtime: Arc<Runtime>,
+    statistics: bool,
+}
+
+impl Table {
+    /// Opens the table, or makes it.
+    pub(crate) fn open(
+        name: &'static str,
+        place: Place,
+        schema: &SchemaRef,
+        runtime: &Arc<Runtime>,
+        make: bool,
+    ) -> Result<Self, StoreError> {
+        let failed = failed(name);
+        if let (Place::Local(dir), true) = (&place, make) {
+            std::fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
+        }
+        let log = log_store(&place).map_err(&failed)?;
+        let mut delta = DeltaTable::new(log.clone());
+        let there = runtime.block_on(delta.verify_deltatable_existence()).map_err(&failed)?;
+        if there {
+            runtime.block_on(delta.load()).map_err(&failed)?;
+        } else if make {
+            delta = runtime.block_on(create(name, log, schema)).map_err(&failed)?;
+            place.sync("_delta_log/00000000000000000000.json")?;
+        } else {
+            return Err(StoreError::Table { table: name, said: "it does not exist".into() });
+        }
+        Ok(Self { name, place, delta, runtime: runtime.clone(), statistics: true })
+    }
+
+    /// Reads what others committed meanwhile.
+    pub(crate) fn refresh(&mut self) -> Result<(), StoreError> {
+        self.runtime.block_on(self.delta.update_state()).map_err(failed(self.name))
+    }
+
+    /// The version of the table.
+    pub(crate) fn version(&self) -> u64 {
+        self.delta.version().unwrap_or(0)
+    }
+
+    /// The last batch of the spool that is in the table.
+    pub(crate) fn upto(&self) -> Result<u64, StoreError> {
+        let state = self.delta.snapshot().map_err(failed(self.name))?;
+        let log = self.delta.log_store();
+        let version = self.runtime.block_on(state.transaction_version(log.as_ref(), APPLICATION));
+        Ok(version.map_err(failed(self.name))?.unwrap_or(0) as u64)
+    }
+
+    /// All active files.
+    pub(crate) fn files(&self) -> Result<Vec<DataFile>, StoreError> {
+        let state = self.delta.snapshot().map_err(failed(self.name))?;
+        let mut files: Vec<DataFile> = state.log_data().iter().map(|view| {
+            let values = view.partition_values_map();
+            let value = |key: &str| values.get(key).cloned().flatten().unwrap_or_default();
+            let stats: Value = view.stats().and_then(|s| serde_json::from_str(&s).ok()).unwrap_or_default();
+            let micros = |v: &Value| v.as_str().and_then(klio_model::Timestamp::parse).map(|t| t.micros());
+            // Delta keeps milliseconds: the greatest may lie up to one later.
+            let least = micros(&stats["minValues"]["time"]);
+            let greatest = micros(&stats["maxValues"]["time"]).map(|t| t + 999);
+            DataFile {
+                path: view.path().into_owned(),
+                class: value("class"),
+                day: value("day"),
+                size: view.size() as u64,
+                rows: stats["numRecords"].as_u64().unwrap_or(0),
+                times: least.zip(greatest),
+            }
+        }).collect();
+        files.sort_by(|a, b| (&a.day, &a.path).cmp(&(&b.day, &b.path)));
+        Ok(files)
+    }
+
+    /// The notes of the newest commits, the newest first.
+    pub(crate) fn notes(&self, commits: usize) -> Result<Vec<HashMap<String, Value>>, StoreError> {
+        let history = self.delta.history(Some(commits)).try_collect::<Vec<_>>();
+        let history = self.runtime.block_on(history).map_err(failed(self.name))?;
+        Ok(history.into_iter().map(|commit| commit.info).collect())
+    }
+
+    /// Changes the table; durable when it returns.
+    pub(crate) fn commit(&mut self, change: Change) -> Result<u64, StoreError> {
+        let failed = failed(self.name);
+        let now = jiff::Timestamp::now().as_millisecond();
+        let same_rows = matches!(change.kind, ChangeKind::Compact);
+        let mut properties = CommitProperties::default()
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false))
+            .with_metadata(
+                change
+                    .info
+                    .into_iter()
+                    .chain([("klio.leaf".into(), change.leaf.into()), ("klio.manifests".into(), change.manifests.into())]),
+            );
+        let operation = match change.kind {
+            ChangeKind::Append { upto } => {
+                properties =
+                    properties.with_application_transaction(Transaction::new(APPLICATION, upto as i64));
+                let partition_by = Some(vec!["class".into(), "day".into()]);
+                DeltaOperation::Write { mode: SaveMode::Append, partition_by, predicate: None }
+            }
+            ChangeKind::Compact => DeltaOperation::Optimize { predicate: None, target_size: 0 },
+            ChangeKind::Expire { rule } => DeltaOperation::Delete { predicate: Some(rule) },
+        };
+        let statistics = self.statistics;
+        let adds = change.add.iter().map(|file| {
+            Action::Add(Add {
+                path: file.path.clone(),
+                partition_values: partition(file),
+                size: file.size as i64,
+                modification_time: now,
+                data_change: !same_rows,
+                stats: Some(stats(file, statistics)),
+                ..Add::default()
+            })
+        });
+        let removes = change.remove.iter().map(|file| {
+            Action::Remove(Remove {
+                path: file.path.clone(),
+                data_change: !same_rows,
+                deletion_timestamp: Some(now),
+                extended_file_metadata: Some(true),
+                partition_values: Some(partition(file)),
+                size: Some(file.size as i64),
+                ..Remove::default()
+            })
+        });
+        let actions = adds.chain(removes).collect();
+        let state = self.delta.snapshot().map_err(&failed)?;
+        let commit = CommitBuilder::from(properties).with_actions(actions);
+        let commit = commit.build(Some(state), self.delta.log_store(), operation);
+        let done = self.runtime.block_on(commit.into_future()).map_err(&failed)?;
+        let version = done.version();
+        self.delta.state = Some(done.snapshot);
+        self.place.sync(&format!("_delta_log/{version:020}.json"))?;
+        if version % CHECKPOINT == 0 {
+            self.checkpoint()?;
+        }
+        Ok(version)
+    }
+
+    /// Writes the state of the table's log in one file, so that opening it need not read each commit.
+    fn checkpoint(&self) -> Result<(), StoreError> {
+        let done = deltalake_core::checkpoints::create_checkpoint(&self.delta, None);
+        self.runtime.block_on(done).map_err(failed(self.name))?;
+        let version = self.version();
+        self.place.sync(&format!("_delta_log/{version:020}.checkpoint.parquet"))?;
+        self.place.sync("_delta_log/_last_checkpoint")
+    }
+}
+
+fn failed<E: std::fmt::Display>(table: &'static str) -> impl Fn(E) -> StoreError {
+    move |e| StoreError::Table { table, said: e.to_string() }
+}
+
+fn log_store(place: &Place) -> Result<LogStoreRef, deltalake_core::DeltaTableError> {
+    let url = place.url().map_err(|e| deltalake_core::DeltaTableError::Generic(e.to_string()))?;
+    let builder = DeltaTableBuilder::from_url(url.clone())?;
+    match place {
+        Place::Local(_) => builder.build_storage(),
+        Place::Remote { store, .. } => builder.with_storage_backend(store.clone(), url).build_storage(),
+    }
+}
+
+async fn create(
+    name: &str,
+    log: LogStoreRef,
+    schema: &SchemaRef,
+) -> Result<DeltaTable, deltalake_core::DeltaTableError> {
+    use deltalake_core::kernel::{DataType, StructField};
+    let columns = schema.fields().iter().map(|f| {
+        use arrow::datatypes::DataType as A;
+        let data = match f.data_type() {
+            A::Timestamp(..) => DataType::TIMESTAMP,
+            A::Int64 => DataType::LONG,
+            A::Boolean => DataType::BOOLEAN,
+            _ => DataType::STRING,
+        };
+        StructField::nullable(f.name(), data)
+    });
+    let partition = ["class", "day"].map(|c| {
+        StructField::nullable(c, if c == "day" { DataType::DATE } else { DataType::STRING })
+    });
+    CreateBuilder::new()
+        .with_log_store(log)
+        .with_table_name(name)
+        .with_columns(columns.chain(partition))
+        .with_partition_columns(["class", "day"])
+        .with_save_mode(SaveMode::ErrorIfExists)
+        .await
+}
+
+fn partition(file: &DataFile) -> HashMap<String, Option<String>> {
+    HashMap::from([("class".into(), Some(file.class.clone())), ("day".into(), Some(file.day.clone()))])
+}
+
+/// Statistics as Delta writes them (PROTOCOL.md, "Per-file Statistics"): times in milliseconds, cut off.
+fn stats(file: &DataFile, full: bool) -> String {
+    let at = |micros: i64| {
+        let time = jiff::Timestamp::from_millisecond(micros.div_euclid(1000)).unwrap_or_default();
+        format!("{time:.3}")
+    };
+    match file.times {
+        Some((least, greatest)) if full => json!({
+            "numRecords": file.rows,
+            "minValues": {"time": at(least)},
+            "maxValues": {"time": at(greatest)},
+        }),
+        _ => json!({"numRecords": file.rows}),
+    }
+    .to_string()
+}
