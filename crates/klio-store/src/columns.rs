@@ -71,6 +71,8 @@ pub(crate) const COLUMNS: &[Column] = &[
     of("decision", Kind::Word, Field::Decision),
     of("dry_run", Kind::Bool, Field::DryRun),
     of("request_write", Kind::Bool, Field::RequestWrite),
+    // Whether a body was recorded.
+    own("body", Kind::Bool),
     // The worst finding on this event.
     own("severity", Kind::Word),
     // Whether each column without a value is known to have none.

@@ -119,6 +119,9 @@ impl Rows {
                 Cells::Bools(bools) => bools.push(match column.field {
                     Some(Field::DryRun) => event.dry_run(),
                     Some(_) => event.is_write(),
+                    None if column.name == "body" => {
+                        event.request_object.text().is_some() || event.response_object.text().is_some()
+                    }
                     None => is_whole(event, time),
                 }),
             }

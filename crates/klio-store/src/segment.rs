@@ -12,11 +12,13 @@ use klio_seal::{Hash, RowTree};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use crate::columns::{COLUMNS, Column, Kind, SCHEMA, place};
 use crate::error::StoreError;
+use crate::file::LOWER_IDS;
 use crate::leaf;
 use crate::rows::{Cells, Rows};
 
@@ -109,6 +111,9 @@ fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segm
         })?;
         writer.write(&batch).map_err(|e| broken(&e))?;
     }
+    if values.ids_are_lower(part) {
+        writer.append_key_value_metadata(KeyValue::new(LOWER_IDS.to_owned(), None));
+    }
     let mut file = writer.into_inner().map_err(|e| broken(&e))?;
     file.flush().map_err(|e| broken(&e))?;
     file.shrink_to_fit();
@@ -148,6 +153,16 @@ impl<'r> Arrays<'r> {
         RecordBatch::try_new(SCHEMA.clone(), arrays.collect::<Result<_, _>>()?)
     }
 
+    fn ids_are_lower(&self, rows: &[u32]) -> bool {
+        let Some(Cells::Texts(text, ends, _)) = place("audit_id").and_then(|at| self.rows.cells.get(at)) else {
+            return false;
+        };
+        rows.iter().all(|&r| {
+            let id = text.get(span(ends, r)).unwrap_or_default();
+            id.is_ascii() && !id.bytes().any(|b| b.is_ascii_uppercase())
+        })
+    }
+
     fn span(&self, column: &str, rows: &[u32]) -> Option<(i64, i64)> {
         let Some(Cells::Numbers(numbers)) = place(column).and_then(|at| self.rows.cells.get(at)) else {
             return None;
@@ -155,6 +170,13 @@ impl<'r> Arrays<'r> {
         let known = rows.iter().filter_map(|&r| numbers.get(r as usize).copied()).filter(|n| *n != i64::MIN);
         known.fold(None, |span, n| Some(span.map_or((n, n), |(a, b): (i64, i64)| (a.min(n), b.max(n)))))
     }
+}
+
+/// Where the text of a row lies.
+fn span(ends: &[usize], row: u32) -> std::ops::Range<usize> {
+    let end = ends.get(row as usize).copied().unwrap_or(0);
+    let start = (row as usize).checked_sub(1).and_then(|i| ends.get(i).copied()).unwrap_or(0);
+    start..end
 }
 
 fn array(
@@ -173,11 +195,7 @@ fn array(
             Arc::new(DictionaryArray::try_new(keys, words)?)
         }
         Cells::Texts(text, ends, missing) => {
-            let span = |r: u32| {
-                let end = ends.get(r as usize).copied().unwrap_or(0);
-                let start = (r as usize).checked_sub(1).and_then(|i| ends.get(i).copied()).unwrap_or(0);
-                start..end
-            };
+            let span = |r: u32| span(ends, r);
             let lengths = OffsetBuffer::from_lengths(rows.iter().map(|&r| span(r).len()));
             let mut values = Vec::with_capacity(lengths.last().copied().unwrap_or(0) as usize);
             for &r in rows {

@@ -372,7 +372,7 @@ impl RegexMatch {
 
 impl Matcher {
     /// Whether one value matches; [`Matcher::Same`] is answered by the evaluation, which has the event.
-    pub(super) fn matches(&self, value: Value<'_>) -> bool {
+    pub fn matches(&self, value: Value<'_>) -> bool {
         match self {
             Self::Present => true,
             Self::Text(m) => with_text(value, |t| m.matches(t)),

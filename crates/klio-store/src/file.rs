@@ -1,0 +1,200 @@
+//! Reading one data file: its columns for a question, then the records of some rows.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::Schema;
+use bytes::{Buf, Bytes};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    RowSelection,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::columns::{COLUMNS, SCHEMA};
+use crate::error::StoreError;
+use crate::place::Place;
+use crate::table::DataFile;
+
+/// The footers of files read before: files never change.
+#[derive(Default)]
+pub(crate) struct Footers(Mutex<HashMap<String, ArrowReaderMetadata>>);
+
+/// Stands in the footer of a file whose audit ids are all in lower case.
+pub(crate) const LOWER_IDS: &str = "klio.lower-ids";
+
+/// Footers kept at once: some 40 kB each.
+const FOOTERS: usize = 2_048;
+
+/// An open data file.
+pub(crate) struct OpenFile {
+    name: String,
+    blob: Blob,
+    footer: ArrowReaderMetadata,
+}
+
+impl OpenFile {
+    pub(crate) fn open(place: &Place, file: &DataFile, footers: &Footers) -> Result<Self, StoreError> {
+        let blob = Blob::open(place, &file.path, file.size)?;
+        let lock = || footers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().get(&file.path).cloned();
+        let footer = match known {
+            Some(footer) => footer,
+            None => {
+                let footer = footer(&blob).map_err(damaged(&file.path))?;
+                let mut all = lock();
+                if all.len() >= FOOTERS {
+                    all.clear();
+                }
+                all.insert(file.path.clone(), footer.clone());
+                footer
+            }
+        };
+        Ok(Self { name: file.path.clone(), blob, footer })
+    }
+
+    /// How many row groups it has.
+    pub(crate) fn groups(&self) -> usize {
+        self.footer.metadata().num_row_groups()
+    }
+
+    /// Rows of a group.
+    pub(crate) fn rows(&self, group: usize) -> usize {
+        self.footer.metadata().row_groups().get(group).map_or(0, |g| g.num_rows().max(0) as usize)
+    }
+
+    /// Some columns of a group, by their places, for all rows or those that are set.
+    pub(crate) fn read(
+        &self,
+        group: usize,
+        places: &[usize],
+        rows: Option<&BooleanBuffer>,
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.clone());
+        let names = places.iter().filter_map(|&at| COLUMNS.get(at)).map(|c| c.name);
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+        let mut builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
+        if let Some(rows) = rows {
+            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(
+                rows.set_slices().map(|(a, b)| a..b),
+                rows.len(),
+            ));
+        }
+        builder.build().map_err(damaged(&self.name))
+    }
+
+    /// Some columns of all rows of a group at once.
+    pub(crate) fn columns(&self, group: usize, places: &[usize]) -> Result<RecordBatch, StoreError> {
+        let rows = self.rows(group);
+        let mut reader = self.read(group, places, None, rows)?;
+        match reader.next() {
+            Some(batch) => batch.map_err(|e| damaged(&self.name)(e)),
+            None => Ok(RecordBatch::new_empty(Arc::new(Schema::empty()))),
+        }
+    }
+
+    /// Whether a group may hold an audit id, given in lower case.
+    pub(crate) fn may_hold_id(&self, group: usize, id: &str) -> bool {
+        let notes = self.footer.metadata().file_metadata().key_value_metadata();
+        if !notes.is_some_and(|all| all.iter().any(|n| n.key == LOWER_IDS)) {
+            return true;
+        }
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.clone());
+        let schema = builder.parquet_schema();
+        let Some(column) = schema.columns().iter().position(|c| c.name() == "audit_id") else { return true };
+        match builder.get_row_group_column_bloom_filter(group, column) {
+            Ok(Some(filter)) => filter.check(&id),
+            _ => true,
+        }
+    }
+
+    pub(crate) fn damaged<E: std::fmt::Display>(&self, e: E) -> StoreError {
+        damaged(&self.name)(e)
+    }
+}
+
+fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
+    move |e| StoreError::Damaged { file: file.to_owned(), said: e.to_string() }
+}
+
+fn footer(blob: &Blob) -> Result<ArrowReaderMetadata, ParquetError> {
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let plain = ArrowReaderMetadata::load(blob, options.clone())?;
+    // Older files lack newer columns; those that are there are read as the schema says.
+    let ours = |f: &Arc<arrow::datatypes::Field>| {
+        SCHEMA.field_with_name(f.name()).cloned().map_or_else(|_| f.clone(), Arc::new)
+    };
+    let schema = Schema::new(plain.schema().fields().iter().map(ours).collect::<Vec<_>>());
+    ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(Arc::new(schema)))
+}
+
+/// Bytes of a file, wherever it lies.
+#[derive(Clone)]
+struct Blob {
+    source: Source,
+    length: u64,
+}
+
+#[derive(Clone)]
+enum Source {
+    File(Arc<File>),
+    Remote(Place, Arc<str>),
+}
+
+impl Blob {
+    fn open(place: &Place, name: &str, size: u64) -> Result<Self, StoreError> {
+        match place {
+            Place::Local(root) => {
+                let path = root.join(name);
+                let file = File::open(&path).map_err(StoreError::io(&path))?;
+                let length = file.metadata().map_err(StoreError::io(&path))?.len();
+                Ok(Self { source: Source::File(Arc::new(file)), length })
+            }
+            Place::Remote { .. } => {
+                Ok(Self { source: Source::Remote(place.clone(), name.into()), length: size })
+            }
+        }
+    }
+}
+
+impl Length for Blob {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for Blob {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        // Asked for page headers only when there is no page index.
+        let length = self.length.saturating_sub(start).min(64 << 10);
+        Ok(self.get_bytes(start, length as usize)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} lie beyond the end")));
+        }
+        match &self.source {
+            Source::File(file) => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, start)?;
+                Ok(bytes.into())
+            }
+            Source::Remote(place, name) => place
+                .read(name, start..start + length as u64)
+                .map_err(|e| ParquetError::External(Box::new(io::Error::other(e.to_string())))),
+        }
+    }
+}
+
