@@ -7,6 +7,8 @@ pub use statement::*;
 
 use serde::{Deserialize, Serialize};
 
+use crate::key::Verifier;
+
 /// Largest entry of a log (C2SP tlog-tiles: entries are prefixed with 16 bits of length).
 pub const MAX_ENTRY: usize = 65_535;
 
@@ -81,6 +83,22 @@ impl Entry {
         match self {
             Self::Known(manifest) | Self::Extended(manifest) => Some(manifest.time),
             Self::Newer { time, .. } => *time,
+        }
+    }
+
+    /// The statement, if this version knows it.
+    pub fn statement(&self) -> Option<&Statement> {
+        match self {
+            Self::Known(manifest) | Self::Extended(manifest) => Some(&manifest.statement),
+            Self::Newer { .. } => None,
+        }
+    }
+
+    /// The key that signs the log from here on, if this hands it over.
+    pub fn next_key(&self) -> Option<Verifier> {
+        match self.statement()? {
+            Statement::Key(Key { event: KeyEvent::Rotated, verifier: Some(text), .. }) => text.parse().ok(),
+            _ => None,
         }
     }
 }
