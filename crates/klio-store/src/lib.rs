@@ -14,3 +14,6 @@ mod table;
 pub use error::StoreError;
 pub use rows::{Custody, Rows};
 pub use scan::{Kept, Scanned};
+
+pub mod keys;
+pub mod spool;

@@ -1,0 +1,284 @@
+//! Reading in order: from file to file, past damage, never past what is missing without a word.
+
+use std::{
+    collections::VecDeque,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Batch, SpoolError,
+    error::io_at,
+    format::{FILE_HEAD, Part, RecordHead},
+    position,
+    segment::{Found, Segment},
+};
+use crate::keys::Cipher;
+
+/// Walks over the batches above a number. Once it has returned `None`, it may return more later.
+pub(super) struct Walk {
+    dir: PathBuf,
+    key: Option<Arc<Cipher>>,
+    /// Only numbers above are returned.
+    after: u64,
+    /// Only numbers up to this are returned.
+    upto: u64,
+    current: Option<Segment>,
+    offset: u64,
+    /// The last number passed.
+    last: u64,
+    /// What the next record must name as the one before; unknown behind damage.
+    link: Option<u128>,
+    /// Where the rest of the file was lost.
+    broken: Option<(PathBuf, u64, &'static str)>,
+    ready: VecDeque<Result<Batch, SpoolError>>,
+    started: bool,
+    failed: bool,
+    /// Only sums and order are looked at; nothing is opened with a key.
+    check: bool,
+}
+
+/// Where the readable part of the last file ends.
+pub(super) struct Tail {
+    pub last: u64,
+    pub link: u128,
+    pub end: u64,
+}
+
+impl Walk {
+    pub fn new(dir: &Path, key: Option<Arc<Cipher>>, after: u64, upto: u64) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            key,
+            after,
+            upto,
+            current: None,
+            offset: FILE_HEAD,
+            last: after,
+            link: None,
+            broken: None,
+            ready: VecDeque::new(),
+            started: false,
+            failed: false,
+            check: false,
+        }
+    }
+
+    /// Looks for damage behind `after`, with or without the key.
+    pub fn check(dir: &Path, after: u64) -> Self {
+        Self { check: true, ..Self::new(dir, None, after, u64::MAX) }
+    }
+
+    /// Where it stands, after it has returned `None`.
+    pub fn tail(&self) -> Tail {
+        Tail { last: self.last, link: self.link.unwrap_or(0), end: self.offset }
+    }
+
+    fn step(&mut self) -> Result<bool, SpoolError> {
+        let Some(segment) = self.current.take() else { return self.open_next() };
+        let path = segment.path.clone();
+        let failed = || io_at("read", &path);
+        match segment.read(self.offset).map_err(failed())? {
+            Found::Record { head, header, payload } => {
+                self.take(&segment, head, header, payload);
+                self.offset += head.size();
+            }
+            found => {
+                let newer = self.file_above(segment.head.first)?;
+                // A file that has a successor is complete, but it may have grown since it was read.
+                let found =
+                    if newer.is_some() { segment.read(self.offset).map_err(failed())? } else { found };
+                match found {
+                    Found::Record { .. } => {}
+                    Found::End if newer.is_some() => return self.open_next(),
+                    Found::End => {
+                        self.current = Some(segment);
+                        return Ok(false);
+                    }
+                    Found::Bad => {
+                        let wanted = self.last + 1;
+                        let torn =
+                            newer.is_none() && !segment.was_durable(self.offset, wanted).map_err(failed())?;
+                        if torn {
+                            self.current = Some(segment);
+                            return Ok(false);
+                        }
+                        const WHAT: &str = "the record is not as it was written";
+                        let Some((at, head)) = segment.resume(self.offset, self.last).map_err(failed())?
+                        else {
+                            self.broken = Some((path, self.offset, WHAT));
+                            self.link = None;
+                            return self.open_next();
+                        };
+                        if !matches!(segment.read(self.offset).map_err(failed())?, Found::Record { .. }) {
+                            self.damaged(&path, self.offset, wanted, head.seq - 1, WHAT);
+                            (self.offset, self.last, self.link) = (at, head.seq - 1, None);
+                        }
+                    }
+                }
+            }
+        }
+        self.current = Some(segment);
+        Ok(true)
+    }
+
+    /// Judges a whole record and queues it.
+    fn take(&mut self, segment: &Segment, head: RecordHead, header: Vec<u8>, payload: Vec<u8>) {
+        let (path, offset, wanted) = (&segment.path, self.offset, self.last + 1);
+        if head.seq < wanted {
+            self.damaged(path, offset, head.seq, head.seq, "a record stands where a later one belongs");
+            self.link = None;
+            return;
+        }
+        if head.seq > wanted {
+            self.damaged(path, offset, wanted, head.seq - 1, "records were taken out");
+        } else if self.link.is_some_and(|link| link != head.prev) {
+            self.damaged(path, offset, wanted, self.last, "the record does not follow the one before it");
+        }
+        self.last = head.seq;
+        self.link = Some(head.link(segment.head.salt));
+        if head.seq <= self.after || head.seq > self.upto || self.check {
+            return;
+        }
+        let batch = match (&self.key, segment.head.sealed) {
+            (Some(key), true) => {
+                let open = |part, bytes: &[u8]| {
+                    let mut plain = Vec::new();
+                    let context = RecordHead::context(segment.head.salt, head.seq, head.prev, part);
+                    key.open(&context, bytes, &mut plain).ok().map(|()| plain)
+                };
+                open(Part::Header, &header).zip(open(Part::Payload, &payload))
+            }
+            _ => Some((header, payload)),
+        };
+        match batch {
+            Some((header, payload)) => self.ready.push_back(Ok(Batch { seq: head.seq, header, payload })),
+            None => self.damaged(path, offset, head.seq, head.seq, "the record does not open with this key"),
+        }
+    }
+
+    /// Goes to the next file. `false` if there is none.
+    fn open_next(&mut self) -> Result<bool, SpoolError> {
+        let files = files(&self.dir)?;
+        let next = if self.started {
+            files.iter().find(|(first, _)| *first > self.last)
+        } else {
+            let holds = files.iter().rposition(|(first, _)| *first <= self.after + 1);
+            files.get(holds.unwrap_or(0))
+        };
+        let Some((first, path)) = next else { return Ok(false) };
+        let segment = match Segment::open(path) {
+            Ok(segment) => segment,
+            // Cut since the directory was read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(io_at("open", path)(error)),
+        };
+        let Some(segment) = segment else {
+            // A file that is being made, or one whose head is gone.
+            let Some((newer, _)) = files.iter().find(|(other, _)| other > first) else { return Ok(false) };
+            self.damaged(path, 0, (*first).max(self.last + 1), newer - 1, "the file's head is gone");
+            (self.started, self.last, self.link, self.broken) = (true, newer - 1, None, None);
+            return Ok(true);
+        };
+        if !self.check && segment.head.sealed != self.key.is_some() {
+            let what = if segment.head.sealed {
+                "is sealed: its key is needed"
+            } else {
+                "is not sealed, but a key was given"
+            };
+            return Err(SpoolError::Seal { file: path.clone(), what });
+        }
+        if segment.head.first != *first {
+            self.damaged(path, 0, 1, 0, "the file bears the name of another");
+        }
+        if !segment.intact {
+            self.damaged(path, 0, 1, 0, "one of the two copies of the file's head is not as it was written");
+        }
+        self.follow(&segment)?;
+        self.started = true;
+        self.offset = FILE_HEAD;
+        self.current = Some(segment);
+        Ok(true)
+    }
+
+    /// Compares where the last file ended with where this one begins.
+    fn follow(&mut self, segment: &Segment) -> Result<(), SpoolError> {
+        let head = segment.head;
+        let broken = self.broken.take();
+        if head.after > self.last {
+            let (first, cut) = (self.last + 1, position::read(&self.dir)?.unwrap_or(0));
+            if cut >= first {
+                self.failed = true;
+                return Err(SpoolError::Gap { wanted: first, oldest: cut + 1 });
+            }
+            let (file, offset, what) =
+                broken.unwrap_or((segment.path.clone(), 0, "what came before this file is missing"));
+            self.damaged(&file, offset, first, head.after, what);
+        } else if self.started && head.after == self.last && self.link.is_some_and(|link| link != head.link) {
+            self.damaged(
+                &segment.path,
+                0,
+                head.first,
+                self.last,
+                "the file does not follow the one before it",
+            );
+        }
+        self.last = if self.started { self.last.max(head.first - 1) } else { head.first - 1 };
+        self.link = Some(head.link);
+        Ok(())
+    }
+
+    fn file_above(&self, first: u64) -> Result<Option<u64>, SpoolError> {
+        Ok(files(&self.dir)?.into_iter().map(|(other, _)| other).find(|other| *other > first))
+    }
+
+    fn damaged(&mut self, file: &Path, offset: u64, first: u64, last: u64, what: &'static str) {
+        if first <= last && last <= self.after {
+            return;
+        }
+        self.ready.push_back(Err(SpoolError::Damaged { file: file.to_owned(), offset, first, last, what }));
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<Batch, SpoolError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(ready) = self.ready.pop_front() {
+                return Some(ready);
+            }
+            if self.failed || self.last >= self.upto {
+                return None;
+            }
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// The spool's files by their first number.
+pub(super) fn files(dir: &Path) -> Result<Vec<(u64, PathBuf)>, SpoolError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(io_at("list", dir))? {
+        let path = entry.map_err(io_at("list", dir))?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if let Some(first) = name.strip_suffix(".spool").and_then(|n| n.parse().ok()) {
+            files.push((first, path));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The file that begins with batch `first`.
+pub(super) fn file_of(dir: &Path, first: u64) -> PathBuf {
+    dir.join(format!("{first:020}.spool"))
+}
