@@ -82,6 +82,21 @@ pub(crate) const COLUMNS: &[Column] = &[
     own("raw", Kind::Text),
 ];
 
+/// The columns of the tables `findings` and `incidents`: what both are asked for, and the whole as JSON.
+pub(crate) const VERDICTS: &[Column] = &[
+    own("time", Kind::Time),
+    own("id", Kind::Word),
+    own("cluster", Kind::Word),
+    own("source", Kind::Word),
+    own("received", Kind::Time),
+    own("severity", Kind::Word),
+    own("rule", Kind::Word),
+    own("title", Kind::Word),
+    own("actor", Kind::Word),
+    own("flush", Kind::Int),
+    own("raw", Kind::Text),
+];
+
 /// The column's place in [`COLUMNS`].
 pub(crate) fn place(name: &str) -> Option<usize> {
     COLUMNS.iter().position(|c| c.name == name)
@@ -92,9 +107,9 @@ pub(crate) fn answering(field: Field) -> Option<usize> {
     COLUMNS.iter().position(|c| c.field == Some(field))
 }
 
-/// The columns as Arrow reads and writes them.
-pub(crate) static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let fields = COLUMNS.iter().map(|c| {
+/// Columns as Arrow reads and writes them.
+pub(crate) fn schema(columns: &[Column]) -> SchemaRef {
+    let fields = columns.iter().map(|c| {
         let data = match c.kind {
             Kind::Word => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
             Kind::Text => DataType::Utf8,
@@ -105,9 +120,14 @@ pub(crate) static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         ArrowField::new(c.name, data, true)
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-});
+}
 
-/// Columns whose field the registry describes otherwise would answer wrongly.
+/// The schema of `events`.
+pub(crate) static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| schema(COLUMNS));
+
+/// The schema of `findings` and `incidents`.
+pub(crate) static VERDICT: LazyLock<SchemaRef> = LazyLock::new(|| schema(VERDICTS));
+
 #[cfg(test)]
 mod tests {
     use klio_model::field::Holds;

@@ -50,6 +50,9 @@ pub enum StoreError {
     /// There is no lake here.
     #[error("there is no lake in {}; `klio ingest` makes one", .0.display())]
     NoLake(PathBuf),
+    /// The spool refused.
+    #[error(transparent)]
+    Spool(#[from] crate::spool::SpoolError),
     /// The signed log refused.
     #[error("seal: {0}")]
     Seal(String),

@@ -19,7 +19,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 
-use crate::columns::{COLUMNS, SCHEMA};
+use crate::columns::{COLUMNS, EVENTS, VERDICT};
 use crate::error::StoreError;
 use crate::place::Place;
 use crate::table::DataFile;
@@ -129,9 +129,11 @@ fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
 fn footer(blob: &Blob) -> Result<ArrowReaderMetadata, ParquetError> {
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
     let plain = ArrowReaderMetadata::load(blob, options.clone())?;
+    let is_event = plain.schema().field_with_name("audit_id").is_ok();
+    let known = if is_event { &*EVENTS } else { &*VERDICT };
     // Older files lack newer columns; those that are there are read as the schema says.
     let ours = |f: &Arc<arrow::datatypes::Field>| {
-        SCHEMA.field_with_name(f.name()).cloned().map_or_else(|_| f.clone(), Arc::new)
+        known.field_with_name(f.name()).cloned().map_or_else(|_| f.clone(), Arc::new)
     };
     let schema = Schema::new(plain.schema().fields().iter().map(ours).collect::<Vec<_>>());
     ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(Arc::new(schema)))

@@ -1,19 +1,27 @@
 //! What has happened? The spool that makes a batch durable and the lake that keeps it.
 
 mod answer;
+mod batch;
 mod columns;
 mod error;
 mod file;
+mod lake;
 mod leaf;
 mod place;
 mod rows;
 mod scan;
 mod segment;
+mod settings;
 mod table;
+mod writer;
 
+pub use batch::{Origin, Records, Spooled};
 pub use error::StoreError;
-pub use rows::{Custody, Rows};
+pub use lake::Lake;
+pub use rows::{Custody, Rows, Verdict, Verdicts};
 pub use scan::{Kept, Scanned};
+pub use settings::{Classes, Retention, Settings};
+pub use writer::{Flush, LAYOUT, Writer};
 
 pub mod keys;
 pub mod spool;

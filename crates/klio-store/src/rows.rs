@@ -1,13 +1,17 @@
 //! Events on their way into a segment: the records as received, and their columns.
 
 mod order;
+mod sheet;
+mod verdicts;
 mod words;
 
 use klio_model::event::{Event, Level, Stage};
 use klio_model::{Field, Severity, Timestamp};
 
-use crate::columns::{COLUMNS, Column, Kind};
+use crate::columns::{COLUMNS, Column};
 
+pub(crate) use sheet::{Cells, Sheet};
+pub use verdicts::{Verdict, Verdicts};
 pub(crate) use words::Words;
 
 /// What is known of a record besides its text: the preamble of its leaf in the row tree.
@@ -21,28 +25,13 @@ pub struct Custody<'c> {
     pub received: Timestamp,
 }
 
-/// The values of one column.
-#[derive(Debug)]
-pub(crate) enum Cells {
-    Words(Words),
-    /// Texts one after another, with the end of each; the second list says which are missing.
-    Texts(String, Vec<usize>, Vec<bool>),
-    /// `i64::MIN` where there is none.
-    Numbers(Vec<i64>),
-    Bools(Vec<bool>),
-}
-
 /// Events in the order in which they came, ready to be written as one segment for each partition.
 #[derive(Debug)]
 pub struct Rows {
-    pub(crate) cells: Vec<Cells>,
-    /// The partition of each row, as `class/day`.
-    pub(crate) partitions: Words,
+    pub(crate) sheet: Sheet,
     /// The credential that an `extra` holds, by the text of the `extra`.
     extras: Words,
     credentials: Vec<Option<Box<str>>>,
-    last_day: (i64, String),
-    count: usize,
 }
 
 impl Default for Rows {
@@ -54,35 +43,22 @@ impl Default for Rows {
 impl Rows {
     /// No rows.
     pub fn new() -> Self {
-        let cells = COLUMNS.iter().map(|c| match c.kind {
-            Kind::Word => Cells::Words(Words::default()),
-            Kind::Text => Cells::Texts(String::new(), Vec::new(), Vec::new()),
-            Kind::Time | Kind::Int => Cells::Numbers(Vec::new()),
-            Kind::Bool => Cells::Bools(Vec::new()),
-        });
-        Self {
-            cells: cells.collect(),
-            partitions: Words::default(),
-            extras: Words::default(),
-            credentials: Vec::new(),
-            last_day: (i64::MIN, String::new()),
-            count: 0,
-        }
+        Self { sheet: Sheet::new(COLUMNS), extras: Words::default(), credentials: Vec::new() }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.count
+        self.sheet.count
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.sheet.count == 0
     }
 
     /// Bytes of the records.
     pub fn bytes(&self) -> usize {
-        self.cells.iter().map(|c| if let Cells::Texts(text, ..) = c { text.len() } else { 0 }).sum()
+        self.sheet.bytes()
     }
 
     /// Takes an event: its text becomes the column `raw`.
@@ -95,7 +71,7 @@ impl Rows {
         flush: u64,
     ) {
         let time = event.time();
-        let mut cells = std::mem::take(&mut self.cells);
+        let mut cells = std::mem::take(&mut self.sheet.cells);
         for (column, cell) in COLUMNS.iter().zip(&mut cells) {
             match cell {
                 Cells::Words(words) => self.word(words, column, event, custody, severity),
@@ -126,9 +102,8 @@ impl Rows {
                 }),
             }
         }
-        self.cells = cells;
-        self.partition(class, time.unwrap_or(custody.received));
-        self.count += 1;
+        self.sheet.cells = cells;
+        self.sheet.end(class, time.unwrap_or(custody.received));
     }
 
     fn word(
@@ -158,16 +133,6 @@ impl Rows {
             Some(Field::Decision) => words.push(event.annotation("authorization.k8s.io/decision").as_deref()),
             Some(field) => words.push(event.text_of(field)),
         }
-    }
-
-    fn partition(&mut self, class: &str, time: Timestamp) {
-        let day = time.micros().div_euclid(86_400_000_000);
-        if self.last_day.0 != day || self.last_day.1.strip_suffix(class).is_none_or(|d| d.len() != 11) {
-            let date = Timestamp(day * 86_400_000_000).to_string();
-            let date = date.split('T').next().unwrap_or_default();
-            self.last_day = (day, format!("{date}/{class}"));
-        }
-        self.partitions.push(Some(&self.last_day.1));
     }
 }
 

@@ -8,6 +8,7 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::SchemaRef;
 use klio_seal::{Hash, RowTree};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -16,11 +17,11 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use crate::columns::{COLUMNS, Column, Kind, SCHEMA, place};
+use crate::columns::{Column, Kind, schema};
 use crate::error::StoreError;
 use crate::file::LOWER_IDS;
 use crate::leaf;
-use crate::rows::{Cells, Rows};
+use crate::rows::{Cells, Sheet};
 
 /// Rows handed to the writer at a time: some 6 MB of records.
 const BATCH: usize = 4096;
@@ -50,7 +51,7 @@ pub(crate) struct Segment {
 }
 
 /// How files are written.
-pub(crate) fn properties() -> WriterProperties {
+pub(crate) fn properties(columns: &[Column]) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_data_page_size_limit(PAGE)
@@ -58,7 +59,7 @@ pub(crate) fn properties() -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(1 << 20))
         .set_created_by(concat!("klio ", env!("CARGO_PKG_VERSION")).to_owned());
-    for column in COLUMNS {
+    for column in columns {
         let path = ColumnPath::from(column.name);
         builder = match column.kind {
             Kind::Word | Kind::Bool => builder,
@@ -82,7 +83,7 @@ pub(crate) fn properties() -> WriterProperties {
 }
 
 /// Packs rows into one segment for each partition.
-pub(crate) fn pack(rows: &Rows) -> Result<Vec<Segment>, StoreError> {
+pub(crate) fn pack(rows: &Sheet) -> Result<Vec<Segment>, StoreError> {
     let order = rows.order();
     let values = Arrays::new(rows);
     let partition_of = |row: u32| rows.partitions.codes.get(row as usize).copied();
@@ -98,8 +99,8 @@ pub(crate) fn pack(rows: &Rows) -> Result<Vec<Segment>, StoreError> {
 
 fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segment, StoreError> {
     let broken = |e: &dyn std::fmt::Display| StoreError::Damaged { file: day.into(), said: e.to_string() };
-    let options = ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), SCHEMA.clone(), options)
+    let options = ArrowWriterOptions::new().with_properties(properties(values.rows.columns)).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), values.schema.clone(), options)
         .map_err(|e| broken(&e))?;
     let mut tree = RowTree::new();
     let mut bytes = 0;
@@ -132,29 +133,30 @@ fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segm
 
 /// The distinct texts of each column as Arrow has them, made once for all partitions.
 struct Arrays<'r> {
-    rows: &'r Rows,
+    rows: &'r Sheet,
+    schema: SchemaRef,
     words: Vec<Option<Arc<StringArray>>>,
 }
 
 impl<'r> Arrays<'r> {
-    fn new(rows: &'r Rows) -> Self {
+    fn new(rows: &'r Sheet) -> Self {
         let words = rows.cells.iter().map(|cells| match cells {
             Cells::Words(words) => {
                 Some(Arc::new(StringArray::from_iter_values((0..words.distinct()).map(|i| words.word(i)))))
             }
             _ => None,
         });
-        Self { rows, words: words.collect() }
+        Self { rows, schema: schema(rows.columns), words: words.collect() }
     }
 
     fn batch(&self, rows: &[u32]) -> Result<RecordBatch, arrow::error::ArrowError> {
-        let columns = COLUMNS.iter().zip(&self.rows.cells).zip(&self.words);
+        let columns = self.rows.columns.iter().zip(&self.rows.cells).zip(&self.words);
         let arrays = columns.map(|((column, cells), words)| array(column, cells, words.as_ref(), rows));
-        RecordBatch::try_new(SCHEMA.clone(), arrays.collect::<Result<_, _>>()?)
+        RecordBatch::try_new(self.schema.clone(), arrays.collect::<Result<_, _>>()?)
     }
 
     fn ids_are_lower(&self, rows: &[u32]) -> bool {
-        let Some(Cells::Texts(text, ends, _)) = place("audit_id").and_then(|at| self.rows.cells.get(at)) else {
+        let Some(Cells::Texts(text, ends, _)) = self.rows.cells("audit_id") else {
             return false;
         };
         rows.iter().all(|&r| {
@@ -164,7 +166,7 @@ impl<'r> Arrays<'r> {
     }
 
     fn span(&self, column: &str, rows: &[u32]) -> Option<(i64, i64)> {
-        let Some(Cells::Numbers(numbers)) = place(column).and_then(|at| self.rows.cells.get(at)) else {
+        let Some(Cells::Numbers(numbers)) = self.rows.cells(column) else {
             return None;
         };
         let known = rows.iter().filter_map(|&r| numbers.get(r as usize).copied()).filter(|n| *n != i64::MIN);

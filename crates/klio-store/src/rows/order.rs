@@ -4,8 +4,7 @@
 //! they take in the order of arrival and unpack twice as fast (docs/decisions/0015-layout.md). Within equals the
 //! order of arrival stays.
 
-use super::{Cells, Rows};
-use crate::columns::place;
+use super::{Cells, Sheet};
 
 /// The columns that rows are sorted by, after the partition.
 pub(crate) const KEY: [&str; 11] = [
@@ -13,10 +12,10 @@ pub(crate) const KEY: [&str; 11] = [
     "user_name", "agent", "verb", "resource", "subresource", "level", "stage", "code", "namespace", "name",
 ];
 
-impl Rows {
+impl Sheet {
     /// The rows in the order of the file, with the partition of each in ascending order.
     pub(crate) fn order(&self) -> Vec<u32> {
-        let mut keys: Vec<(u128, u32)> = (0..self.len() as u32).map(|i| (0, i)).collect();
+        let mut keys: Vec<(u128, u32)> = (0..self.count as u32).map(|i| (0, i)).collect();
         let mut room = 128;
         let mut take = |ranks: &[u32], codes: &dyn Fn(usize) -> u32| {
             let bits = 32 - (ranks.len() as u32).leading_zeros();
@@ -32,7 +31,7 @@ impl Rows {
         let code_of = |codes: &[u32], row: usize| codes.get(row).copied().unwrap_or(0);
         take(&self.partitions.ranks(), &|row| code_of(&self.partitions.codes, row));
         for name in KEY {
-            match place(name).and_then(|at| self.cells.get(at)) {
+            match self.cells(name) {
                 Some(Cells::Words(words)) => take(&words.ranks(), &|row| code_of(&words.codes, row)),
                 Some(Cells::Numbers(numbers)) => {
                     // Status codes: three digits.

@@ -1,0 +1,93 @@
+//! What a batch of the spool says: where it comes from, and its records as they are to be stored.
+
+use klio_model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+
+/// Where the records of a batch come from, and how far their source has been read with them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Which cluster.
+    pub cluster: String,
+    /// Which source.
+    pub source: String,
+    /// When they were received, in microseconds since 1970.
+    pub received: i64,
+    /// How far the source has been read when these are kept; opaque to the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+}
+
+/// Records on their way into the spool: each with its length before it.
+#[derive(Default, Debug)]
+pub struct Records {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Records {
+    /// Adds a record.
+    pub fn push(&mut self, record: &str) {
+        self.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(record.as_bytes());
+        self.count += 1;
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes that they take.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Forgets them, keeps their room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+}
+
+/// A batch read back from the spool.
+#[derive(Debug)]
+pub struct Spooled {
+    /// Its number.
+    pub seq: u64,
+    /// Where it comes from.
+    pub origin: Origin,
+    payload: Vec<u8>,
+}
+
+impl Spooled {
+    pub(crate) fn read(batch: crate::spool::Batch) -> Result<Self, StoreError> {
+        let origin = serde_json::from_slice(&batch.header).map_err(|e| StoreError::Damaged {
+            file: format!("spool, batch {}", batch.seq),
+            said: format!("its header cannot be read: {e}"),
+        })?;
+        Ok(Self { seq: batch.seq, origin, payload: batch.payload })
+    }
+
+    /// When it was received.
+    pub fn received(&self) -> Timestamp {
+        Timestamp(self.origin.received)
+    }
+
+    /// Its records in the order in which they came.
+    pub fn records(&self) -> impl Iterator<Item = &str> {
+        let mut rest = self.payload.as_slice();
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk::<4>()?;
+            let (record, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            rest = after;
+            std::str::from_utf8(record).ok()
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Columns being filled.
+
+use klio_model::Timestamp;
+
+use super::Words;
+use crate::columns::{Column, Kind};
+
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
+/// The values of one column.
+#[derive(Debug)]
+pub(crate) enum Cells {
+    Words(Words),
+    /// Texts one after another, the end of each, and which are missing.
+    Texts(String, Vec<usize>, Vec<bool>),
+    /// `i64::MIN` where there is none.
+    Numbers(Vec<i64>),
+    Bools(Vec<bool>),
+}
+
+/// Rows of one table, with the partition of each.
+#[derive(Debug)]
+pub(crate) struct Sheet {
+    pub columns: &'static [Column],
+    pub cells: Vec<Cells>,
+    /// `day/class`
+    pub partitions: Words,
+    pub count: usize,
+    last: (i64, String),
+}
+
+impl Sheet {
+    pub(crate) fn new(columns: &'static [Column]) -> Self {
+        let cells = columns.iter().map(|c| match c.kind {
+            Kind::Word => Cells::Words(Words::default()),
+            Kind::Text => Cells::Texts(String::new(), Vec::new(), Vec::new()),
+            Kind::Time | Kind::Int => Cells::Numbers(Vec::new()),
+            Kind::Bool => Cells::Bools(Vec::new()),
+        });
+        let last = (i64::MIN, String::new());
+        Self { columns, cells: cells.collect(), partitions: Words::default(), count: 0, last }
+    }
+
+    /// The values of a column.
+    pub(crate) fn cells(&self, name: &str) -> Option<&Cells> {
+        self.cells.get(self.columns.iter().position(|c| c.name == name)?)
+    }
+
+    /// Bytes of the long texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.cells.iter().map(|c| if let Cells::Texts(text, ..) = c { text.len() } else { 0 }).sum()
+    }
+
+    /// Ends a row, whose cells have been filled.
+    pub(crate) fn end(&mut self, class: &str, time: Timestamp) {
+        let day = time.micros().div_euclid(DAY);
+        let known = self.last.0 == day && self.last.1.get(11..) == Some(class);
+        if !known {
+            let date = Timestamp(day * DAY).to_string();
+            self.last = (day, format!("{}/{class}", date.get(..10).unwrap_or("1970-01-01")));
+        }
+        self.partitions.push(Some(&self.last.1));
+        self.count += 1;
+    }
+}
+
+impl Cells {
+    /// Takes a text into a column of texts.
+    pub(crate) fn text(&mut self, value: Option<&str>) {
+        match self {
+            Self::Words(words) => words.push(value),
+            Self::Texts(text, ends, missing) => {
+                text.push_str(value.unwrap_or_default());
+                ends.push(text.len());
+                missing.push(value.is_none());
+            }
+            Self::Numbers(numbers) => numbers.push(i64::MIN),
+            Self::Bools(bools) => bools.push(false),
+        }
+    }
+
+    /// Takes a number.
+    pub(crate) fn number(&mut self, value: i64) {
+        if let Self::Numbers(numbers) = self {
+            numbers.push(value);
+        }
+    }
+}
