@@ -111,6 +111,11 @@ impl LogReader {
         Ok(Self { root: directory.to_owned(), text: checkpoint, checkpoint: parsed })
     }
 
+    /// Where the log is.
+    pub fn directory(&self) -> &FsPath {
+        &self.root
+    }
+
     /// The unique name of the log.
     pub fn origin(&self) -> &str {
         &self.checkpoint.origin
