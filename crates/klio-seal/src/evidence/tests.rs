@@ -89,7 +89,8 @@ fn a_good_bundle() {
     assert!(BundleWriter::create(&path, export()).is_err(), "must not overwrite");
 }
 
-/// Every byte of every file. `bundle.json` is authenticated by its own hash, which the report tells.
+/// Bytes of every file, all of the small ones. `bundle.json` is authenticated by its own hash, which the report
+/// tells.
 #[test]
 fn every_flip_is_named() {
     let directory = tempfile::tempdir().unwrap();
@@ -99,7 +100,8 @@ fn every_flip_is_named() {
     for file in fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()) {
         let bytes = fs::read(&file).unwrap();
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
-        for at in 0..bytes.len() {
+        let step = if bytes.len() < 300 { 1 } else { bytes.len() / 100 };
+        for at in (0..bytes.len()).step_by(step) {
             let mut bad = bytes.clone();
             bad[at] ^= 1 << (at % 8);
             fs::write(&file, bad).unwrap();
