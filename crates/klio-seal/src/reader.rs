@@ -212,7 +212,7 @@ impl LogEntries<'_> {
         let size = self.reader.size();
         let width = (size - index / WIDTH * WIDTH).min(WIDTH);
         let damaged = || LogError::Damaged { file: Tile::new(Row::Entries, index / WIDTH, width).path() };
-        if self.bundle.is_empty() || index % WIDTH == 0 {
+        if self.bundle.is_empty() || index.is_multiple_of(WIDTH) {
             self.bundle = self.reader.tile(Row::Entries, index / WIDTH, width)?;
             self.at = 0;
             for _ in 0..index % WIDTH {

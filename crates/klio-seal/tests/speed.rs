@@ -17,5 +17,9 @@ fn rows_per_second() {
     black_box(tree.root());
     let seconds = begin.elapsed().as_secs_f64();
     let megabytes = (rows * row.len()) as f64 / 1e6;
-    eprintln!("{megabytes:.0} MB in {seconds:.2} s: {:.0} MB/s, {:.0} ns a row", megabytes / seconds, seconds * 1e9 / rows as f64);
+    eprintln!(
+        "{megabytes:.0} MB in {seconds:.2} s: {:.0} MB/s, {:.0} ns a row",
+        megabytes / seconds,
+        seconds * 1e9 / rows as f64
+    );
 }

@@ -34,7 +34,9 @@ fn bundle(directory: &std::path::Path) -> Verifier {
     events.push(vec![0xff, 0xfe]);
     let leaves: Vec<_> = events.iter().map(|event| leaf_hash(event)).collect();
     let mut tree = RowTree::new();
-    leaves.iter().for_each(|leaf| tree.push(*leaf));
+    for leaf in &leaves {
+        tree.push(*leaf);
+    }
     let stored = StoredFile {
         table: "audit".into(),
         partition: "p".into(),
@@ -67,7 +69,7 @@ fn bundle(directory: &std::path::Path) -> Verifier {
     writer.manifest(leaf, &log.reader().entry(leaf).unwrap(), &log.inclusion(leaf).unwrap()).unwrap();
     writer.rotations_of(log.reader()).unwrap();
     writer.custody(&Custody { time: 5, who: "auditor".into(), what: "exported".into() }).unwrap();
-    writer.finish(log.checkpoint(), &[trusted.clone()]).unwrap();
+    writer.finish(log.checkpoint(), std::slice::from_ref(&trusted)).unwrap();
     trusted
 }
 
@@ -124,7 +126,9 @@ fn forge(path: &std::path::Path, name: &str, change: impl Fn(&mut Vec<String>)) 
     let text = fs::read_to_string(path.join(name)).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     change(&mut lines);
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    lines.push(String::new());
+    let text = lines.join("\n");
+    lines.pop();
     fs::write(path.join(name), &text).unwrap();
     let mut bundle: Bundle = serde_json::from_slice(&fs::read(path.join(BUNDLE)).unwrap()).unwrap();
     bundle.files.insert(name.to_owned(), Hash::of(text.as_bytes()));

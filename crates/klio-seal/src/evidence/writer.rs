@@ -149,7 +149,7 @@ impl BundleWriter {
         ] {
             files.insert(name.to_owned(), sink.finish()?);
         }
-        let keys: String = keys.iter().map(|key| format!("{key}\n")).collect();
+        let keys = keys.iter().map(ToString::to_string).chain([String::new()]).collect::<Vec<_>>().join("\n");
         let guide = include_str!("VERIFY.md");
         for (name, text) in [(CHECKPOINT, checkpoint), (KEYS, &keys), (GUIDE, guide)] {
             let mut sink = Sink::create(self.directory.join(name))?;

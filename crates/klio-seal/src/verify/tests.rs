@@ -119,14 +119,13 @@ fn a_good_log() {
     assert_eq!(report.times, Some((0, MINUTE + 2)));
 }
 
-/// Every byte of every file of a small log; `lock` is empty. Nothing is exempt.
-#[test]
-fn every_flip_is_named() {
+/// Flips bytes of every file of a small log, each `step`th; `lock` is empty. Nothing is exempt.
+fn flip(step: usize) -> usize {
     let (directory, _log) = small();
     let mut flips = 0;
     for file in files(directory.path()) {
         let bytes = fs::read(&file).unwrap();
-        for at in 0..bytes.len() {
+        for at in (0..bytes.len()).step_by(step) {
             let mut bad = bytes.clone();
             bad[at] ^= 1 << (at % 8);
             fs::write(&file, bad).unwrap();
@@ -135,8 +134,19 @@ fn every_flip_is_named() {
         }
         fs::write(&file, &bytes).unwrap();
     }
-    assert!(flips > 2000, "{flips}");
     assert!(check(&directory, &[]).ok());
+    flips
+}
+
+#[test]
+fn flips_are_named() {
+    assert!(flip(23) > 100);
+}
+
+#[test]
+#[ignore = "minutes without optimisation: cargo test -p klio-seal --release --lib -- --ignored"]
+fn every_flip_is_named() {
+    assert!(flip(1) > 3000);
 }
 
 /// Files cut, grown or removed. The partial tiles of older checkpoints may go.
@@ -147,7 +157,10 @@ fn every_missing_or_cut_file_is_named() {
         let bytes = fs::read(&file).unwrap();
         let name = file.strip_prefix(directory.path()).unwrap().to_owned();
         fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
-        assert!(!check(&directory, &[]).ok(), "{} cut", name.display());
+        // The tail of the newest note of the history is what a crash can take; opening the log mends it.
+        let report = check(&directory, &[]);
+        let torn = name.starts_with("checkpoints") && report.facts == [Fact::TornHistory];
+        assert!(!report.ok() || torn, "{} cut", name.display());
         fs::write(&file, [&bytes[..], b"x"].concat()).unwrap();
         assert!(!check(&directory, &[]).ok(), "{} grown", name.display());
         fs::remove_file(&file).unwrap();
@@ -242,7 +255,7 @@ fn an_old_checkpoint_put_back() {
 /// The thief has the key and writes a log without the first segment.
 #[test]
 fn rewritten_with_the_stolen_key() {
-    let (_honest, mut log) = small();
+    let (honest, mut log) = small();
     let state = tempfile::tempdir().unwrap();
     let key = Signer::from_seed("example.net/witness", Scheme::Cosignature, &[5; 32]).unwrap();
     let witness = Witness::new(&state.path().join("seen"), key, trusted()).unwrap();
@@ -270,7 +283,7 @@ fn rewritten_with_the_stolen_key() {
     let said = super::log(forged.path(), &trusted(), &[], &policy).problems;
     assert!(said.iter().any(|problem| matches!(problem, Problem::BadCosignature { .. })), "{said:?}");
     // The honest log keeps its witness.
-    let report = super::log(_honest.path(), &trusted(), &[], &policy);
+    let report = super::log(honest.path(), &trusted(), &[], &policy);
     assert!(report.ok(), "{:?}", report.problems);
     assert_eq!(report.witnessed, Some(Witnessed { size: 4, time: 100 }));
 }

@@ -112,7 +112,7 @@ impl Walk<'_> {
             if let Some(index) = size.checked_sub(1) {
                 let hash = leaves.hashes[index as usize];
                 tree.push(hash);
-                if index % WIDTH == 0 {
+                if index.is_multiple_of(WIDTH) {
                     let width = (self.report.size - index).min(WIDTH);
                     bundle =
                         read_tile(self.directory, Row::Entries, index / WIDTH, width).unwrap_or_default();
