@@ -149,6 +149,9 @@ impl Walk<'_> {
         while let Some(claim) = history.next_at(u64::MAX, self) {
             self.newer(&claim);
         }
+        if !history.begun && self.report.size > 0 {
+            self.report.problem(Problem::HistoryCut { from: self.report.size });
+        }
         story.finish(&mut self.report);
     }
 
@@ -270,6 +273,8 @@ struct Notes {
     ahead: Option<Claim>,
     /// The size of the last one.
     size: u64,
+    /// Whether one was read.
+    begun: bool,
     /// Whether the one before could not be read: one damage is named once.
     bad: bool,
 }
@@ -283,7 +288,7 @@ impl Notes {
                 None
             }
         };
-        Self { history, ahead: None, size: 0, bad: false }
+        Self { history, ahead: None, size: 0, begun: false, bad: false }
     }
 
     /// The next checkpoint, if it is of at most `size` entries.
@@ -302,6 +307,10 @@ impl Notes {
                 Ok(text) => match Checkpoint::parse(text) {
                     Ok((checkpoint, note)) => {
                         self.bad = false;
+                        if !self.begun && checkpoint.size > 0 {
+                            walk.report.problem(Problem::HistoryCut { from: checkpoint.size });
+                        }
+                        self.begun = true;
                         if checkpoint.size < self.size {
                             walk.report.problem(Problem::HistoryOrder { at: at.clone() });
                         }
