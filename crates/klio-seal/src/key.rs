@@ -103,6 +103,11 @@ impl Verifier {
         self.id
     }
 
+    /// The public key's 32 bytes.
+    pub fn public(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
     /// What it verifies.
     pub fn scheme(&self) -> Scheme {
         self.scheme

@@ -466,6 +466,9 @@ fn hostile_directories() {
     fs::write(directory.path().join("checkpoint"), note).unwrap();
     assert!(!check(&directory, &[]).ok());
     fs::create_dir_all(directory.path().join("tile/0/000")).unwrap();
+    let far = "tile/0/x018/x446/x744/x073/x709/x551";
+    fs::create_dir_all(directory.path().join(far)).unwrap();
+    fs::write(directory.path().join(far).join("615"), "x").unwrap();
     fs::create_dir_all(directory.path().join("checkpoints")).unwrap();
     fs::write(directory.path().join("checkpoints/000000000000"), vec![b'\n'; 5_000]).unwrap();
     fs::write(directory.path().join("checkpoints/000000000001"), vec![b'x'; 5_000_000]).unwrap();

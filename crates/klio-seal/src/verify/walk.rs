@@ -325,7 +325,11 @@ impl Notes {
                 },
                 Err(torn) => {
                     let now = LogReader::open(walk.directory);
-                    if now.is_ok_and(|now| now.checkpoint().starts_with(torn.as_str())) {
+                    // The newest, being written: the present checkpoint, or one that came since this reading began.
+                    let newer = |now: &LogReader| {
+                        now.size() > walk.report.size && torn.starts_with(&format!("{}\n", now.origin()))
+                    };
+                    if now.is_ok_and(|now| now.checkpoint().starts_with(torn.as_str()) || newer(&now)) {
                         walk.report.fact(Fact::TornHistory);
                         continue;
                     }
