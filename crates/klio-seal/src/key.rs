@@ -103,6 +103,11 @@ impl Verifier {
         self.id
     }
 
+    /// The public key's 32 bytes.
+    pub fn public(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
     /// What it verifies.
     pub fn scheme(&self) -> Scheme {
         self.scheme
@@ -163,8 +168,11 @@ impl Verifier {
     }
 }
 
+/// Name, id, type and 32 bytes of a key.
+type Parts<'a> = (&'a str, u32, Scheme, Zeroizing<[u8; 32]>);
+
 /// `name+id+base64(type ‖ key)`.
-fn parts(text: &str) -> Result<(&str, u32, Scheme, Zeroizing<[u8; 32]>), KeyError> {
+fn parts(text: &str) -> Result<Parts<'_>, KeyError> {
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(KeyError::Malformed("expected name+id+base64"));
@@ -238,7 +246,7 @@ impl Signer {
         let mut seed = self.key.to_bytes();
         key[1..].copy_from_slice(&seed);
         seed.zeroize();
-        let key = Zeroizing::new(STANDARD.encode(&*key));
+        let key = Zeroizing::new(STANDARD.encode(*key));
         Zeroizing::new(format!("PRIVATE+KEY+{}+{:08x}+{}\n", self.verifier.name, self.verifier.id, *key))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Every event of a lake file is a leaf of the file's row tree ([`RowTree`]); a [`Manifest`] with that tree's
 //! root is a leaf of the log ([`Log`]); the log's checkpoints are signed by its key ([`Signer`]) and cosigned
-//! by witnesses ([`Witness`]). [`verify`] reads a log and names everything that is wrong with it; `evidence`
+//! by witnesses ([`Witness`]). [`verify`] reads a log and names everything that is wrong with it; [`evidence`]
 //! does the same for an exported bundle, without lake or log. Formats: C2SP tlog-tiles, tlog-checkpoint,
 //! signed-note and tlog-cosignature, so that other tools can check them too.
 
@@ -21,6 +21,8 @@ mod tile;
 mod witness;
 
 pub mod verify;
+
+pub mod evidence;
 
 pub use hash::{Hash, NotAHash, leaf_hash, leaf_hash_of, node_hash};
 pub use key::{KeyError, Scheme, Signer, Verifier};

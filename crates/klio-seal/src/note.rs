@@ -113,7 +113,7 @@ impl Note {
         // The text ends at the last empty line.
         let (text, lines) =
             note.rsplit_once("\n\n").ok_or(malformed("no empty line before the signatures"))?;
-        let text = &note[..text.len() + 1];
+        let text = &note[..=text.len()];
         check_text(text)?;
         let lines = lines.strip_suffix('\n').ok_or(malformed("does not end with a newline"))?;
         if lines.split('\n').count() > MAX_SIGNATURES {

@@ -85,7 +85,7 @@ impl Tile {
             index = index.checked_mul(1000)?.checked_add(digits)?;
         }
         // The way back refuses everything that is written otherwise.
-        Some(Self { row, index, width }).filter(|tile| tile.path() == path)
+        Some(Self { row, index, width }).filter(|tile| tile.index < u64::MAX / WIDTH && tile.path() == path)
     }
 
     /// The tiles of a level for a log of `size` entries: full ones, and the width of the partial one.

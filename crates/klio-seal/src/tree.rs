@@ -48,7 +48,9 @@ pub fn consistency(leaves: &[Hash], old: u64) -> Option<Path> {
 /// The root of the tree over `leaves` (MTH of RFC 6962 §2.1).
 pub fn root(leaves: &[Hash]) -> Hash {
     let mut tree = RowTree::new();
-    leaves.iter().for_each(|leaf| tree.push(*leaf));
+    for leaf in leaves {
+        tree.push(*leaf);
+    }
     tree.root()
 }
 

@@ -3,6 +3,7 @@
 //! tlog-witness `add-checkpoint`.
 
 use std::{
+    collections::BTreeSet,
     fmt, fs, io,
     path::{Path as FsPath, PathBuf},
     str::FromStr,
@@ -205,7 +206,10 @@ impl Policy {
             Err(NoteError::Unsigned) => Ok((0, None)),
             Err(error) => Err(error),
             Ok(signed) => {
-                let mut times: Vec<u64> = signed.iter().filter_map(|signed| signed.time).collect();
+                // One key under two names is one witness (C2SP tlog-policy, "duplicate").
+                let mut keys = BTreeSet::new();
+                let fresh = signed.iter().filter(|signed| keys.insert(*signed.by.public()));
+                let mut times: Vec<u64> = fresh.filter_map(|signed| signed.time).collect();
                 times.sort_unstable();
                 Ok((times.len(), times.get(self.quorum.saturating_sub(1)).copied()))
             }
@@ -247,6 +251,11 @@ mod tests {
         note.add_line(line.trim_end()).unwrap();
         let policy = Policy { witnesses: vec![key().verifier().clone()], quorum: 1 };
         assert_eq!(policy.count(&note).unwrap(), (1, Some(77)));
+        // The same key under another name does not make two witnesses.
+        let alias = Signer::from_seed("v", Scheme::Cosignature, &[2; 32]).unwrap();
+        note.add(&alias, 70);
+        let both = vec![key().verifier().clone(), alias.verifier().clone()];
+        assert_eq!(Policy { witnesses: both, quorum: 2 }.count(&note).unwrap().0, 1);
 
         // A new instance remembers: replay, fork at the same size, fork later, wrong start.
         assert!(matches!(

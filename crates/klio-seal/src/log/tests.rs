@@ -5,8 +5,9 @@ use std::fs;
 use super::*;
 use crate::{
     disk::Step,
+    hash::leaf_hash,
     manifest::Opened,
-    tree::{verify_consistency, verify_inclusion},
+    tree::{self, verify_consistency, verify_inclusion},
 };
 
 fn signer() -> Signer {
@@ -135,7 +136,7 @@ fn every_crash_leaves_the_old_log_or_the_new_one() {
         drop(log);
         let reader = LogReader::open(path).unwrap();
         assert!(reader.size() == 259 || reader.checkpoint() == old, "after {steps} steps");
-        assert_eq!(reader.entries(0..259).filter(Result::is_ok).count() as u64, reader.size());
+        assert_eq!(reader.entries(0..259).flatten().count() as u64, reader.size());
         // The retry is idempotent; different entries are accepted only if the first never became visible.
         let mut log = Log::open(path, signer()).unwrap();
         if steps % 2 == 0 || log.size() == 259 {
@@ -219,4 +220,31 @@ fn opening_refuses_damage() {
         fs::write(&path, good).unwrap();
     }
     Log::open(directory.path(), signer()).unwrap();
+}
+
+/// Readers see whole states only, and a verification beside a writer accuses nobody.
+#[test]
+fn reading_beside_a_writer() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = Log::create(directory.path(), signer()).unwrap();
+    log.append(&(0..200).map(entry).collect::<Vec<_>>()).unwrap();
+    let trusted = [signer().verifier().clone()];
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(move || {
+            for n in 200..330 {
+                log.append(&[entry(n)]).unwrap();
+            }
+        });
+        let mut rounds = 0;
+        while !writer.is_finished() || rounds == 0 {
+            let reader = LogReader::open(directory.path()).unwrap();
+            let size = reader.size();
+            let last = reader.entry(size - 1).unwrap();
+            let path = reader.inclusion(size - 1).unwrap();
+            verify_inclusion(leaf_hash(&last), size - 1, size, &path, &reader.root()).unwrap();
+            let report = crate::verify::log(directory.path(), &trusted, &[], &crate::Policy::default());
+            assert_eq!(report.problems, [crate::verify::Problem::NoGenesis]);
+            rounds += 1;
+        }
+    });
 }

@@ -103,7 +103,7 @@ fn subtree<N: Nodes>(nodes: &N, from: u64, to: u64) -> Result<Hash, N::Error> {
 
 /// The largest power of two smaller than `size`, for `size` of at least two.
 fn split(size: u64) -> u64 {
-    1 << (63 - (size - 1).leading_zeros())
+    1 << (size - 1).ilog2()
 }
 
 /// Checks that `leaf` stands at `index` of the tree of `size` leaves under `root` (RFC 9162 §2.1.3.2).

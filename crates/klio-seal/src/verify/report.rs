@@ -180,6 +180,12 @@ pub enum Problem {
         /// Which.
         at: Evidence,
     },
+    /// The history does not begin with the checkpoint of the empty log.
+    #[error("the checkpoints before the one of {from} entries are missing from the history")]
+    HistoryCut {
+        /// The first that is there; the present size if there is none.
+        from: u64,
+    },
     /// The checkpoint that attested an idle minute is not in the history.
     #[error("the checkpoint that attested the idle minute of entry {index} is missing from the history")]
     TickUnattested {

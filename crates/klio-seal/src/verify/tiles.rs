@@ -21,8 +21,6 @@ use crate::{
 pub(super) struct Leaves {
     /// In order, up to the first that nothing on disk tells.
     pub(super) hashes: Vec<Hash>,
-    /// Whether they lead to the root that was signed.
-    pub(super) authentic: bool,
 }
 
 /// What both sources say about the 256 leaves of a tile.
@@ -72,11 +70,11 @@ pub(super) fn leaves(directory: &FsPath, size: u64, root: &Hash, report: &mut Lo
         let hashes: Vec<Hash> = blocks.iter().flat_map(|block| block.choose(prefer_tiles)).copied().collect();
         let authentic = hashes.len() as u64 == size && tree::root(&hashes) == *root;
         if authentic {
-            return Leaves { hashes, authentic };
+            return Leaves { hashes };
         }
         best.get_or_insert(hashes);
     }
-    Leaves { hashes: best.unwrap_or_default(), authentic: false }
+    Leaves { hashes: best.unwrap_or_default() }
 }
 
 /// What the tile above says about the root of a full tile.

@@ -112,7 +112,7 @@ impl Walk<'_> {
             if let Some(index) = size.checked_sub(1) {
                 let hash = leaves.hashes[index as usize];
                 tree.push(hash);
-                if index % WIDTH == 0 {
+                if index.is_multiple_of(WIDTH) {
                     let width = (self.report.size - index).min(WIDTH);
                     bundle =
                         read_tile(self.directory, Row::Entries, index / WIDTH, width).unwrap_or_default();
@@ -148,6 +148,9 @@ impl Walk<'_> {
         }
         while let Some(claim) = history.next_at(u64::MAX, self) {
             self.newer(&claim);
+        }
+        if !history.begun && self.report.size > 0 {
+            self.report.problem(Problem::HistoryCut { from: self.report.size });
         }
         story.finish(&mut self.report);
     }
@@ -270,6 +273,8 @@ struct Notes {
     ahead: Option<Claim>,
     /// The size of the last one.
     size: u64,
+    /// Whether one was read.
+    begun: bool,
     /// Whether the one before could not be read: one damage is named once.
     bad: bool,
 }
@@ -283,7 +288,7 @@ impl Notes {
                 None
             }
         };
-        Self { history, ahead: None, size: 0, bad: false }
+        Self { history, ahead: None, size: 0, begun: false, bad: false }
     }
 
     /// The next checkpoint, if it is of at most `size` entries.
@@ -302,6 +307,10 @@ impl Notes {
                 Ok(text) => match Checkpoint::parse(text) {
                     Ok((checkpoint, note)) => {
                         self.bad = false;
+                        if !self.begun && checkpoint.size > 0 {
+                            walk.report.problem(Problem::HistoryCut { from: checkpoint.size });
+                        }
+                        self.begun = true;
                         if checkpoint.size < self.size {
                             walk.report.problem(Problem::HistoryOrder { at: at.clone() });
                         }
@@ -316,7 +325,11 @@ impl Notes {
                 },
                 Err(torn) => {
                     let now = LogReader::open(walk.directory);
-                    if now.is_ok_and(|now| now.checkpoint().starts_with(torn.as_str())) {
+                    // The newest, being written: the present checkpoint, or one that came since this reading began.
+                    let newer = |now: &LogReader| {
+                        now.size() > walk.report.size && torn.starts_with(&format!("{}\n", now.origin()))
+                    };
+                    if now.is_ok_and(|now| now.checkpoint().starts_with(torn.as_str()) || newer(&now)) {
                         walk.report.fact(Fact::TornHistory);
                         continue;
                     }

@@ -1,0 +1,5 @@
+module klio-seal-interop
+
+go 1.26.0
+
+require golang.org/x/mod v0.42.0
