@@ -1,0 +1,446 @@
+//! The closer look at one event: goes through its values and notes what has to go.
+
+use klio_model::Event;
+
+use super::Redactor;
+use super::cut::{Cut, is_marker, settle};
+use super::kind::{Kind, Place, step};
+use super::name;
+use super::policy::{glob, leads};
+use super::rule::Rule;
+use super::tape::{Node, Sort, Tape};
+use super::view::View;
+use super::{message, uri, words};
+use crate::scan::{Members, skip_ws};
+
+/// What is nested deeper goes as a whole; the model does not follow it either.
+const MAX_NESTED: usize = klio_model::json::MAX_DEPTH;
+
+/// So often may JSON be a string of JSON: an annotation in an annotation has two.
+const MAX_EMBEDDED: u8 = 4;
+
+/// The last annotation of `kubectl apply`.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A walk over one text.
+pub(super) struct Walk<'r> {
+    pub(super) redactor: &'r Redactor,
+    /// The places of the policy for this resource.
+    places: Vec<&'r [String]>,
+    path: Vec<String>,
+    embedded: u8,
+    pub(super) cuts: Vec<Cut>,
+}
+
+/// All that has to go from an event; `None` if its outline cannot be read.
+pub(super) fn event(redactor: &Redactor, json: &str, event: &Event<'_>) -> Option<Vec<Cut>> {
+    let kind = Kind::of_event(event);
+    let mut walk = Walk {
+        redactor,
+        places: redactor.places_for(event),
+        path: Vec::new(),
+        embedded: 0,
+        cuts: Vec::new(),
+    };
+    let start = skip_ws(json.as_bytes(), 0);
+    let outline = json.get(start..)?;
+    for member in Members::new(outline.as_bytes()) {
+        let member = member.ok()?;
+        let at = member.value.as_ptr() as usize - json.as_ptr() as usize;
+        let value = json.get(at..at + member.value.len())?;
+        let key = std::str::from_utf8(member.key).ok()?;
+        walk.member(&name::fold(key), value, at, kind);
+    }
+    let mut cuts = walk.cuts;
+    settle(&mut cuts);
+    Some(cuts)
+}
+
+impl Walk<'_> {
+    fn member(&mut self, key: &str, value: &str, at: usize, kind: Kind) {
+        let before = self.cuts.len();
+        let place = match key {
+            "requesturi" => {
+                if let Some(raw) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) {
+                    let view = View::json(raw);
+                    let cuts = uri::cuts(self.redactor, &view.text);
+                    self.cuts.extend(cuts.into_iter().map(|cut| cut.outward(&view, at + 1, true)));
+                }
+                return;
+            }
+            "responsestatus" => Place::Part(kind),
+            "annotations" => Place::Annotations(kind),
+            "kind"
+            | "apiversion"
+            | "level"
+            | "auditid"
+            | "stage"
+            | "verb"
+            | "user"
+            | "impersonateduser"
+            | "authenticationmetadata"
+            | "sourceips"
+            | "useragent"
+            | "objectref"
+            | "requestreceivedtimestamp"
+            | "stagetimestamp"
+            | "timestamp"
+            | "metadata" => Place::Plain,
+            _ => Place::Object(kind),
+        };
+        match Tape::read(value) {
+            Some(tape) => self.value(&tape, 0, place, 0),
+            // Not JSON inside its brackets: nobody can say what is where.
+            None => {
+                let cut = self.redactor.cut(0..value.len(), value.as_bytes(), Rule::Deep, true);
+                self.cuts.extend(cut);
+            }
+        }
+        for cut in self.cuts.get_mut(before..).unwrap_or_default() {
+            cut.range = cut.range.start + at..cut.range.end + at;
+        }
+    }
+
+    fn value(&mut self, tape: &Tape<'_>, at: usize, place: Place, depth: usize) {
+        let Some(node) = tape.node(at) else { return };
+        let place = if !self.path.is_empty() && self.places.iter().any(|p| leads(p, &self.path)) {
+            Place::Gone(Rule::Path, false)
+        } else {
+            place
+        };
+        let inner = matches!(node.sort, Sort::Object | Sort::List);
+        if inner && depth >= MAX_NESTED {
+            return self.whole(tape, node, Rule::Deep, false);
+        }
+        match (place, node.sort) {
+            (Place::Gone(Rule::CustomResource | Rule::Path | Rule::ConfigMapKey, _), Sort::Object) => {
+                self.object(
+                    tape,
+                    at,
+                    if matches!(place, Place::Gone(Rule::Path, _)) {
+                        place
+                    } else {
+                        Place::Part(Kind::Custom)
+                    },
+                    depth,
+                );
+            }
+            (Place::Gone(Rule::CustomResource | Rule::Path, _), Sort::List) => {
+                for (item, _) in tape.inside(at) {
+                    self.value(tape, item, place, depth + 1);
+                }
+            }
+            (Place::Gone(Rule::CustomResource, _), Sort::Bare) => {}
+            (Place::Gone(rule, base64), _) => self.whole(tape, node, rule, base64),
+            (Place::Members(..), Sort::Object) => self.object(tape, at, place, depth),
+            (Place::Members(rule, base64), _) => self.whole(tape, node, rule, base64),
+            (Place::Env(kind), Sort::List) => {
+                for (item, _) in tape.inside(at) {
+                    self.value(tape, item, Place::Variable(kind), depth + 1);
+                }
+            }
+            (Place::Variable(_), Sort::Object) => self.variable(tape, at, place, depth),
+            (Place::Args(kind), Sort::List) => self.arguments(tape, at, kind, depth),
+            (Place::Object(kind), Sort::Text | Sort::Bare) if kind == Kind::Secret => {
+                self.whole(tape, node, Rule::SecretData, false);
+            }
+            (_, Sort::Object) => self.object(tape, at, place, depth),
+            (_, Sort::List) => {
+                for (item, inner) in tape.inside(at) {
+                    if inner.sort == Sort::Object && self.operation(tape, item, place, depth) {
+                        continue;
+                    }
+                    self.value(tape, item, place, depth + 1);
+                }
+            }
+            (_, Sort::Text) => self.text(tape, node, place, ""),
+            _ => {}
+        }
+    }
+
+    fn object(&mut self, tape: &Tape<'_>, at: usize, place: Place, depth: usize) {
+        let place = match place {
+            Place::Object(kind) | Place::Part(kind) => self.stated(tape, at, kind, place),
+            _ => place,
+        };
+        let depth = depth + 1;
+        for (raw, value) in tape.members(at) {
+            let key = name::fold(raw);
+            let to = step(place, &key);
+            let list_of_objects = key == "items" && matches!(place, Place::Object(_));
+            if !self.places.is_empty() && !list_of_objects {
+                self.path.push(key.clone().into_owned());
+            }
+            match tape.node(value) {
+                Some(node) if node.sort == Sort::Text && !self.is_placed() => {
+                    // The key of an annotation tells what its text is.
+                    match to {
+                        Place::Gone(..) | Place::Members(..) | Place::Object(Kind::Secret) => {
+                            self.value(tape, value, to, depth);
+                        }
+                        _ => self.text(tape, node, to, &key),
+                    }
+                }
+                _ => self.value(tape, value, to, depth),
+            }
+            if !self.places.is_empty() && !list_of_objects {
+                self.path.pop();
+            }
+        }
+    }
+
+    fn is_placed(&self) -> bool {
+        !self.path.is_empty() && self.places.iter().any(|p| leads(p, &self.path))
+    }
+
+    /// What an object says it is; of several kinds the one with most to hide.
+    fn stated(&self, tape: &Tape<'_>, at: usize, kind: Kind, place: Place) -> Place {
+        let mut now = None;
+        for (raw, value) in tape.members(at) {
+            if name::fold(raw) != "kind" {
+                continue;
+            }
+            let Some(node) = tape.node(value).filter(|n| n.sort == Sort::Text) else { continue };
+            let stated = kind.stated(&name::fold(tape.content(node)));
+            if now != Some(Kind::Secret) {
+                now = Some(stated);
+            }
+        }
+        match now {
+            // Something that only has a member called `kind` stays a part.
+            Some(kind)
+                if !matches!(kind, Kind::Other | Kind::Custom) || matches!(place, Place::Object(_)) =>
+            {
+                Place::Object(kind)
+            }
+            _ => place,
+        }
+    }
+
+    /// An operation of a JSON patch: its value stands where its path leads. False if it is none.
+    fn operation(&mut self, tape: &Tape<'_>, at: usize, place: Place, depth: usize) -> bool {
+        if !matches!(place, Place::Object(_)) {
+            return false;
+        }
+        let mut op = false;
+        let mut paths = Vec::new();
+        for (raw, value) in tape.members(at) {
+            match name::fold(raw).as_ref() {
+                "op" => op = true,
+                "path" => paths.extend(tape.node(value).filter(|n| n.sort == Sort::Text)),
+                _ => {}
+            }
+        }
+        if !op || paths.is_empty() {
+            return false;
+        }
+        for (raw, value) in tape.members(at) {
+            match name::fold(raw).as_ref() {
+                "op" | "path" | "from" => {}
+                _ => {
+                    // A repeated path: each of them may be meant.
+                    for path in &paths {
+                        self.addressed(
+                            tape,
+                            value,
+                            View::json(tape.content(*path)).text.as_ref(),
+                            place,
+                            depth,
+                        );
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn addressed(&mut self, tape: &Tape<'_>, value: usize, pointer: &str, place: Place, depth: usize) {
+        let before = self.path.len();
+        let mut to = place;
+        let mut last = String::new();
+        for token in pointer.split('/').skip(1) {
+            last = token.replace("~1", "/").replace("~0", "~").to_ascii_lowercase();
+            let index = !last.is_empty() && (last == "-" || last.bytes().all(|b| b.is_ascii_digit()));
+            if index && matches!(to, Place::Object(_) | Place::Part(_)) {
+                continue;
+            }
+            to = step(to, &last);
+            if !self.places.is_empty() && !index {
+                self.path.push(last.clone());
+            }
+        }
+        match tape.node(value) {
+            Some(node)
+                if node.sort == Sort::Text
+                    && !matches!(to, Place::Gone(..) | Place::Members(..) | Place::Object(Kind::Secret))
+                    && !self.is_placed() =>
+            {
+                self.text(tape, node, to, &last);
+            }
+            _ => self.value(tape, value, to, depth + 2),
+        }
+        self.path.truncate(before);
+    }
+
+    fn variable(&mut self, tape: &Tape<'_>, at: usize, place: Place, depth: usize) {
+        let names: Vec<_> = tape
+            .members(at)
+            .filter(|(raw, _)| name::fold(raw) == "name")
+            .filter_map(|(_, value)| tape.node(value))
+            .map(|node| View::json(tape.content(node)).text.to_lowercase())
+            .collect();
+        let telling = names.is_empty() || names.iter().any(|name| name::of_variable(name));
+        for (raw, value) in tape.members(at) {
+            let key = name::fold(raw);
+            match (key.as_ref(), tape.node(value)) {
+                ("name", Some(node)) if node.sort == Sort::Text => {}
+                ("value", Some(node)) if telling && self.redactor.rules().env => {
+                    let harmless =
+                        node.sort == Sort::Text && name::is_harmless(&View::json(tape.content(node)).text);
+                    if !harmless {
+                        self.whole(tape, node, Rule::Env, false);
+                    }
+                }
+                ("value", Some(node)) if node.sort == Sort::Text => {
+                    self.text(tape, node, Place::Part(Kind::Custom), "value");
+                }
+                (key, _) => {
+                    let to = if key == "value" { Place::Part(Kind::Other) } else { step(place, key) };
+                    self.value(tape, value, to, depth + 1);
+                }
+            }
+        }
+    }
+
+    fn arguments(&mut self, tape: &Tape<'_>, at: usize, kind: Kind, depth: usize) {
+        let mut views = Vec::new();
+        for (item, node) in tape.inside(at) {
+            if node.sort == Sort::Text {
+                views.push((node, View::json(tape.content(node))));
+                self.text(tape, node, Place::Part(kind), "");
+            } else {
+                self.value(tape, item, Place::Part(kind), depth + 1);
+            }
+        }
+        if !self.redactor.rules().args {
+            return;
+        }
+        let texts: Vec<&str> = views.iter().map(|(_, view)| view.text.as_ref()).collect();
+        for (i, range) in words::secrets(&texts) {
+            let Some((node, view)) = views.get(i) else { continue };
+            let value = view.text.get(range.clone()).unwrap_or_default().as_bytes();
+            let cut = self.redactor.cut(range, value, Rule::Args, false);
+            self.cuts.extend(cut.map(|cut| cut.outward(view, node.start + 1, true)));
+        }
+    }
+
+    /// Removes a value as a whole. What says nothing stays: null, and a text without a character.
+    fn whole(&mut self, tape: &Tape<'_>, node: Node, rule: Rule, base64: bool) {
+        let range = Tape::content_range(node);
+        if node.sort == Sort::Null || range.is_empty() || !self.redactor.is_on(rule) {
+            return;
+        }
+        if node.sort != Sort::Text {
+            let cut = self.redactor.cut(range, tape.content(node).as_bytes(), rule, true);
+            self.cuts.extend(cut);
+            return;
+        }
+        let view = View::json(tape.content(node));
+        let cut = if base64 {
+            self.redactor.cut_base64(range, &view.text, rule)
+        } else {
+            self.redactor.cut(range, view.text.as_bytes(), rule, false)
+        };
+        self.cuts.extend(cut);
+    }
+
+    /// A text that is not known to be a secret as a whole.
+    fn text(&mut self, tape: &Tape<'_>, node: Node, place: Place, key: &str) {
+        let raw = tape.content(node);
+        if raw.len() < 6 {
+            return;
+        }
+        let view = View::json(raw);
+        if is_marker(&view.text) {
+            return;
+        }
+        let before = self.cuts.len();
+        match place {
+            Place::Object(kind) | Place::Part(kind) | Place::Annotations(kind) | Place::Env(kind) => {
+                if self.embedded_json(&view.text, kind, key, node) {
+                    self.lift(before, &view, node.start + 1);
+                    return;
+                }
+            }
+            Place::Args(_) if self.redactor.rules().args => {
+                for (_, range) in words::secrets(&[view.text.as_ref()]) {
+                    let value = view.text.get(range.clone()).unwrap_or_default().as_bytes();
+                    self.cuts.extend(self.redactor.cut(range, value, Rule::Args, false));
+                }
+            }
+            Place::Message(kind) if self.redactor.rules().messages => {
+                let sensitive = !matches!(kind, Kind::Other);
+                for range in message::quoted(&view.text, sensitive) {
+                    let value = view.text.get(range.clone()).unwrap_or_default().as_bytes();
+                    self.cuts.extend(self.redactor.cut(range, value, Rule::Message, false));
+                }
+            }
+            _ => {}
+        }
+        let config = matches!(place, Place::Part(Kind::Custom | Kind::ConfigMap | Kind::Secret));
+        self.redactor.in_text(&view.text, config, &mut self.cuts);
+        self.lift(before, &view, node.start + 1);
+    }
+
+    fn lift(&mut self, before: usize, view: &View<'_>, offset: usize) {
+        let mine: Vec<_> = self.cuts.drain(before..).collect();
+        self.cuts.extend(mine.into_iter().map(|cut| cut.outward(view, offset, true)));
+    }
+
+    /// JSON within a text is walked like a body of its own. False if it is none.
+    fn embedded_json(&mut self, text: &str, kind: Kind, key: &str, node: Node) -> bool {
+        let last_applied = key == LAST_APPLIED;
+        if !text.trim_start().starts_with(['{', '[']) && !last_applied {
+            return false;
+        }
+        let tape = if self.embedded < MAX_EMBEDDED { Tape::read(text) } else { None };
+        let Some(tape) = tape else {
+            if last_applied || (self.embedded >= MAX_EMBEDDED && Tape::read(text).is_some()) {
+                let rule = if last_applied { Rule::LastApplied } else { Rule::Deep };
+                let _ = node;
+                self.cuts.extend(self.redactor.cut(0..text.len(), text.as_bytes(), rule, false));
+                return true;
+            }
+            return false;
+        };
+        let place = match kind {
+            _ if last_applied => Place::Object(kind),
+            Kind::Secret | Kind::ConfigMap => Place::Part(Kind::Custom),
+            kind => Place::Part(kind),
+        };
+        let path = std::mem::take(&mut self.path);
+        self.embedded += 1;
+        self.value(&tape, 0, place, 0);
+        self.embedded -= 1;
+        self.path = path;
+        true
+    }
+}
+
+impl Redactor {
+    fn places_for(&self, event: &Event<'_>) -> Vec<&[String]> {
+        if self.compiled().places.is_empty() {
+            return Vec::new();
+        }
+        let text = |s: &Option<klio_model::json::Str<'_>>| {
+            s.as_ref().map(|s| s.0.to_ascii_lowercase()).unwrap_or_default()
+        };
+        let (resource, group) = (text(&event.object.resource), text(&event.object.api_group));
+        let full = format!("{resource}.{group}");
+        let places = self.compiled().places.iter();
+        places
+            .filter(|p| glob(&p.resource, &full) || (group.is_empty() && glob(&p.resource, &resource)))
+            .map(|p| p.segments.as_slice())
+            .collect()
+    }
+}
