@@ -1,3 +1,5 @@
+mod recorded;
+
 use klio_model::Event;
 
 use super::*;

@@ -201,20 +201,17 @@ impl Walk<'_> {
                 continue;
             }
             let Some(node) = tape.node(value).filter(|n| n.sort == Sort::Text) else { continue };
-            let stated = kind.stated(&name::fold(tape.content(node)));
+            let text = name::fold(tape.content(node));
+            // Something that only has a member called `kind` stays a part: the details of an error.
+            if !matches!(place, Place::Object(_)) && Kind::Other.stated(&text) == Kind::Other {
+                continue;
+            }
+            let stated = kind.stated(&text);
             if now != Some(Kind::Secret) {
                 now = Some(stated);
             }
         }
-        match now {
-            // Something that only has a member called `kind` stays a part.
-            Some(kind)
-                if !matches!(kind, Kind::Other | Kind::Custom) || matches!(place, Place::Object(_)) =>
-            {
-                Place::Object(kind)
-            }
-            _ => place,
-        }
+        now.map_or(place, Place::Object)
     }
 
     /// An operation of a JSON patch: its value stands where its path leads. False if it is none.
