@@ -138,8 +138,10 @@ impl Redactor {
         }
         let bodies = event.request_object.text().is_some() || event.response_object.text().is_some();
         if bodies {
-            let patch = event.verb.as_ref().is_some_and(|verb| verb.0.eq_ignore_ascii_case("patch"))
-                && event.request_object.text().is_some();
+            // What a JSON patch writes stands beside its path.
+            let patch = [&event.request_object, &event.response_object]
+                .iter()
+                .any(|body| body.text().is_some_and(|body| body.starts_with('[')));
             if patch || Kind::of_event(event) != Kind::Other {
                 return true;
             }
@@ -233,7 +235,7 @@ impl Redactor {
             cuts.extend(self.cut(0..text.len(), text.as_bytes(), Rule::SecretData, false));
             return;
         }
-        if config || self.needles.any(text) {
+        if (config && self.needles.speaks(text)) || self.needles.any(text) {
             self.found(text, config, |_| true, cuts);
         }
     }
@@ -241,7 +243,7 @@ impl Redactor {
     /// The same for a URL without its escapes, of which the parameters were looked at.
     fn in_url(&self, text: &str, cuts: &mut Vec<Cut>) {
         self.patterns(text, cuts);
-        if self.needles.any(text) {
+        if self.needles.any(text) || self.needles.speaks(text) || text.contains('@') {
             self.found(text, false, |rule| rule != Rule::Assignment, cuts);
         }
     }

@@ -1,5 +1,7 @@
 //! The closer look at one event: goes through its values and notes what has to go.
 
+use std::ops::Range;
+
 use klio_model::Event;
 
 use super::Redactor;
@@ -29,17 +31,26 @@ pub(super) struct Walk<'r> {
     places: Vec<&'r [String]>,
     path: Vec<String>,
     embedded: u8,
+    /// Where the prefilter found something in the event, and where in the event the text of the tape begins.
+    hits: Vec<usize>,
+    origin: usize,
+    /// Whether all of it is looked at, hit or not.
+    thorough: bool,
     pub(super) cuts: Vec<Cut>,
 }
 
 /// All that has to go from an event; `None` if its outline cannot be read.
 pub(super) fn event(redactor: &Redactor, json: &str, event: &Event<'_>) -> Option<Vec<Cut>> {
     let kind = Kind::of_event(event);
+    let places = redactor.places_for(event);
     let mut walk = Walk {
         redactor,
-        places: redactor.places_for(event),
+        thorough: !places.is_empty() || !redactor.compiled().patterns.is_empty(),
+        places,
         path: Vec::new(),
         embedded: 0,
+        hits: redactor.needles.hits(json),
+        origin: 0,
         cuts: Vec::new(),
     };
     let start = skip_ws(json.as_bytes(), 0);
@@ -88,6 +99,13 @@ impl Walk<'_> {
             | "metadata" => Place::Plain,
             _ => Place::Object(kind),
         };
+        // What a JSON patch writes stands beside its path.
+        let whole = self.thorough;
+        self.thorough |= matches!(place, Place::Object(_)) && value.starts_with('[');
+        if self.is_dull(place, at..at + value.len()) {
+            return;
+        }
+        self.origin = at;
         match Tape::read(value) {
             Some(tape) => self.value(&tape, 0, place, 0),
             // Not JSON inside its brackets: nobody can say what is where.
@@ -96,13 +114,37 @@ impl Walk<'_> {
                 self.cuts.extend(cut);
             }
         }
+        self.thorough = whole;
         for cut in self.cuts.get_mut(before..).unwrap_or_default() {
             cut.range = cut.range.start + at..cut.range.end + at;
         }
     }
 
+    /// Whether what stands in a range of the event can hold no secret: the needles have each name that leads to one in
+    /// Kubernetes' own resources.
+    fn is_dull(&self, place: Place, range: Range<usize>) -> bool {
+        let other = matches!(
+            place,
+            Place::Plain
+                | Place::Object(Kind::Other)
+                | Place::Part(Kind::Other)
+                | Place::Metadata(Kind::Other)
+                | Place::Annotations(Kind::Other)
+                | Place::Message(Kind::Other)
+        );
+        other && !self.thorough && self.embedded == 0 && !self.is_hit(range)
+    }
+
+    fn is_hit(&self, range: Range<usize>) -> bool {
+        let next = self.hits.partition_point(|hit| *hit < range.start);
+        self.hits.get(next).is_some_and(|hit| *hit < range.end)
+    }
+
     fn value(&mut self, tape: &Tape<'_>, at: usize, place: Place, depth: usize) {
         let Some(node) = tape.node(at) else { return };
+        if self.is_dull(place, self.origin + node.start..self.origin + node.end) {
+            return;
+        }
         let place = if !self.path.is_empty() && self.places.iter().any(|p| leads(p, &self.path)) {
             Place::Gone(Rule::Path, false)
         } else {
@@ -231,6 +273,7 @@ impl Walk<'_> {
         if !op || paths.is_empty() {
             return false;
         }
+        let thorough = std::mem::replace(&mut self.thorough, true);
         for (raw, value) in tape.members(at) {
             match name::fold(raw).as_ref() {
                 "op" | "path" | "from" => {}
@@ -248,6 +291,7 @@ impl Walk<'_> {
                 }
             }
         }
+        self.thorough = thorough;
         true
     }
 
@@ -314,20 +358,22 @@ impl Walk<'_> {
         for (item, node) in tape.inside(at) {
             if node.sort == Sort::Text {
                 views.push((node, View::json(tape.content(node))));
-                self.text(tape, node, Place::Part(kind), "");
             } else {
                 self.value(tape, item, Place::Part(kind), depth + 1);
             }
         }
-        if !self.redactor.rules().args {
-            return;
+        if self.redactor.rules().args {
+            let texts: Vec<&str> = views.iter().map(|(_, view)| view.text.as_ref()).collect();
+            for (i, range) in words::secrets(&texts) {
+                let Some((node, view)) = views.get(i) else { continue };
+                let value = view.text.get(range.clone()).unwrap_or_default().as_bytes();
+                let cut = self.redactor.cut(range, value, Rule::Args, false);
+                self.cuts.extend(cut.map(|cut| cut.outward(view, node.start + 1, true)));
+            }
         }
-        let texts: Vec<&str> = views.iter().map(|(_, view)| view.text.as_ref()).collect();
-        for (i, range) in words::secrets(&texts) {
-            let Some((node, view)) = views.get(i) else { continue };
-            let value = view.text.get(range.clone()).unwrap_or_default().as_bytes();
-            let cut = self.redactor.cut(range, value, Rule::Args, false);
-            self.cuts.extend(cut.map(|cut| cut.outward(view, node.start + 1, true)));
+        // What was found by its place comes first and so names the rule.
+        for (node, _) in views {
+            self.text(tape, node, Place::Part(kind), "");
         }
     }
 
@@ -354,7 +400,7 @@ impl Walk<'_> {
     /// A text that is not known to be a secret as a whole.
     fn text(&mut self, tape: &Tape<'_>, node: Node, place: Place, key: &str) {
         let raw = tape.content(node);
-        if raw.len() < 6 {
+        if raw.len() < 6 || self.is_dull(place, self.origin + node.start..self.origin + node.end) {
             return;
         }
         let view = View::json(raw);
@@ -385,7 +431,10 @@ impl Walk<'_> {
             _ => {}
         }
         let config = matches!(place, Place::Part(Kind::Custom | Kind::ConfigMap | Kind::Secret));
-        self.redactor.in_text(&view.text, config, &mut self.cuts);
+        let looked = self.thorough || self.embedded > 0 || config;
+        if looked || self.is_hit(self.origin + node.start..self.origin + node.end) {
+            self.redactor.in_text(&view.text, config, &mut self.cuts);
+        }
         self.lift(before, &view, node.start + 1);
     }
 
@@ -412,6 +461,7 @@ impl Walk<'_> {
         };
         let place = match kind {
             _ if last_applied => Place::Object(kind),
+            _ if key.starts_with("patch.webhook.") => Place::Part(kind),
             Kind::Secret | Kind::ConfigMap => Place::Part(Kind::Custom),
             kind => Place::Part(kind),
         };

@@ -110,28 +110,6 @@ fn speed() {
             walked as f64 * 100.0 / events.len() as f64,
             hits as f64 * 100.0 / (events.len() * rounds) as f64,
         );
-        if std::env::var_os("WALKED").is_some() {
-            let mut kinds = BTreeMap::<String, (usize, usize)>::new();
-            for (line, event) in events.iter().filter(|(line, event)| redactor.is_suspicious(line, event)) {
-                let text = |s: &Option<klio_model::json::Str<'_>>| {
-                    s.as_ref().map_or(String::new(), |s| s.0.to_string())
-                };
-                let why = format!(
-                    "{} {} {:?}",
-                    text(&event.verb),
-                    text(&event.object.resource),
-                    redactor.needles.first(line)
-                );
-                let kind = kinds.entry(why).or_default();
-                kind.0 += 1;
-                kind.1 += line.len();
-            }
-            let mut kinds: Vec<_> = kinds.into_iter().collect();
-            kinds.sort_by_key(|(_, (_, bytes))| std::cmp::Reverse(*bytes));
-            for (why, (count, bytes)) in kinds.iter().take(25) {
-                println!("    {count:6} {bytes:9} {why}");
-            }
-        }
     };
     let (mut all, mut metadata, mut recommended, mut full) = (vec![], vec![], vec![], vec![]);
     for path in logs("") {
