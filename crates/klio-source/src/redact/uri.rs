@@ -13,7 +13,7 @@ const MAX_NESTED: u8 = 3;
 /// Whether a URI is more than a path with parameters that Kubernetes' own clients send all the time.
 pub(super) fn is_unusual(uri: &str) -> bool {
     let Some(query) = memchr::memchr(b'?', uri.as_bytes()) else {
-        return uri.contains(['%', ';', '=']);
+        return memchr::memchr3(b'%', b';', b'=', uri.as_bytes()).is_some();
     };
     uri.get(query + 1..).unwrap_or_default().split('&').any(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -44,7 +44,9 @@ pub(super) fn is_unusual(uri: &str) -> bool {
                 | "tailLines"
                 | "propagationPolicy"
                 | "gracePeriodSeconds"
-        ) || (value.len() > 3 && value.contains("%3A%2F%2F"))
+        ) || (value.len() > 12
+            && memchr::memchr(b'%', value.as_bytes()).is_some()
+            && value.contains("%3A%2F%2F"))
     }) || memchr::memchr2(b'%', b';', uri.get(..query).unwrap_or_default().as_bytes()).is_some()
 }
 

@@ -77,6 +77,12 @@ fn recorded_secrets_go() {
     }
 }
 
+/// Nanoseconds that this thread computed, where the system says so: other work on the machine does not count.
+fn computed() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    stat.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or_default()
+}
+
 /// How fast, over all recorded events repeated to 200 MB: `cargo test --release -p klio-source -- --ignored speed --nocapture`.
 #[test]
 #[ignore = "a measurement"]
@@ -91,14 +97,16 @@ fn speed() {
         let mut best = f64::MAX;
         let mut hits = 0;
         for _ in 0..3 {
-            let start = Instant::now();
+            let (start, before) = (Instant::now(), computed());
             hits = 0;
             for _ in 0..rounds {
                 for (line, event) in &events {
                     hits += usize::from(redactor.redact(line, event, &mut out).is_some());
                 }
             }
-            best = best.min(start.elapsed().as_secs_f64());
+            let spent = computed() - before;
+            let spent = if spent > 0 { spent as f64 / 1e9 } else { start.elapsed().as_secs_f64() };
+            best = best.min(spent);
         }
         let walked = events.iter().filter(|(line, event)| redactor.is_suspicious(line, event)).count();
         println!(
