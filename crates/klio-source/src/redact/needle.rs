@@ -161,27 +161,16 @@ fn is_sign(b: &[u8], at: usize) -> bool {
         Some(b'=') => {
             // A value follows.
             let value = b.get(at + 1).is_some_and(|c| !matches!(c, b'"' | b'=' | b',' | b' '));
-            let last = [0, 1, 2, 3].map(|i| before.get(i).map_or(0, u8::to_ascii_lowercase));
-            value
-                && matches!(
-                    &last,
-                    b"word"
-                        | b"sswd"
-                        | b"pass"
-                        | b"_pwd"
-                        | b"-pwd"
-                        | b"cret"
-                        | b"oken"
-                        | b"ture"
-                        | b"tial"
-                        | b"ials"
-                        | b"rase"
-                )
-                || (value
-                    && matches!(
-                        last,
-                        [.., b'k', b'e', b'y'] | [.., b's', b'i', b'g'] | [.., b'p', b'w', b'd']
-                    ))
+            let last = [4, 3, 2, 1].map(|back| {
+                before.len().checked_sub(back).and_then(|i| before.get(i)).map_or(0, u8::to_ascii_lowercase)
+            });
+            let long = matches!(
+                &last,
+                b"word" | b"sswd" | b"pass" | b"cret" | b"oken" | b"ture" | b"tial" | b"ials" | b"rase"
+            );
+            let short =
+                matches!(last, [.., b'k', b'e', b'y'] | [.., b's', b'i', b'g'] | [.., b'p', b'w', b'd']);
+            value && (long || short)
         }
         Some(b'_') => {
             matches!(before, [.., b'g', b'h', b'p' | b'o' | b'u' | b's' | b'r'] | [.., b'n', b'p', b'm'])

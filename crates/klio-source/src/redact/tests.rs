@@ -1,5 +1,6 @@
 mod cases;
 mod planted;
+mod policies;
 mod recorded;
 
 use klio_model::Event;

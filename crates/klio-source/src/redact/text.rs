@@ -52,7 +52,7 @@ impl Finder {
         let wanted = [
             (Rule::Pem, rules.pem, PEM),
             (Rule::UrlPassword, rules.url_passwords, r#"://[^\s/?#@"'<>:]*:([^\s/?#"'<>]+)@"#),
-            (Rule::UrlToken, rules.url_tokens, r#"://([A-Za-z0-9_%~.-]{16,})@[^\s@]"#),
+            (Rule::UrlToken, rules.url_tokens, r"://([A-Za-z0-9_%~.-]{16,})@[^\s@]"),
             (Rule::Bearer, rules.bearer, r"(?i)\bbearer[ +]+([A-Za-z0-9._~+/=-]{12,})"),
             (
                 Rule::Bearer,

@@ -1,4 +1,5 @@
 //! Secrets planted in events of all shapes: none may be left.
+#![allow(clippy::format_collect)]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -162,7 +163,7 @@ fn traces(secret: &str) -> Vec<String> {
     ];
     for shift in 0..3 {
         let text = STANDARD.encode(format!("{}{secret}", "x".repeat(shift)));
-        traces.push(text[(shift + 2) / 3 * 4..text.len() - 4].to_owned());
+        traces.push(text[shift.div_ceil(3) * 4..text.len() - 4].to_owned());
     }
     traces
 }
@@ -205,7 +206,7 @@ proptest! {
         prop_assert_eq!(again.verb.as_ref().map(|s| s.0.as_ref()), Some("create"));
         prop_assert_eq!(again.object.name.as_ref().map(|s| s.0.as_ref()), Some("nm"));
         // All other bytes are as they were: the output without its markers is the input with gaps.
-        let marker = regex::Regex::new(r#"\[redacted:[a-z.-]+ len=\d+ hmac=[0-9a-f]{16}\]"#).unwrap();
+        let marker = regex::Regex::new(r"\[redacted:[a-z.-]+ len=\d+ hmac=[0-9a-f]{16}\]").unwrap();
         let mut rest = json.as_str();
         for part in marker.split(&out) {
             let part = part.trim_matches(['"', '\\']);
