@@ -45,7 +45,7 @@ pub(super) enum Place {
     Env(Kind),
     /// One environment variable.
     Variable(Kind),
-    /// The value of a variable of which the name is not known.
+    /// Arguments of a command.
     Args(Kind),
     /// An error message.
     Message(Kind),
@@ -150,8 +150,9 @@ fn of_secret(kind: Kind, key: &str) -> Place {
         "cells" | "columndefinitions" if kind == Kind::SecretTable => Place::Plain,
         "object" if kind == Kind::SecretTable => Place::Object(Kind::Secret),
         // What deletes say.
-        "gracepreconditions" | "preconditions" | "propagationpolicy" | "dryrun" | "orphandependents"
-        | "graceperiodseconds" => Place::Plain,
+        "preconditions" | "propagationpolicy" | "dryrun" | "orphandependents" | "graceperiodseconds" => {
+            Place::Plain
+        }
         _ => Place::Members(Rule::SecretData, false),
     }
 }
@@ -169,7 +170,6 @@ fn below(kind: Kind, key: &str) -> Place {
         // A webhook's patch, as an annotation of the event tells it.
         "patch" => Place::Object(kind),
         _ if kind == Kind::Custom && name::of_member(key) => Place::Gone(Rule::CustomResource, false),
-        _ if matches!(kind, Kind::Secret) => Place::Part(kind),
         _ => Place::Part(kind),
     }
 }

@@ -72,6 +72,8 @@ fn recorded_secrets_go() {
         }
     }
     println!("{all:?}");
+    // Nothing else is in these logs, so that whatever comes here is one value too many.
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["csr", "secret.data", "token", "url.token"]);
     for (kind, (count, one)) in kinds {
         println!("{count:6} {kind}\n       {one}");
     }
