@@ -31,6 +31,8 @@ mod salvage;
 mod wrap;
 mod write;
 
+pub mod redact;
+
 pub mod fuzz;
 mod identity;
 mod record;
