@@ -330,8 +330,3 @@ impl Log {
         Ok(())
     }
 }
-
-/// Makes a file's contents durable.
-pub(super) fn sync(file: &File) -> io::Result<()> {
-    file.sync_data()
-}
