@@ -1,5 +1,7 @@
 //! A writer that is killed at any moment keeps what it acknowledged; a disk that is full refuses and heals.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not tests to the lint
+
 use std::{
     collections::BTreeMap,
     env,
@@ -136,7 +138,7 @@ fn a_refused_write_is_rolled_back() {
     assert!(said.contains("kept 7 read 7 small 8"), "{said}");
     let (spool, recovered) = Spool::open(dir.path(), options()).unwrap();
     assert_eq!((recovered.last, recovered.torn), (8, None));
-    assert_eq!(spool.append(b"header", &[7; 90_000]).unwrap(), 9);
+    assert_eq!(spool.append(b"header", &vec![7; 90_000]).unwrap(), 9);
     assert_eq!(spool.read_from(1).map(Result::unwrap).count(), 9);
 }
 

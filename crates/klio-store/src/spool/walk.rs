@@ -274,7 +274,7 @@ pub(super) fn files(dir: &Path) -> Result<Vec<(u64, PathBuf)>, SpoolError> {
     for entry in fs::read_dir(dir).map_err(io_at("list", dir))? {
         let path = entry.map_err(io_at("list", dir))?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if let Some(first) = name.strip_suffix(".spool").and_then(|n| n.parse().ok()) {
+        if let Some(first) = name.strip_suffix(".spool").and_then(|n| n.parse().ok()).filter(|n| *n > 0) {
             files.push((first, path));
         }
     }
