@@ -26,6 +26,7 @@ pub use format::{MAX_HEADER, MAX_PAYLOAD};
 use crate::keys::Cipher;
 use error::io_at;
 use log::Log;
+use position::Position;
 use walk::Walk;
 
 /// How a spool is kept.
@@ -91,6 +92,9 @@ pub struct Spool {
     synced: Condvar,
     /// Held as long as the spool is open.
     _lock: File,
+    /// Every sync fails.
+    #[cfg(test)]
+    faults: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Debug)]
@@ -102,7 +106,7 @@ struct State {
     waiting: usize,
     /// Ranges of numbers whose sync failed, for those who wait.
     lost: Vec<Lost>,
-    cut: u64,
+    cut: Position,
     syncs: u64,
 }
 
@@ -125,20 +129,30 @@ impl Spool {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_at("make", dir))?;
         let lock = take_lock(dir)?;
         let mut damage = Vec::new();
-        let cut = match position::read(dir) {
-            Ok(cut) => cut.unwrap_or(0),
-            Err(error @ SpoolError::Damaged { .. }) => {
-                damage.push(error);
-                position::write(dir, 0)?;
-                0
-            }
-            Err(error) => return Err(error),
+        let found = position::read(dir)?;
+        let cut = match found {
+            Some(cut) if cut.intact => cut,
+            _ => position::make(dir, found.map_or(0, |cut| cut.seq))?,
         };
-        let (log, torn) = Log::recover(dir, key.clone(), (max_bytes, file_bytes), cut, &mut damage)?;
-        let recovered = Recovered { last: log.last(), cut, bytes: log.bytes(), torn, damage };
+        if found.is_some_and(|cut| !cut.intact) {
+            let what =
+                "the position is not as it was written: batches that are in the lake may be read again";
+            damage.push(SpoolError::Damaged { file: dir.join("cut"), offset: 0, first: 1, last: 0, what });
+        }
+        let (log, torn) = Log::recover(dir, key.clone(), (max_bytes, file_bytes), cut.seq, &mut damage)?;
+        let recovered = Recovered { last: log.last(), cut: cut.seq, bytes: log.bytes(), torn, damage };
         let state = State { log, syncing: false, waiting: 0, lost: Vec::new(), cut, syncs: 0 };
         let (state, synced) = (Mutex::new(state), Condvar::new());
-        Ok((Self { dir: dir.to_owned(), key, state, synced, _lock: lock }, recovered))
+        let spool = Self {
+            dir: dir.to_owned(),
+            key,
+            state,
+            synced,
+            _lock: lock,
+            #[cfg(test)]
+            faults: false.into(),
+        };
+        Ok((spool, recovered))
     }
 
     /// Keeps a batch and returns its number once it is durable.
@@ -178,7 +192,7 @@ impl Spool {
     pub fn read_from(&self, seq: u64) -> impl Iterator<Item = Result<Batch, SpoolError>> + use<> {
         let (after, upto) = {
             let state = self.state();
-            (state.cut.max(seq.saturating_sub(1)), state.log.durable())
+            (state.cut.seq.max(seq.saturating_sub(1)), state.log.durable())
         };
         Walk::new(&self.dir, self.key.clone(), after, upto)
     }
@@ -187,17 +201,16 @@ impl Spool {
     pub fn cut(&self, upto: u64) -> Result<(), SpoolError> {
         let mut state = self.state();
         let upto = upto.min(state.log.durable());
-        if upto > state.cut {
-            position::write(&self.dir, upto)?;
-            state.cut = upto;
+        if upto > state.cut.seq {
+            state.cut = position::write(&self.dir, state.cut, upto)?;
         }
         while state.log.is_spent(upto) && state.syncing {
             state = self.synced.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if state.log.is_spent(upto) {
-            state.log.restart()?;
-        }
-        state.log.delete(upto)
+        // Without room for a new file, what can be deleted still is.
+        let restarted = if state.log.is_spent(upto) { state.log.restart() } else { Ok(()) };
+        state.log.delete(upto)?;
+        restarted
     }
 
     /// Bytes that the spool's files take.
@@ -212,12 +225,21 @@ impl Spool {
 
     /// The last batch that was cut.
     pub fn position(&self) -> u64 {
-        self.state().cut
+        self.state().cut.seq
     }
 
     /// How often batches were synced to disk since the spool was opened.
     pub fn syncs(&self) -> u64 {
         self.state().syncs
+    }
+
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests make it fail"))]
+    fn sync(&self, file: &File) -> io::Result<()> {
+        #[cfg(test)]
+        if self.faults.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        file.sync_data()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -252,7 +274,7 @@ impl Spool {
             };
             state.syncing = true;
             drop(state);
-            let result = log::sync(&file);
+            let result = self.sync(&file);
             state = self.state();
             state.syncing = false;
             state.syncs += 1;
@@ -268,7 +290,7 @@ impl Spool {
     fn sync_here(&self, state: &mut State) -> Result<(), SpoolError> {
         let Some((file, mark)) = state.log.pending() else { return Ok(()) };
         state.syncs += 1;
-        let result = log::sync(&file);
+        let result = self.sync(&file);
         match &result {
             Ok(()) => state.log.mark_durable(mark),
             Err(error) => give_up(state, error),

@@ -96,15 +96,12 @@ impl Cipher {
         out.extend_from_slice(&salt);
         let from = out.len();
         out.extend_from_slice(plain);
-        match key.seal_in_place_separate_tag(zero(), Aad::from(aad), &mut out[from..]) {
-            Ok(tag) => {
-                out.extend_from_slice(tag.as_ref());
-                Ok(())
-            }
-            Err(ring::error::Unspecified) => {
-                out.truncate(from - FRONT);
-                Err(KeyError::TooLong)
-            }
+        if let Ok(tag) = key.seal_in_place_separate_tag(zero(), Aad::from(aad), &mut out[from..]) {
+            out.extend_from_slice(tag.as_ref());
+            Ok(())
+        } else {
+            out.truncate(from - FRONT);
+            Err(KeyError::TooLong)
         }
     }
 

@@ -97,17 +97,15 @@ impl Log {
         }
         let mut torn = None;
         if let Some((first, path)) = found.last() {
-            match Segment::open(path).map_err(io_at("open", path))? {
-                Some(segment) => torn = log.take_up(&segment, *first, cut, damage)?,
-                None => {
-                    let what =
-                        "the file's head is gone: its records cannot be read, and numbers are passed over";
-                    let (file, last) = (path.clone(), first + LEAP - 1);
-                    damage.push(SpoolError::Damaged { file, offset: 0, first: *first, last, what });
-                    log.next = log.next.max(first + LEAP);
-                    log.written = Mark { seq: log.next - 1, ..start };
-                    log.durable = log.written;
-                }
+            if let Some(segment) = Segment::open(path).map_err(io_at("open", path))? {
+                torn = log.take_up(&segment, *first, cut, damage)?;
+            } else {
+                let what = "the file's head is gone: its records cannot be read, and numbers are passed over";
+                let (file, last) = (path.clone(), first.saturating_add(LEAP - 1));
+                damage.push(SpoolError::Damaged { file, offset: 0, first: *first, last, what });
+                log.next = log.next.max(last.saturating_add(1));
+                log.written = Mark { seq: log.next - 1, ..start };
+                log.durable = log.written;
             }
         }
         for (index, (_, path)) in found.iter().enumerate() {
@@ -329,9 +327,4 @@ impl Log {
         self.durable = self.written;
         Ok(())
     }
-}
-
-/// Makes a file's contents durable.
-pub(super) fn sync(file: &File) -> io::Result<()> {
-    file.sync_data()
 }

@@ -26,6 +26,8 @@ pub(super) struct Walk {
     upto: u64,
     current: Option<Segment>,
     offset: u64,
+    /// The first number of the file that was opened last, by its name.
+    file: u64,
     /// The last number passed.
     last: u64,
     /// What the next record must name as the one before; unknown behind damage.
@@ -55,6 +57,7 @@ impl Walk {
             upto,
             current: None,
             offset: FILE_HEAD,
+            file: 0,
             last: after,
             link: None,
             broken: None,
@@ -85,7 +88,7 @@ impl Walk {
                 self.offset += head.size();
             }
             found => {
-                let newer = self.file_above(segment.head.first)?;
+                let newer = self.file_above(self.file)?;
                 // A file that has a successor is complete, but it may have grown since it was read.
                 let found =
                     if newer.is_some() { segment.read(self.offset).map_err(failed())? } else { found };
@@ -162,7 +165,7 @@ impl Walk {
     fn open_next(&mut self) -> Result<bool, SpoolError> {
         let files = files(&self.dir)?;
         let next = if self.started {
-            files.iter().find(|(first, _)| *first > self.last)
+            files.iter().find(|(first, _)| *first > self.file)
         } else {
             let holds = files.iter().rposition(|(first, _)| *first <= self.after + 1);
             files.get(holds.unwrap_or(0))
@@ -178,7 +181,8 @@ impl Walk {
             // A file that is being made, or one whose head is gone.
             let Some((newer, _)) = files.iter().find(|(other, _)| other > first) else { return Ok(false) };
             self.damaged(path, 0, (*first).max(self.last + 1), newer - 1, "the file's head is gone");
-            (self.started, self.last, self.link, self.broken) = (true, newer - 1, None, None);
+            (self.started, self.file) = (true, *first);
+            (self.last, self.link, self.broken) = (newer - 1, None, None);
             return Ok(true);
         };
         if !self.check && segment.head.sealed != self.key.is_some() {
@@ -196,7 +200,7 @@ impl Walk {
             self.damaged(path, 0, 1, 0, "one of the two copies of the file's head is not as it was written");
         }
         self.follow(&segment)?;
-        self.started = true;
+        (self.started, self.file) = (true, *first);
         self.offset = FILE_HEAD;
         self.current = Some(segment);
         Ok(true)
@@ -207,7 +211,7 @@ impl Walk {
         let head = segment.head;
         let broken = self.broken.take();
         if head.after > self.last {
-            let (first, cut) = (self.last + 1, position::read(&self.dir)?.unwrap_or(0));
+            let (first, cut) = (self.last + 1, position::read(&self.dir)?.map_or(0, |cut| cut.seq));
             if cut >= first {
                 self.failed = true;
                 return Err(SpoolError::Gap { wanted: first, oldest: cut + 1 });
@@ -270,7 +274,7 @@ pub(super) fn files(dir: &Path) -> Result<Vec<(u64, PathBuf)>, SpoolError> {
     for entry in fs::read_dir(dir).map_err(io_at("list", dir))? {
         let path = entry.map_err(io_at("list", dir))?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if let Some(first) = name.strip_suffix(".spool").and_then(|n| n.parse().ok()) {
+        if let Some(first) = name.strip_suffix(".spool").and_then(|n| n.parse().ok()).filter(|n| *n > 0) {
             files.push((first, path));
         }
     }
