@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use klio_detect::Story;
 use klio_model::{Event, Severity, Timestamp};
 use klio_source::redact::{Policy, Redactor};
-use klio_store::{Classes, Custody, Flush, Origin, Records, Rows, Settings, Verdict, Writer};
+use klio_store::{Classes, Custody, Flush, Records, Rows, Settings, Verdict, Writer};
+pub use klio_store::{Origin, Spooled};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -34,8 +34,8 @@ pub struct Terms {
 
 impl Terms {
     /// Reads the settings.
-    pub fn new(cluster: &str, settings: &Settings, key: [u8; 32]) -> Result<Self, Failure> {
-        let redactor = Redactor::new(key, Policy::default()).map_err(Failure::world)?;
+    pub fn new(cluster: &str, settings: &Settings, key: [u8; 32], policy: Policy) -> Result<Self, Failure> {
+        let redactor = Redactor::new(key, policy).map_err(Failure::usage)?;
         let received = Timestamp(jiff::Timestamp::now().as_microsecond());
         let classes = Classes::of(settings).map_err(|e| Failure::usage(e.to_string()))?;
         Ok(Self { cluster: cluster.to_owned(), received, redactor, classes })
@@ -47,10 +47,18 @@ impl Terms {
     }
 
     /// Puts an event on the shelf.
-    pub fn put(&self, shelf: &mut Shelf, event: &Event<'_>, source: &str, severity: Option<Severity>) {
-        let class = self.classes.class(event, &self.cluster, source, severity);
-        let custody = Custody { cluster: &self.cluster, source, received: self.received };
-        shelf.push(event, custody, class, severity, 0);
+    pub fn put(
+        &self,
+        shelf: &mut Shelf,
+        event: &Event<'_>,
+        source: &str,
+        origin: Option<&Origin>,
+        severity: Option<Severity>,
+    ) {
+        let cluster = origin.map_or(self.cluster.as_str(), |o| &o.cluster);
+        let received = origin.map_or(self.received, |o| Timestamp(o.received));
+        let class = self.classes.class(event, cluster, source, severity);
+        shelf.push(event, Custody { cluster, source, received }, class, severity, 0);
     }
 }
 
@@ -110,10 +118,12 @@ impl Keeper {
         &mut self.writer
     }
 
-    /// A file is going to be read, which begins with these bytes.
-    pub fn begin(&mut self, file: &Arc<str>, head: &[u8]) {
-        let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
-        let id = format!("{:016x}", xxh3_64(line));
+    /// A file is being read whose first line has this hash.
+    pub fn begin(&mut self, file: &Arc<str>, head: u64) {
+        if self.files.contains_key(file) {
+            return;
+        }
+        let id = format!("{head:016x}");
         let skip = self.writer.positions().filter_map(|(_, text)| serde_json::from_str::<Position>(text).ok());
         let skip = skip.filter(|p| p.id == id).map(|p| p.events).max().unwrap_or(0);
         let position = Some(Position { id, events: 0 });
@@ -144,7 +154,7 @@ impl Keeper {
             self.spool(&file.clone())?;
         }
         if self.rows.bytes() >= self.flush_bytes {
-            self.flush(&[])?;
+            self.flush(&mut Vec::new())?;
         }
         Ok(())
     }
@@ -173,7 +183,7 @@ impl Keeper {
         }
     }
 
-    fn flush(&mut self, stories: &[Story]) -> Result<(), Failure> {
+    fn flush(&mut self, incidents: &mut Vec<Verdict>) -> Result<(), Failure> {
         let files: Vec<Arc<str>> = self.files.keys().cloned().collect();
         for file in files {
             self.spool(&file)?;
@@ -183,28 +193,30 @@ impl Keeper {
         }
         let mut findings = std::mem::take(&mut self.findings);
         findings.iter_mut().for_each(|f| f.batch = self.last);
-        let incidents = stories.iter().filter_map(|s| incident(s, &self.terms.cluster, self.last)).collect();
+        let mut incidents = std::mem::take(incidents);
+        incidents.iter_mut().for_each(|i| i.batch = self.last);
         let mut rows = std::mem::take(&mut self.rows);
         rows.stamp(self.last);
         let flush = Flush { rows: vec![rows], findings, incidents, upto: self.last };
         self.writer.flush(&flush).map_err(Failure::world)
     }
 
-    /// Flushes what is left, with the stories that were told.
-    pub fn finish(&mut self, stories: &[Story]) -> Result<(), Failure> {
-        self.flush(stories)
+    /// Flushes what is left, with the incidents that were found.
+    pub fn finish(&mut self, mut incidents: Vec<Verdict>) -> Result<(), Failure> {
+        self.flush(&mut incidents)
     }
 
     /// Batches that an earlier run spooled and could not flush.
-    pub fn pending(&self) -> Result<Vec<klio_store::Spooled>, Failure> {
-        self.writer.pending().map_err(Failure::world)?.collect::<Result<_, _>>().map_err(Failure::world)
+    pub fn pending(&self) -> Result<impl Iterator<Item = Result<Spooled, Failure>> + use<>, Failure> {
+        let pending = self.writer.pending().map_err(Failure::world)?;
+        Ok(pending.map(|batch| batch.map_err(Failure::world)))
     }
 
     /// Takes rows whose records are in the spool already.
     pub fn again(&mut self, seq: u64, shelf: &Shelf) -> Result<(), Failure> {
         self.last = self.last.max(seq);
         self.rows.append(shelf, &vec![true; shelf.len()]);
-        if self.rows.bytes() >= self.flush_bytes { self.flush(&[]) } else { Ok(()) }
+        if self.rows.bytes() >= self.flush_bytes { self.flush(&mut Vec::new()) } else { Ok(()) }
     }
 }
 
@@ -243,20 +255,5 @@ fn verdict(json: &[u8], cluster: &str) -> Option<Verdict> {
         actor: finding.actor.user.unwrap_or_default(),
         json: json.to_owned(),
         batch: 0,
-    })
-}
-
-fn incident(story: &Story, cluster: &str, batch: u64) -> Option<Verdict> {
-    let json = serde_json::to_string(story).ok()?;
-    Some(Verdict {
-        id: format!("{:016x}", xxh3_64(json.as_bytes())),
-        time: story.range.start,
-        cluster: cluster.to_owned(),
-        severity: story.severity.name(),
-        rule: String::new(),
-        title: story.title.clone(),
-        actor: story.actors.first().cloned().unwrap_or_default(),
-        json,
-        batch,
     })
 }
