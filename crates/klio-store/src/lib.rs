@@ -13,6 +13,8 @@ mod scan;
 mod segment;
 mod settings;
 mod table;
+mod shred;
+mod vault;
 mod writer;
 
 pub use batch::{Origin, Records, Spooled};
@@ -21,6 +23,7 @@ pub use lake::Lake;
 pub use rows::{Custody, Rows, Verdict, Verdicts};
 pub use scan::{Kept, Scanned};
 pub use settings::{Classes, Retention, Settings};
+pub use vault::Encryption;
 pub use writer::{Flush, LAYOUT, Writer};
 
 pub mod keys;

@@ -12,6 +12,7 @@ use arrow::datatypes::SchemaRef;
 use klio_seal::{Hash, RowTree};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -22,6 +23,7 @@ use crate::error::StoreError;
 use crate::file::LOWER_IDS;
 use crate::leaf;
 use crate::rows::{Cells, Sheet};
+use crate::vault::Vault;
 
 /// Rows handed to the writer at a time: some 6 MB of records.
 const BATCH: usize = 4096;
@@ -51,7 +53,12 @@ pub(crate) struct Segment {
 }
 
 /// How files are written.
-pub(crate) fn properties(columns: &[Column]) -> WriterProperties {
+pub(crate) fn properties(
+    columns: &[Column],
+    encryption: Option<Arc<FileEncryptionProperties>>,
+) -> WriterProperties {
+    // A bloom filter is written in plain whatever the rest of the file is.
+    let blooms = encryption.is_none();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_data_page_size_limit(PAGE)
@@ -75,15 +82,18 @@ pub(crate) fn properties(columns: &[Column]) -> WriterProperties {
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
                 .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
-                .set_column_bloom_filter_enabled(path.clone(), true)
+                .set_column_bloom_filter_enabled(path.clone(), blooms)
                 .set_column_bloom_filter_fpp(path, 0.01),
         };
     }
-    builder.build()
+    match encryption {
+        Some(encryption) => builder.with_file_encryption_properties(encryption).build(),
+        None => builder.build(),
+    }
 }
 
 /// Packs rows into one segment for each partition.
-pub(crate) fn pack(rows: &Sheet) -> Result<Vec<Segment>, StoreError> {
+pub(crate) fn pack(rows: &Sheet, vault: Option<&Vault>) -> Result<Vec<Segment>, StoreError> {
     let order = rows.order();
     let values = Arrays::new(rows);
     let partition_of = |row: u32| rows.partitions.codes.get(row as usize).copied();
@@ -92,14 +102,22 @@ pub(crate) fn pack(rows: &Sheet) -> Result<Vec<Segment>, StoreError> {
         .map(|part| {
             let name = part.first().and_then(|&r| partition_of(r)).unwrap_or(1);
             let (day, class) = rows.partitions.word(name - 1).split_once('/').unwrap_or_default();
-            one(&values, part, class, day)
+            let class = vault.map_or_else(|| Ok(class.to_owned()), |vault| vault.class(class))?;
+            let encryption = vault.map(|vault| vault.encrypt(&format!("{class}/{day}"))).transpose()?;
+            one(&values, part, class, day, encryption)
         })
         .collect()
 }
 
-fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segment, StoreError> {
+fn one(
+    values: &Arrays<'_>,
+    part: &[u32],
+    class: String,
+    day: &str,
+    encryption: Option<Arc<FileEncryptionProperties>>,
+) -> Result<Segment, StoreError> {
     let broken = |e: &dyn std::fmt::Display| StoreError::Damaged { file: day.into(), said: e.to_string() };
-    let options = ArrowWriterOptions::new().with_properties(properties(values.rows.columns)).with_skip_arrow_metadata(true);
+    let options = ArrowWriterOptions::new().with_properties(properties(values.rows.columns, encryption)).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), values.schema.clone(), options)
         .map_err(|e| broken(&e))?;
     let mut tree = RowTree::new();
@@ -119,7 +137,7 @@ fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segm
     file.flush().map_err(|e| broken(&e))?;
     file.shrink_to_fit();
     Ok(Segment {
-        class: class.into(),
+        class,
         day: day.into(),
         file_hash: Hash::of(&file),
         rows: part.len() as u64,

@@ -38,6 +38,19 @@ pub(crate) struct DataFile {
     pub times: Option<(i64, i64)>,
 }
 
+impl DataFile {
+    /// First and last microsecond of the file's day.
+    pub(crate) fn span_of_day(&self) -> Option<(i64, i64)> {
+        let day = klio_model::Timestamp::parse(&format!("{}T00:00:00Z", self.day))?.micros();
+        Some((day, day + 86_399_999_999))
+    }
+
+    /// No event of the file is earlier.
+    pub(crate) fn first(&self) -> i64 {
+        self.times.or_else(|| self.span_of_day()).map_or(i64::MIN, |t| t.0)
+    }
+}
+
 /// What a commit changes.
 pub(crate) struct Change {
     pub add: Vec<DataFile>,
@@ -65,6 +78,7 @@ pub(crate) struct Table {
     pub place: Place,
     delta: DeltaTable,
     runtime: Arc<Runtime>,
+    /// Whether the log may tell the times of the events.
     statistics: bool,
 }
 
@@ -76,6 +90,7 @@ impl Table {
         schema: &SchemaRef,
         runtime: &Arc<Runtime>,
         make: bool,
+        statistics: bool,
     ) -> Result<Self, StoreError> {
         let failed = failed(name);
         if let (Place::Local(dir), true) = (&place, make) {
@@ -92,7 +107,7 @@ impl Table {
         } else {
             return Err(StoreError::Table { table: name, said: "it does not exist".into() });
         }
-        Ok(Self { name, place, delta, runtime: runtime.clone(), statistics: true })
+        Ok(Self { name, place, delta, runtime: runtime.clone(), statistics })
     }
 
     /// Reads what others committed meanwhile.

@@ -63,11 +63,9 @@ impl Writer {
     pub fn open(dir: &Path, settings: &Settings) -> Result<Self, StoreError> {
         fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
         // Whoever has the spool is the writer.
-        let options = Options {
-            max_bytes: settings.spool_bytes,
-            file_bytes: (settings.spool_bytes / 4).min(64 << 20),
-            key: settings.spool_key()?,
-        };
+        let key = settings.vault(dir)?.map(|vault| vault.spool()).transpose()?;
+        let options =
+            Options { max_bytes: settings.spool_bytes, file_bytes: (settings.spool_bytes / 4).min(64 << 20), key };
         let (spool, recovered) = Spool::open(&dir.join("spool"), options)?;
         if let Some(damage) = recovered.damage.into_iter().next() {
             return Err(damage.into());
@@ -99,8 +97,13 @@ impl Writer {
                 missing.push((leaf, manifests));
             }
             if table.name == "events" {
-                let positions = notes.get("klio.positions").cloned().unwrap_or_default();
-                self.positions = serde_json::from_value(positions).unwrap_or_default();
+                self.positions = match (notes.get("klio.positions"), &self.lake.vault) {
+                    (Some(Value::String(sealed)), Some(vault)) => {
+                        serde_json::from_str(&vault.open_text(sealed)?).unwrap_or_default()
+                    }
+                    (Some(plain), _) => serde_json::from_value(plain.clone()).unwrap_or_default(),
+                    (None, _) => BTreeMap::new(),
+                };
             }
         }
         missing.sort();
@@ -187,9 +190,15 @@ impl Writer {
         let from = self.table(table).upto()? + 1;
         let (mut files, mut manifests) = (Vec::new(), Vec::new());
         for (number, sheet) in sheets.iter().enumerate() {
-            for segment in pack(sheet)? {
+            for segment in pack(sheet, self.lake.vault.as_deref())? {
                 let path = path_of(&segment, &format!("{upto:016}-{number}"));
-                let manifest = manifest(table, &path, &segment, upto, Span { from, to: upto + 1 }, sheet);
+                let mut manifest = manifest(table, &path, &segment, upto, Span { from, to: upto + 1 }, sheet);
+                if self.lake.vault.is_some() {
+                    // The log is not encrypted, so that it can be checked without a key: it names no values.
+                    (manifest.first_event, manifest.last_event) = (None, None);
+                    manifest.sources.clear();
+                    manifest.stored.key = Some(format!("files/{}", manifest.stored.partition));
+                }
                 manifests.push(encode(&Manifest { time, statement: Statement::Segment(manifest) })?);
                 files.push(self.write(table, path, segment)?);
             }
@@ -221,7 +230,13 @@ impl Writer {
     pub(crate) fn commit(&mut self, table: &'static str, mut change: Change) -> Result<(), StoreError> {
         change.leaf = self.log.size();
         if table == "events" {
-            change.info.push(("klio.positions".into(), serde_json::to_value(&self.positions).unwrap_or_default()));
+            let positions = serde_json::to_value(&self.positions).unwrap_or_default();
+            // They name files.
+            let positions = match &self.lake.vault {
+                Some(vault) => vault.seal(&positions.to_string())?.into(),
+                None => positions,
+            };
+            change.info.push(("klio.positions".into(), positions));
         }
         let manifests: Vec<Vec<u8>> =
             change.manifests.iter().filter_map(Value::as_str).map(|m| m.as_bytes().to_vec()).collect();
@@ -239,6 +254,12 @@ impl Writer {
             "incidents" => &mut self.lake.incidents,
             _ => &mut self.lake.events,
         }
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("lake", &self.lake).finish_non_exhaustive()
     }
 }
 
