@@ -82,22 +82,24 @@ pub(crate) fn properties(columns: &[Column]) -> WriterProperties {
     builder.build()
 }
 
-/// Packs rows into one segment for each partition.
-pub(crate) fn pack(rows: &Sheet) -> Result<Vec<Segment>, StoreError> {
+/// Packs rows into one segment for each partition. The first will be the log's leaf `leaf`, and so on: the column
+/// `flush` says so in each row, so that its segment is known also after files were merged.
+pub(crate) fn pack(rows: &Sheet, leaf: u64) -> Result<Vec<Segment>, StoreError> {
     let order = rows.order();
     let values = Arrays::new(rows);
     let partition_of = |row: u32| rows.partitions.codes.get(row as usize).copied();
     let parts = order.chunk_by(|a, b| partition_of(*a) == partition_of(*b));
     parts
-        .map(|part| {
+        .zip(leaf..)
+        .map(|(part, leaf)| {
             let name = part.first().and_then(|&r| partition_of(r)).unwrap_or(1);
             let (day, class) = rows.partitions.word(name - 1).split_once('/').unwrap_or_default();
-            one(&values, part, class, day)
+            one(&values, part, class, day, leaf)
         })
         .collect()
 }
 
-fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segment, StoreError> {
+fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str, number: u64) -> Result<Segment, StoreError> {
     let broken = |e: &dyn std::fmt::Display| StoreError::Damaged { file: day.into(), said: e.to_string() };
     let options = ArrowWriterOptions::new().with_properties(properties(values.rows.columns)).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), values.schema.clone(), options)
@@ -105,7 +107,7 @@ fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segm
     let mut tree = RowTree::new();
     let mut bytes = 0;
     for rows in part.chunks(BATCH) {
-        let batch = values.batch(rows).map_err(|e| broken(&e))?;
+        let batch = values.batch(rows, number).map_err(|e| broken(&e))?;
         leaf::each(&batch, &mut |_, leaf, raw| {
             tree.push(leaf);
             bytes += raw.len() as u64;
@@ -131,6 +133,12 @@ fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segm
     })
 }
 
+/// The rows of a sheet in the order in which they were pushed.
+pub(crate) fn as_pushed(sheet: &Sheet) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let rows: Vec<u32> = (0..sheet.count as u32).collect();
+    Arrays::new(sheet).batch(&rows, 0)
+}
+
 /// The distinct texts of each column as Arrow has them, made once for all partitions.
 struct Arrays<'r> {
     rows: &'r Sheet,
@@ -149,9 +157,12 @@ impl<'r> Arrays<'r> {
         Self { rows, schema: schema(rows.columns), words: words.collect() }
     }
 
-    fn batch(&self, rows: &[u32]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    fn batch(&self, rows: &[u32], number: u64) -> Result<RecordBatch, arrow::error::ArrowError> {
         let columns = self.rows.columns.iter().zip(&self.rows.cells).zip(&self.words);
-        let arrays = columns.map(|((column, cells), words)| array(column, cells, words.as_ref(), rows));
+        let arrays = columns.map(|((column, cells), words)| match column.name {
+            "flush" => Ok(Arc::new(Int64Array::from_value(number as i64, rows.len())) as ArrayRef),
+            _ => array(column, cells, words.as_ref(), rows),
+        });
         RecordBatch::try_new(self.schema.clone(), arrays.collect::<Result<_, _>>()?)
     }
 

@@ -1,0 +1,123 @@
+//! A data file read whole: its bytes are hashed anyway when files are merged, checked or proven.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
+use bytes::Bytes;
+use klio_seal::{Hash, RowTree};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+
+use crate::columns::{EVENTS, VERDICT};
+use crate::error::StoreError;
+use crate::file::LOWER_IDS;
+use crate::leaf;
+use crate::place::Place;
+
+/// The columns that a leaf is made of, and the one that says of which segment.
+pub(crate) const CUSTODY: [&str; 5] = ["cluster", "source", "received", "flush", "raw"];
+
+/// A file in memory.
+pub(crate) struct Whole {
+    name: String,
+    pub bytes: Bytes,
+    footer: ArrowReaderMetadata,
+}
+
+impl Whole {
+    pub(crate) fn open(place: &Place, name: &str) -> Result<Self, StoreError> {
+        Self::of(name, place.read_all(name)?)
+    }
+
+    pub(crate) fn of(name: &str, bytes: Bytes) -> Result<Self, StoreError> {
+        let failed = damaged(name);
+        let plain = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new()).map_err(&failed)?;
+        let known = if plain.schema().field_with_name("audit_id").is_ok() { &*EVENTS } else { &*VERDICT };
+        let ours = |f: &Arc<arrow::datatypes::Field>| {
+            known.field_with_name(f.name()).cloned().map_or_else(|_| f.clone(), Arc::new)
+        };
+        let schema = Schema::new(plain.schema().fields().iter().map(ours).collect::<Vec<_>>());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        let footer = ArrowReaderMetadata::try_new(plain.metadata().clone(), options).map_err(&failed)?;
+        Ok(Self { name: name.to_owned(), bytes, footer })
+    }
+
+    /// Bytes of the records.
+    pub(crate) fn raw_bytes(&self) -> u64 {
+        let groups = self.footer.metadata().row_groups().iter();
+        let raw = groups.flat_map(|g| g.columns()).filter(|c| c.column_path().string() == "raw");
+        raw.map(|c| c.uncompressed_size().max(0) as u64).sum()
+    }
+
+    /// Whether it says that its audit ids are in lower case.
+    pub(crate) fn ids_are_lower(&self) -> bool {
+        let notes = self.footer.metadata().file_metadata().key_value_metadata();
+        notes.is_some_and(|all| all.iter().any(|n| n.key == LOWER_IDS))
+    }
+
+    /// Its rows in their order; all columns, or those named.
+    pub(crate) fn batches(
+        &self,
+        names: Option<&[&str]>,
+        rows: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.footer.clone());
+        let mask = match names {
+            Some(names) => ProjectionMask::columns(builder.parquet_schema(), names.iter().copied()),
+            None => ProjectionMask::all(),
+        };
+        builder.with_projection(mask).with_batch_size(rows.max(1)).build().map_err(damaged(&self.name))
+    }
+
+    /// Calls `f` with the segment, leaf and record of each row.
+    pub(crate) fn each_leaf(&self, f: &mut dyn FnMut(u64, Hash, &str)) -> Result<(), StoreError> {
+        for batch in self.batches(Some(&CUSTODY), 1024)? {
+            let batch = batch.map_err(damaged(&self.name))?;
+            leaves(&batch, f).map_err(|e| damaged(&self.name)(e))?;
+        }
+        Ok(())
+    }
+
+    /// The row tree of the file, and of each segment whose rows are in it.
+    pub(crate) fn trees(&self) -> Result<(RowTree, BTreeMap<u64, RowTree>), StoreError> {
+        let (mut all, mut each) = (RowTree::new(), BTreeMap::<u64, RowTree>::new());
+        self.each_leaf(&mut |segment, leaf, _| {
+            all.push(leaf);
+            each.entry(segment).or_default().push(leaf);
+        })?;
+        Ok((all, each))
+    }
+
+    /// Least and greatest time of an event.
+    pub(crate) fn times(&self) -> Result<Option<(i64, i64)>, StoreError> {
+        let mut span = None;
+        for batch in self.batches(Some(&["time"]), 8192)? {
+            span = widen(span, &batch.map_err(damaged(&self.name))?, "time");
+        }
+        Ok(span)
+    }
+}
+
+/// Calls `f` with the segment, leaf and record of each row of a batch.
+pub(crate) fn leaves(batch: &RecordBatch, f: &mut dyn FnMut(u64, Hash, &str)) -> Result<(), StoreError> {
+    let flush = batch.column_by_name("flush").and_then(|c| c.as_primitive_opt::<Int64Type>());
+    leaf::each(batch, &mut |row, leaf, raw| {
+        let segment = flush.map_or(-1, |f| f.value(row));
+        f(u64::try_from(segment).unwrap_or(u64::MAX), leaf, raw);
+    })
+}
+
+/// The span of a column of times, widened by a batch.
+pub(crate) fn widen(span: Option<(i64, i64)>, batch: &RecordBatch, column: &str) -> Option<(i64, i64)> {
+    let times = batch.column_by_name(column).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+    let Some(times) = times else { return span };
+    times.iter().flatten().fold(span, |span, n| Some(span.map_or((n, n), |(a, b)| (a.min(n), b.max(n)))))
+}
+
+pub(crate) fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
+    move |e| StoreError::Damaged { file: file.to_owned(), said: e.to_string() }
+}
