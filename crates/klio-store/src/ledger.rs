@@ -7,15 +7,17 @@ use klio_seal::{Hash, LogReader, Manifest, Span, Statement, StoredFile};
 
 use crate::error::StoreError;
 use crate::hold::Held;
-use crate::writer::seal;
+use crate::lake::Lake;
+use crate::writer::{SPOOL, TABLE, seal};
 
 /// What a flush stated of one file, whether the file is still there or not.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
-    pub table: String,
     pub rows: u64,
     pub root: Hash,
     pub spool: Span,
+    /// When, in microseconds since 1970.
+    pub time: i64,
 }
 
 /// A file that a later statement took away.
@@ -26,6 +28,14 @@ pub(crate) struct Gone {
     pub time: i64,
     /// Whether because its time was over.
     pub expired: bool,
+}
+
+/// A file whose hash the log states.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attested {
+    pub hash: Hash,
+    /// When, in microseconds since 1970.
+    pub time: i64,
 }
 
 /// The log's statements, replayed.
@@ -41,6 +51,10 @@ pub(crate) struct Ledger {
     pub gone: Vec<Gone>,
     /// Holds in force.
     pub holds: Vec<Held>,
+    /// The files of the tables' logs, by path below the lake, as they were stated last.
+    pub commits: BTreeMap<String, Attested>,
+    /// The last batch that was acknowledged, as far as the log knows, and when it was told so.
+    pub acknowledged: Option<(u64, i64)>,
     by_file: HashMap<String, u64>,
 }
 
@@ -64,12 +78,7 @@ impl Ledger {
         match statement {
             Statement::Segment(segment) => {
                 let stored = &segment.stored;
-                let source = Source {
-                    table: stored.table.clone(),
-                    rows: stored.rows,
-                    root: stored.root,
-                    spool: segment.spool,
-                };
+                let source = Source { rows: stored.rows, root: stored.root, spool: segment.spool, time };
                 self.sources.insert(index, source);
                 self.add(index, stored, Vec::new());
             }
@@ -87,9 +96,19 @@ impl Ledger {
             }
             Statement::Hold(hold) => self.holds.push(Held::of(index, time, hold)),
             Statement::Release(hold) => {
-                let same = |held: &Held| held.filter == hold.filter && held.owner == hold.owner;
+                let same = |held: &Held| held.hold.filter == hold.filter && held.hold.owner == hold.owner;
                 if let Some(place) = self.holds.iter().position(same) {
                     self.holds.remove(place);
+                }
+            }
+            Statement::Note(remark) if remark.topic == TABLE => {
+                if let Some(hash) = remark.hash {
+                    self.commits.insert(remark.text.clone(), Attested { hash, time });
+                }
+            }
+            Statement::Note(remark) if remark.topic == SPOOL => {
+                if let Ok(last) = remark.text.parse() {
+                    self.acknowledged = Some((last, time));
                 }
             }
             _ => {}
@@ -126,5 +145,17 @@ impl Ledger {
         found.sort_unstable();
         found.dedup();
         found
+    }
+}
+
+impl Lake {
+    /// The signed log.
+    pub(crate) fn log(&self) -> Result<LogReader, StoreError> {
+        LogReader::open(&self.dir.join("seal")).map_err(seal)
+    }
+
+    /// The log's statements, replayed.
+    pub(crate) fn ledger(&self) -> Result<Ledger, StoreError> {
+        Ledger::read(&self.log()?)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, Schema, TimestampMicrosecondType};
+use arrow::datatypes::{Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use klio_seal::{Hash, RowTree};
 use parquet::arrow::ProjectionMask;
@@ -16,7 +16,7 @@ use crate::columns::{EVENTS, VERDICT};
 use crate::error::StoreError;
 use crate::file::LOWER_IDS;
 use crate::leaf;
-use crate::place::Place;
+use crate::table::Table;
 
 /// The columns that a leaf is made of, and the one that says of which segment.
 pub(crate) const CUSTODY: [&str; 5] = ["cluster", "source", "received", "flush", "raw"];
@@ -29,8 +29,9 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
-    pub(crate) fn open(place: &Place, name: &str) -> Result<Self, StoreError> {
-        Self::of(name, place.read_all(name)?)
+    /// Reads a file of a table.
+    pub(crate) fn open(table: &Table, path: &str) -> Result<Self, StoreError> {
+        Self::of(&format!("{}/{path}", table.name), table.place.read_all(path)?)
     }
 
     pub(crate) fn of(name: &str, bytes: Bytes) -> Result<Self, StoreError> {
@@ -53,6 +54,16 @@ impl Whole {
         raw.map(|c| c.uncompressed_size().max(0) as u64).sum()
     }
 
+    /// How many rows it has.
+    pub(crate) fn rows(&self) -> u64 {
+        self.footer.metadata().file_metadata().num_rows().max(0) as u64
+    }
+
+    /// Its columns.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.footer.schema()
+    }
+
     /// Whether it says that its audit ids are in lower case.
     pub(crate) fn ids_are_lower(&self) -> bool {
         let notes = self.footer.metadata().file_metadata().key_value_metadata();
@@ -65,7 +76,8 @@ impl Whole {
         names: Option<&[&str]>,
         rows: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.footer.clone());
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.footer.clone());
         let mask = match names {
             Some(names) => ProjectionMask::columns(builder.parquet_schema(), names.iter().copied()),
             None => ProjectionMask::all(),
@@ -77,7 +89,8 @@ impl Whole {
     pub(crate) fn each_leaf(&self, f: &mut dyn FnMut(u64, Hash, &str)) -> Result<(), StoreError> {
         for batch in self.batches(Some(&CUSTODY), 1024)? {
             let batch = batch.map_err(damaged(&self.name))?;
-            leaves(&batch, f).map_err(|e| damaged(&self.name)(e))?;
+            leaves(&batch, &mut |_, segment, leaf, raw| f(segment, leaf, raw))
+                .map_err(damaged(&self.name))?;
         }
         Ok(())
     }
@@ -91,23 +104,17 @@ impl Whole {
         })?;
         Ok((all, each))
     }
-
-    /// Least and greatest time of an event.
-    pub(crate) fn times(&self) -> Result<Option<(i64, i64)>, StoreError> {
-        let mut span = None;
-        for batch in self.batches(Some(&["time"]), 8192)? {
-            span = widen(span, &batch.map_err(damaged(&self.name))?, "time");
-        }
-        Ok(span)
-    }
 }
 
-/// Calls `f` with the segment, leaf and record of each row of a batch.
-pub(crate) fn leaves(batch: &RecordBatch, f: &mut dyn FnMut(u64, Hash, &str)) -> Result<(), StoreError> {
+/// Calls `f` with the number, segment, leaf and record of each row of a batch.
+pub(crate) fn leaves(
+    batch: &RecordBatch,
+    f: &mut dyn FnMut(usize, u64, Hash, &str),
+) -> Result<(), StoreError> {
     let flush = batch.column_by_name("flush").and_then(|c| c.as_primitive_opt::<Int64Type>());
     leaf::each(batch, &mut |row, leaf, raw| {
         let segment = flush.map_or(-1, |f| f.value(row));
-        f(u64::try_from(segment).unwrap_or(u64::MAX), leaf, raw);
+        f(row, u64::try_from(segment).unwrap_or(u64::MAX), leaf, raw);
     })
 }
 
