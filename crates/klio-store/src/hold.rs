@@ -58,10 +58,10 @@ impl Held {
         Self { leaf, time, parsed: parse(&hold.filter).ok(), hold }
     }
 
-    /// Whether a record must stay.
-    pub(crate) fn holds(&self, raw: &str) -> bool {
-        let (Some(filter), Ok(event)) = (&self.parsed, Event::parse(raw)) else { return true };
-        filter.eval(&event, Missing::Unknown) != Tri::False
+    /// Whether an event must stay; also when it cannot be read.
+    pub(crate) fn holds(&self, event: Option<&Event<'_>>) -> bool {
+        let (Some(filter), Some(event)) = (&self.parsed, event) else { return true };
+        filter.eval(event, Missing::Unknown) != Tri::False
     }
 }
 

@@ -23,7 +23,6 @@ pub(crate) struct Source {
 /// A file that a later statement took away.
 #[derive(Clone, Debug)]
 pub(crate) struct Gone {
-    pub file: String,
     /// When, in microseconds since 1970.
     pub time: i64,
     /// Whether because its time was over.
@@ -47,8 +46,8 @@ pub(crate) struct Ledger {
     pub sources: BTreeMap<u64, Source>,
     /// What compactions replaced, by their leaf.
     replaces: HashMap<u64, Vec<u64>>,
-    /// Files that were taken away.
-    pub gone: Vec<Gone>,
+    /// Files that were taken away, by path.
+    pub gone: HashMap<String, Gone>,
     /// Holds in force.
     pub holds: Vec<Held>,
     /// The files of the tables' logs, by path below the lake, as they were stated last.
@@ -123,13 +122,18 @@ impl Ledger {
     fn remove(&mut self, leaf: u64, time: i64, expired: bool) {
         if let Some(live) = self.live.remove(&leaf) {
             self.by_file.remove(&live.stored.file);
-            self.gone.push(Gone { file: live.stored.file, time, expired });
+            self.gone.insert(live.stored.file, Gone { time, expired });
         }
     }
 
     /// The live leaf that states a file, given its path below the lake.
     pub(crate) fn leaf_of(&self, file: &str) -> Option<u64> {
         self.by_file.get(file).copied()
+    }
+
+    /// When a file was taken away, in microseconds since 1970.
+    pub(crate) fn gone_since(&self, file: &str) -> Option<i64> {
+        self.gone.get(file).map(|gone| gone.time)
     }
 
     /// The segments whose rows a leaf's file holds, in ascending order.

@@ -10,6 +10,7 @@ use klio_model::{Field, Severity, Timestamp};
 
 use crate::columns::{COLUMNS, Column};
 
+pub(crate) use order::KEY;
 pub(crate) use sheet::{Cells, Sheet};
 pub use verdicts::{Verdict, Verdicts};
 pub(crate) use words::Words;
