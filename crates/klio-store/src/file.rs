@@ -24,7 +24,6 @@ use crate::columns::{COLUMNS, EVENTS, VERDICT};
 use crate::error::StoreError;
 use crate::place::Place;
 use crate::table::DataFile;
-use crate::vault::Vault;
 
 /// How files are opened, and the footers of those that were read before: files never change.
 pub(crate) struct Footers {
@@ -33,9 +32,8 @@ pub(crate) struct Footers {
 }
 
 impl Footers {
-    pub(crate) fn of(vault: Option<&Arc<Vault>>) -> Result<Self, StoreError> {
-        let keys = vault.map(Vault::decrypt).transpose()?;
-        Ok(Self { known: Mutex::default(), keys })
+    pub(crate) fn of(keys: Option<Arc<FileDecryptionProperties>>) -> Self {
+        Self { known: Mutex::default(), keys }
     }
 }
 

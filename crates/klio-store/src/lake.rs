@@ -51,8 +51,8 @@ impl Lake {
         let runtime = Arc::new(runtime.map_err(StoreError::io(dir))?);
         let place = settings.place(dir, &runtime)?;
         let vault = settings.vault(dir)?;
-        let plain = vault.is_none();
-        let table = |name, schema| Table::open(name, place.below(name), schema, &runtime, make, plain);
+        let keys = vault.as_ref().map(Vault::decrypt).transpose()?;
+        let table = |name, schema| Table::open(name, place.below(name), schema, &runtime, make, keys.clone());
         Ok(Self {
             events: table("events", &EVENTS)?,
             findings: table("findings", &VERDICT)?,
@@ -60,7 +60,7 @@ impl Lake {
             dir: dir.to_owned(),
             settings: settings.clone(),
             runtime: runtime.clone(),
-            footers: Footers::of(vault.as_ref())?,
+            footers: Footers::of(keys.clone()),
             vault,
         })
     }

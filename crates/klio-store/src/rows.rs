@@ -10,6 +10,7 @@ use klio_model::{Field, Severity, Timestamp};
 
 use crate::columns::{COLUMNS, Column};
 
+pub(crate) use order::KEY;
 pub(crate) use sheet::{Cells, Sheet};
 pub use verdicts::{Verdict, Verdicts};
 pub(crate) use words::Words;
@@ -74,14 +75,6 @@ impl Rows {
         self.sheet.append(&other.sheet, keep);
     }
 
-    /// Says which flush all rows belong to.
-    pub fn stamp(&mut self, flush: u64) {
-        let at = self.sheet.columns.iter().position(|c| c.name == "flush");
-        if let Some(Cells::Numbers(numbers)) = at.and_then(|at| self.sheet.cells.get_mut(at)) {
-            numbers.fill(flush as i64);
-        }
-    }
-
     /// Forgets the rows and keeps their room.
     pub fn clear(&mut self) {
         self.sheet.clear();
@@ -96,7 +89,7 @@ impl Rows {
         custody: Custody<'_>,
         class: &str,
         severity: Option<Severity>,
-        flush: u64,
+        _flush: u64,
     ) {
         let time = event.time();
         let mut cells = std::mem::take(&mut self.sheet.cells);
@@ -118,7 +111,8 @@ impl Rows {
                     }
                     (Some(Field::Code), _) => event.code.unwrap_or(i64::MIN),
                     (_, "received") => custody.received.micros(),
-                    _ => flush as i64,
+                    // The leaf of its segment, which is known when the file is packed.
+                    _ => 0,
                 }),
                 Cells::Bools(bools) => bools.push(match column.field {
                     Some(Field::DryRun) => event.dry_run(),
@@ -168,7 +162,9 @@ impl Rows {
 fn is_whole(event: &Event<'_>, time: Option<Timestamp>) -> bool {
     let readable = !event.user.groups.unreadable()
         && !event.source_ips.unreadable()
-        && (event.user.extra.text().is_none() || event.credential().is_some() || !event.user.extra.unreadable());
+        && (event.user.extra.text().is_none()
+            || event.credential().is_some()
+            || !event.user.extra.unreadable());
     let timed = time.is_some() || event.text_of(Field::Time).is_none();
     let staged = event.text_of(Field::StageTime);
     let timed = timed && staged.is_none_or(|t| Timestamp::parse(t).is_some());

@@ -123,7 +123,8 @@ impl Keeper {
             return;
         }
         let id = format!("{head:016x}");
-        let skip = self.writer.positions().filter_map(|(_, text)| serde_json::from_str::<Position>(text).ok());
+        let skip =
+            self.writer.positions().filter_map(|(_, text)| serde_json::from_str::<Position>(text).ok());
         let skip = skip.filter(|p| p.id == id).map(|p| p.events).max().unwrap_or(0);
         let position = Some(Position { id, events: 0 });
         self.files.insert(file.clone(), Reading { position, skip, ..Reading::default() });
@@ -190,13 +191,9 @@ impl Keeper {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let mut findings = std::mem::take(&mut self.findings);
-        findings.iter_mut().for_each(|f| f.batch = self.last);
-        let mut incidents = std::mem::take(incidents);
-        incidents.iter_mut().for_each(|i| i.batch = self.last);
-        let mut rows = std::mem::take(&mut self.rows);
-        rows.stamp(self.last);
-        let flush = Flush { rows: vec![rows], findings, incidents, upto: self.last };
+        let findings = std::mem::take(&mut self.findings);
+        let rows = vec![std::mem::take(&mut self.rows)];
+        let flush = Flush { rows, findings, incidents: std::mem::take(incidents), upto: self.last };
         self.writer.flush(&flush).map_err(Failure::world)
     }
 
@@ -253,6 +250,5 @@ fn verdict(json: &[u8], cluster: &str) -> Option<Verdict> {
         title: finding.rule.title,
         actor: finding.actor.user.unwrap_or_default(),
         json: json.to_owned(),
-        batch: 0,
     })
 }

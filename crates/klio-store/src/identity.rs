@@ -1,0 +1,68 @@
+//! What a lake is (`lake.json`), and the signed log that belongs to it.
+
+use std::fs;
+use std::path::Path;
+
+use klio_model::Timestamp;
+use klio_seal::{Log, Scheme, Signer};
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+use crate::place::sync;
+use crate::writer::seal;
+
+/// The layout that this version writes (docs/lake.md).
+pub const LAYOUT: u32 = 1;
+
+/// `lake.json`: what a lake is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub layout: u32,
+    /// The lake's id and the name of its log.
+    pub origin: String,
+    /// When it was made, RFC 3339.
+    pub created: String,
+}
+
+/// Reads `lake.json`, or writes it for a new lake.
+pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
+    let path = dir.join("lake.json");
+    if let Ok(text) = fs::read_to_string(&path) {
+        let identity: Identity = serde_json::from_str(&text)
+            .map_err(|e| StoreError::Damaged { file: path.display().to_string(), said: e.to_string() })?;
+        if identity.layout > LAYOUT {
+            return Err(StoreError::Newer { found: identity.layout, known: LAYOUT });
+        }
+        return Ok(identity);
+    }
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(seal)?;
+    let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let created = Timestamp(jiff::Timestamp::now().as_microsecond()).to_string();
+    let identity = Identity { layout: LAYOUT, origin: format!("klio/{id}"), created };
+    let text = serde_json::to_string_pretty(&identity).unwrap_or_default();
+    let new = dir.join("lake.json.new");
+    fs::write(&new, text).map_err(StoreError::io(&new))?;
+    sync(&new)?;
+    fs::rename(&new, &path).map_err(StoreError::io(&path))?;
+    sync(dir)?;
+    Ok(identity)
+}
+
+/// Opens the signed log, or begins it with a new key.
+pub(crate) fn open_log(dir: &Path, identity: &Identity) -> Result<Log, StoreError> {
+    let log = dir.join("seal");
+    fs::create_dir_all(&log).map_err(StoreError::io(&log))?;
+    let key = dir.join("seal.key");
+    if !key.is_file() {
+        let signer = Signer::generate(&identity.origin, Scheme::Note).map_err(seal)?;
+        signer.save(&key).map_err(seal)?;
+        sync(dir)?;
+    }
+    let signer = Signer::load(&key).map_err(seal)?;
+    if log.join("checkpoint").is_file() {
+        Log::open(&log, signer).map_err(seal)
+    } else {
+        Log::create(&log, signer).map_err(seal)
+    }
+}
