@@ -59,10 +59,8 @@ impl Records {
 /// A batch read back from the spool.
 #[derive(Debug)]
 pub struct Spooled {
-    /// Its number.
-    pub seq: u64,
-    /// Where it comes from.
-    pub origin: Origin,
+    pub(crate) seq: u64,
+    pub(crate) origin: Origin,
     payload: Vec<u8>,
 }
 
@@ -73,6 +71,16 @@ impl Spooled {
             said: format!("its header cannot be read: {e}"),
         })?;
         Ok(Self { seq: batch.seq, origin, payload: batch.payload })
+    }
+
+    /// Its number.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Where it comes from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// When it was received.

@@ -61,6 +61,32 @@ impl Rows {
         self.sheet.bytes()
     }
 
+    /// The record of a row.
+    pub fn raw(&self, row: usize) -> &str {
+        match self.sheet.cells("raw") {
+            Some(Cells::Texts(text, ends, _)) => text.get(sheet::span(ends, row)).unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    /// Takes the rows of another that `keep` says.
+    pub fn append(&mut self, other: &Self, keep: &[bool]) {
+        self.sheet.append(&other.sheet, keep);
+    }
+
+    /// Says which flush all rows belong to.
+    pub fn stamp(&mut self, flush: u64) {
+        let at = self.sheet.columns.iter().position(|c| c.name == "flush");
+        if let Some(Cells::Numbers(numbers)) = at.and_then(|at| self.sheet.cells.get_mut(at)) {
+            numbers.fill(flush as i64);
+        }
+    }
+
+    /// Forgets the rows.
+    pub fn clear(&mut self) {
+        *self = Self::new();
+    }
+
     /// Takes an event: its text becomes the column `raw`.
     pub fn push(
         &mut self,

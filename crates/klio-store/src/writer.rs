@@ -135,6 +135,11 @@ impl Writer {
         self.positions.get(source).map(String::as_str)
     }
 
+    /// How far each source has been read.
+    pub fn positions(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.positions.iter().map(|(source, position)| (source.as_str(), position.as_str()))
+    }
+
     /// The last batch that is in the lake.
     pub fn flushed(&self) -> Result<u64, StoreError> {
         self.lake.events.upto()

@@ -3,6 +3,7 @@
 mod demo;
 mod explain;
 mod hunt;
+mod ingest;
 mod rule;
 mod scan;
 
@@ -13,6 +14,8 @@ use crate::failure::Failure;
 pub enum Command {
     /// Find the attacks in audit logs.
     Scan(scan::Scan),
+    /// Keep audit logs in the lake, judged and sealed.
+    Ingest(ingest::Ingest),
     /// Print the events that match a filter.
     Hunt(hunt::Hunt),
     /// List, show, check and test detection rules.
@@ -29,6 +32,7 @@ impl Command {
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Self::Scan(c) => c.run(),
+            Self::Ingest(c) => c.run(),
             Self::Hunt(c) => c.run(),
             Self::Rule(c) => c.run(),
             Self::Explain(c) => c.run(),

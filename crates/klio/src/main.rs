@@ -4,7 +4,9 @@
 //! failed), 2 usage or configuration, 3 the world refused, 70 a bug.
 
 mod command;
+mod data;
 mod failure;
+mod keep;
 mod output;
 mod pack;
 mod scan;

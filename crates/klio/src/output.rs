@@ -46,6 +46,11 @@ impl Format {
     }
 }
 
+/// A story as `-o jsonl` writes it.
+pub fn story(story: &klio_detect::story::Story, report: &Report) -> (String, String) {
+    json::story(story, report)
+}
+
 /// Prints a report to stdout.
 pub fn print(format: Format, report: &mut Report, view: &View<'_>) -> Result<(), Failure> {
     let stdout = std::io::stdout();

@@ -18,7 +18,7 @@ mod turns;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use klio_detect::engine::{FalcoMatching, Sight};
@@ -26,6 +26,7 @@ use klio_detect::{Engine, RuleSet};
 use klio_model::{Filter, TimeRange};
 
 use crate::failure::Failure;
+use crate::keep::{Keeper, Terms};
 use feed::Feed;
 pub use feed::named;
 pub use report::{Report, RuleName, Summary};
@@ -53,6 +54,15 @@ pub struct Options {
 
 /// Runs a scan.
 pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
+    keep(options, rules, None).map(|(report, _)| report)
+}
+
+/// Runs a scan and keeps what it reads.
+pub fn keep(
+    options: &Options,
+    rules: &RuleSet,
+    keeping: Option<(Keeper, Arc<Terms>)>,
+) -> Result<(Report, Option<Keeper>), Failure> {
     let started = Instant::now();
     let engine = Engine::new(rules.rules.clone(), options.matching);
     let feed = Feed::open(&options.paths)?;
@@ -62,10 +72,14 @@ pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
     };
     let bar = progress::Bar::new(options.progress, feed.total_bytes());
     let feed = Mutex::new(feed);
-    let turns = Turns::new(Sequence::new(&engine, rules, options.listing), 4 * threads);
+    let (keeper, terms) = keeping.unzip();
+    let terms = terms.as_deref();
+    let mut sequence = Sequence::new(&engine, rules, options.listing, keeper);
     let secret = keys::secret();
-    let work = || -> Result<Vec<Sight>, Failure> {
-        let mut worker = Worker::new(&engine, &secret, rules, options);
+    let mut first = Worker::new(&engine, &secret, rules, options, terms);
+    recover(&mut first, &mut sequence)?;
+    let turns = Turns::new(sequence, 4 * threads);
+    let work = |mut worker: Worker<'_>| -> Result<Vec<Sight>, Failure> {
         // The guard is dropped before the chunk is judged.
         while let Some(next) = { lock(&feed).next_chunk() } {
             let judged = worker.judge(&next, turns.room());
@@ -78,8 +92,11 @@ pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
     };
     let mut sight = vec![Sight::default(); engine.rules().len()];
     let results: Vec<_> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut results = vec![work()];
+        let others: Vec<_> = (1..threads)
+            .map(|_| Worker::new(&engine, &secret, rules, options, terms))
+            .map(|worker| scope.spawn(move || work(worker)))
+            .collect();
+        let mut results = vec![work(first)];
         results.extend(
             others.into_iter().map(|t| t.join().unwrap_or_else(|_| Err(Failure::world("a thread died")))),
         );
@@ -95,6 +112,17 @@ pub fn run(options: &Options, rules: &RuleSet) -> Result<Report, Failure> {
     let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let blind = engine.blind(&sight).map(RuleName::of).collect();
     turns.into_sequence().finish(feed.into_troubles(), blind, started.elapsed())
+}
+
+/// Judges what an earlier run acknowledged and could not flush.
+fn recover(worker: &mut Worker<'_>, sequence: &mut Sequence<'_>) -> Result<(), Failure> {
+    let Some(pending) = sequence.keeper().map(|keeper| keeper.pending()).transpose()? else { return Ok(()) };
+    let mut done = Vec::new();
+    for batch in pending {
+        let judged = worker.spooled(&batch?, done.pop().unwrap_or_default());
+        sequence.take(judged, &mut done)?;
+    }
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

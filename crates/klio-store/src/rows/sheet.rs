@@ -52,6 +52,15 @@ impl Sheet {
         self.cells.iter().map(|c| if let Cells::Texts(text, ..) = c { text.len() } else { 0 }).sum()
     }
 
+    /// Takes the rows of another that `keep` says.
+    pub(crate) fn append(&mut self, other: &Self, keep: &[bool]) {
+        for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
+            mine.append(theirs, keep);
+        }
+        self.partitions.append(&other.partitions, keep);
+        self.count += keep.iter().take(other.count).filter(|k| **k).count();
+    }
+
     /// Ends a row, whose cells have been filled.
     pub(crate) fn end(&mut self, class: &str, time: Timestamp) {
         let day = time.micros().div_euclid(DAY);
@@ -80,10 +89,37 @@ impl Cells {
         }
     }
 
+    fn append(&mut self, other: &Self, keep: &[bool]) {
+        match (self, other) {
+            (Self::Words(mine), Self::Words(theirs)) => mine.append(theirs, keep),
+            (Self::Texts(text, ends, missing), Self::Texts(their_text, their_ends, their_missing)) => {
+                for (row, _) in keep.iter().enumerate().filter(|(row, k)| **k && *row < their_ends.len()) {
+                    text.push_str(their_text.get(span(their_ends, row)).unwrap_or_default());
+                    ends.push(text.len());
+                    missing.push(their_missing.get(row).copied().unwrap_or(true));
+                }
+            }
+            (Self::Numbers(mine), Self::Numbers(theirs)) => {
+                mine.extend(theirs.iter().zip(keep).filter(|(_, k)| **k).map(|(n, _)| *n));
+            }
+            (Self::Bools(mine), Self::Bools(theirs)) => {
+                mine.extend(theirs.iter().zip(keep).filter(|(_, k)| **k).map(|(b, _)| *b));
+            }
+            _ => {}
+        }
+    }
+
     /// Takes a number.
     pub(crate) fn number(&mut self, value: i64) {
         if let Self::Numbers(numbers) = self {
             numbers.push(value);
         }
     }
+}
+
+/// Where the text of a row lies.
+pub(crate) fn span(ends: &[usize], row: usize) -> std::ops::Range<usize> {
+    let end = ends.get(row).copied().unwrap_or(0);
+    let start = row.checked_sub(1).and_then(|i| ends.get(i).copied()).unwrap_or(0);
+    start..end
 }

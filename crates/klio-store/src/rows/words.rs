@@ -38,6 +38,19 @@ impl Words {
         self.codes.push(code);
     }
 
+    /// Takes the rows of another that `keep` says: each text is looked up once, not each row.
+    pub(crate) fn append(&mut self, other: &Self, keep: &[bool]) {
+        let mut mine = vec![0; other.ends.len() + 1];
+        for (&code, _) in other.codes.iter().zip(keep).filter(|(_, k)| **k) {
+            if let Some(slot) = mine.get_mut(code as usize) {
+                if *slot == 0 && code > 0 {
+                    *slot = self.index(other.word(code - 1)) + 1;
+                }
+                self.codes.push(*slot);
+            }
+        }
+    }
+
     /// The number of a text, new or known, without a row.
     pub(crate) fn index(&mut self, value: &str) -> u32 {
         let hash = |s: &str| FixedState::with_seed(7).hash_one(s);

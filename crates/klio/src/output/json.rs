@@ -51,6 +51,12 @@ fn story_line<'s>(story: &'s Story, report: &Report) -> StoryLine<'s> {
     }
 }
 
+/// A story's summary, and the story as JSON.
+pub(super) fn story(story: &Story, report: &Report) -> (String, String) {
+    let line = story_line(story, report);
+    (line.summary.clone(), serde_json::to_string(&line).unwrap_or_default())
+}
+
 /// Calls `f` with the JSON of each finding and the id of its story.
 pub(super) fn walk(
     report: &mut Report,

@@ -7,6 +7,7 @@ use klio_model::Stage;
 use klio_source::{Rejected, Skipped};
 
 use super::tally::Times;
+use crate::keep::{Origin, Shelf};
 
 /// Bytes of texts that a result keeps room for.
 const ROOM: usize = 4 << 20;
@@ -77,6 +78,12 @@ pub(super) struct Judged {
     pub scenes: Vec<Scene>,
     pub kept: String,
     pub listed: Vec<u8>,
+    /// The events' columns, if they are kept.
+    pub shelf: Shelf,
+    /// The records are in the spool already, as a part of this batch.
+    pub spooled: Option<(u64, Origin)>,
+    /// Stands for the first line of the input that begins with this chunk.
+    pub head: Option<u64>,
     pub users: Vec<Box<str>>,
     pub times: Times,
     pub rejected: Vec<Rejected>,
@@ -94,7 +101,8 @@ pub(super) struct Judged {
 impl Judged {
     /// Nothing but the room of what was in it before.
     pub(super) fn renewed(self, file: Arc<str>, bytes: u64, begins: Option<i64>) -> Self {
-        let Self { mut seen, mut texts, mut hits, mut scenes, mut kept, mut listed, mut users, .. } = self;
+        let Self { mut seen, mut texts, mut hits, mut scenes, mut kept, mut listed, mut users, mut shelf, .. } = self;
+        shelf.clear();
         seen.clear();
         hits.clear();
         scenes.clear();
@@ -105,6 +113,6 @@ impl Judged {
         // A chunk with one huge event does not keep its room for ever.
         kept.shrink_to(ROOM);
         listed.shrink_to(ROOM);
-        Self { file, begins, seen, texts, hits, scenes, kept, listed, users, bytes, ..Self::default() }
+        Self { file, begins, seen, texts, hits, scenes, kept, listed, users, shelf, bytes, ..Self::default() }
     }
 }

@@ -20,6 +20,7 @@ use super::spill::Spill;
 use super::tally::{Times, rule_ref};
 use super::telling::{severity, telling};
 use crate::failure::Failure;
+use crate::keep::Keeper;
 
 /// Identities that are counted one by one; more are counted together.
 const IDENTITIES_CAP: usize = 50_000;
@@ -58,10 +59,16 @@ pub(super) struct Sequence<'e> {
     identities: HashMap<Box<str>, u64, foldhash::fast::RandomState>,
     other_identities: u64,
     summary: Summary,
+    keeper: Option<Keeper>,
 }
 
 impl<'e> Sequence<'e> {
-    pub(super) fn new(engine: &'e Engine, set: &'e RuleSet, listing: bool) -> Self {
+    pub(super) fn new(
+        engine: &'e Engine,
+        set: &'e RuleSet,
+        listing: bool,
+        keeper: Option<Keeper>,
+    ) -> Self {
         let mut rules: Vec<Numbered> = engine
             .rules()
             .iter()
@@ -105,11 +112,15 @@ impl<'e> Sequence<'e> {
             identities: HashMap::default(),
             other_identities: 0,
             summary,
+            keeper,
         }
     }
 
     /// Takes an event; false if it was delivered before.
     fn seen(&mut self, seen: &Seen, judged: &Judged) -> Result<bool, Failure> {
+        if judged.spooled.is_none() && self.keeper.as_mut().is_some_and(|keeper| keeper.is_known(&judged.file)) {
+            return Ok(false);
+        }
         let known = self.horizon.event(seen.key, seen.content, seen.request);
         if known == Known::Duplicate {
             self.summary.duplicates += 1;
@@ -121,6 +132,11 @@ impl<'e> Sequence<'e> {
         }
         self.event(seen, known, judged)?;
         Ok(true)
+    }
+
+    /// The keeper, for an input that begins.
+    pub(super) fn keeper(&mut self) -> Option<&mut Keeper> {
+        self.keeper.as_mut()
     }
 
     /// Adds a result's numbers to the summary.
@@ -232,7 +248,9 @@ impl<'e> Sequence<'e> {
         json: &[u8],
         tell: &mut dyn FnMut() -> Telling,
     ) -> Result<(), Failure> {
-        if self.listing {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.finding(json);
+        } else if self.listing {
             self.spill.push(json)?;
         }
         self.findings += 1;
@@ -253,7 +271,7 @@ impl<'e> Sequence<'e> {
         troubles: Troubles,
         blind: Vec<RuleName>,
         took: Duration,
-    ) -> Result<Report, Failure> {
+    ) -> Result<(Report, Option<Keeper>), Failure> {
         self.until(None, &mut Vec::new())?;
         let results = self.correlator.finish();
         self.correlated(results)?;
@@ -283,6 +301,6 @@ impl<'e> Sequence<'e> {
             .into_iter()
             .map(|r| RuleCount { rule: r.rule, severity: r.severity, tactics: r.tactics, count: r.count })
             .collect();
-        Ok(Report { summary, stories, story_of, findings: stored, rules })
+        Ok((Report { summary, stories, story_of, findings: stored, rules }, self.keeper))
     }
 }

@@ -5,7 +5,7 @@ use klio_detect::{Engine, Match, RuleSet};
 use klio_model::event::Level;
 use klio_model::{Actor, Event, Field, Filter, Object, Stage, TimeRange, event::UserKind};
 use klio_source::{
-    Item, Reason, Record, Rejected, content_hash, decode, diagnose, keyed_content_hash, recover,
+    Format, Item, Reason, Record, Rejected, content_hash, decode, diagnose, keyed_content_hash, recover,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -13,7 +13,8 @@ use super::Options;
 use super::feed::Next;
 use super::judged::{Hit, Judged, Seen};
 use super::keys::{is_long, mix, request_key, session};
-use super::telling::{Yes, describe, scene};
+use super::telling::{Yes, describe, scene, severity};
+use crate::keep::{Spooled, Terms, source};
 
 /// One thread's state.
 pub(super) struct Worker<'e> {
@@ -28,6 +29,9 @@ pub(super) struct Worker<'e> {
     ids: Vec<u64>,
     /// Findings are written out one by one.
     listing: bool,
+    /// How events are kept, if they are.
+    terms: Option<&'e Terms>,
+    source: String,
     users: hashbrown::HashMap<Box<str>, u32, foldhash::fast::RandomState>,
 }
 
@@ -37,6 +41,7 @@ impl<'e> Worker<'e> {
         secret: &'e [u8; 192],
         rules: &RuleSet,
         options: &'e Options,
+        terms: Option<&'e Terms>,
     ) -> Self {
         // A rule feeds a correlation if it carries values for one or reports only through one.
         let feeds = engine
@@ -53,6 +58,8 @@ impl<'e> Worker<'e> {
             feeds,
             ids: engine.rules().iter().map(|r| xxh3_64(r.id.as_bytes())).collect(),
             listing: options.listing,
+            terms,
+            source: String::new(),
             users: hashbrown::HashMap::default(),
         }
     }
@@ -66,11 +73,29 @@ impl<'e> Worker<'e> {
         let chunk = &next.chunk;
         let mut out = room.renewed(chunk.file.clone(), chunk.bytes().len() as u64, next.begins);
         self.users.clear();
+        self.source = source(&chunk.file);
+        if chunk.first_line == 1 {
+            let line = chunk.bytes().split(|b| *b == b'\n').next().unwrap_or_default();
+            out.head = Some(xxh3_64(line));
+        }
         decode(chunk, &mut |item: Item<'_>| match item {
             Item::Record(record) => self.record(&record, &mut out),
             Item::Rejected(rejected) => out.rejected.push(rejected),
             Item::Skipped(skipped) => out.skipped.push(skipped),
         });
+        out
+    }
+
+    /// Judges the records of a batch that was spooled by an earlier run.
+    pub(super) fn spooled(&mut self, batch: &Spooled, room: Judged) -> Judged {
+        let mut out = room.renewed(batch.origin().source.as_str().into(), 0, None);
+        out.spooled = Some((batch.seq(), batch.origin().clone()));
+        self.users.clear();
+        self.source.clone_from(&batch.origin().source);
+        for (number, json) in batch.records().enumerate() {
+            let (raw, line) = (json.as_bytes(), number as u64 + 1);
+            self.record(&Record { json, raw, line, salvaged: false, format: Format::Native }, &mut out);
+        }
         out
     }
 
@@ -90,6 +115,25 @@ impl<'e> Worker<'e> {
         };
         event.salvaged = record.salvaged;
         let event = &*event;
+        if let (Some(terms), None) = (self.terms, &out.spooled) {
+            let mut text = String::new();
+            if terms.redact(record.json, event, &mut text) {
+                let record = Record { json: &text, raw: text.as_bytes(), ..*record };
+                return self.unredacted(&record, out);
+            }
+        }
+        self.judged(event, record, out);
+    }
+
+    /// A record whose secrets were removed.
+    fn unredacted(&mut self, record: &Record<'_>, out: &mut Judged) {
+        if let Ok(mut event) = Event::parse(record.json) {
+            event.salvaged = record.salvaged;
+            self.judged(&event, record, out);
+        }
+    }
+
+    fn judged(&mut self, event: &Event<'_>, record: &Record<'_>, out: &mut Judged) {
         let stamp = event.time();
         let time = stamp.map_or(i64::MIN, |t| t.micros());
         if !self.range.is_all() && !stamp.is_some_and(|t| self.range.contains(t))
@@ -152,6 +196,12 @@ impl<'e> Worker<'e> {
         }
         seen.hits.1 = out.hits.len() as u32;
         out.seen.push(seen);
+        if let Some(terms) = self.terms {
+            let rules = self.engine.rules();
+            let worst = verdicts.iter().map(|v| severity(rules[v.rule as usize].severity, v.proven)).max();
+            let origin = out.spooled.as_ref().map(|(_, origin)| origin);
+            terms.put(&mut out.shelf, event, &self.source, origin, worst);
+        }
     }
 
     fn user(&mut self, event: &Event<'_>, out: &mut Judged) -> u32 {

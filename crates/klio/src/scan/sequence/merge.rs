@@ -10,11 +10,13 @@ pub(super) struct Waiting {
     /// Events that were taken already.
     taken: usize,
     by_user: Vec<u64>,
+    /// Whether each event taken is to be kept.
+    keep: Vec<bool>,
 }
 
 impl Waiting {
     fn new(judged: Judged) -> Self {
-        Self { by_user: vec![0; judged.users.len()], judged, taken: 0 }
+        Self { by_user: vec![0; judged.users.len()], judged, taken: 0, keep: Vec::new() }
     }
 
     /// The time of the event that comes next.
@@ -27,6 +29,9 @@ impl Sequence<'_> {
     /// Takes the next chunk's result. Chunks come in the order of their first event, so that all events before it can
     /// be taken now, whichever input they are of. Results that are done with go to `done`.
     pub(in crate::scan) fn take(&mut self, judged: Judged, done: &mut Vec<Judged>) -> Result<(), Failure> {
+        if let (Some(head), Some(keeper)) = (judged.head, self.keeper()) {
+            keeper.begin(&judged.file, head);
+        }
         if judged.begins.is_some() {
             self.until(judged.begins, done)?;
             self.waiting.push(Waiting::new(judged));
@@ -34,7 +39,7 @@ impl Sequence<'_> {
         }
         let mut only = Waiting::new(judged);
         self.run(&mut only, i64::MAX)?;
-        done.push(self.close(only));
+        done.push(self.close(only)?);
         Ok(())
     }
 
@@ -49,21 +54,23 @@ impl Sequence<'_> {
             if cursor.time().is_some() {
                 self.waiting.insert(first, cursor);
             } else {
-                done.push(self.close(cursor));
+                done.push(self.close(cursor)?);
             }
         }
         Ok(())
     }
 
     fn run(&mut self, cursor: &mut Waiting, until: i64) -> Result<(), Failure> {
-        let Waiting { judged, taken, by_user } = cursor;
+        let Waiting { judged, taken, by_user, keep } = cursor;
         let rest = judged.seen.get(*taken..).unwrap_or_default();
         let due = rest.iter().position(|seen| seen.time > until).unwrap_or(rest.len());
         let due = rest.get(..due).unwrap_or_default();
         self.horizon.warm(due.iter().map(|seen| seen.key));
         for seen in due {
             *taken += 1;
-            if self.seen(seen, judged)?
+            let new = self.seen(seen, judged)?;
+            keep.push(new);
+            if new
                 && let Some(n) = by_user.get_mut(seen.user as usize)
             {
                 *n += 1;
@@ -72,10 +79,16 @@ impl Sequence<'_> {
         Ok(())
     }
 
-    fn close(&mut self, cursor: Waiting) -> Judged {
-        let Waiting { mut judged, by_user, .. } = cursor;
+    fn close(&mut self, cursor: Waiting) -> Result<Judged, Failure> {
+        let Waiting { mut judged, by_user, keep, .. } = cursor;
         self.count(&mut judged, by_user);
-        judged
+        if let Some(keeper) = self.keeper() {
+            match &judged.spooled {
+                Some((seq, _)) => keeper.again(*seq, &judged.shelf)?,
+                None => keeper.take(&judged.file, &judged.shelf, &keep)?,
+            }
+        }
+        Ok(judged)
     }
 }
 

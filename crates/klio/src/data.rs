@@ -1,0 +1,81 @@
+//! Where the lake lies and how it is kept: `--data` and `klio.yaml`.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use klio_source::redact::Policy;
+use klio_store::keys::Secret;
+use klio_store::{Lake, Settings};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// Which lake.
+#[derive(clap::Args, Clone, Default)]
+pub struct Data {
+    /// Directory of the lake; $XDG_DATA_HOME/klio unless given.
+    #[arg(long, env = "KLIO_DATA", value_name = "DIR", help_heading = "Lake")]
+    data: Option<PathBuf>,
+}
+
+/// `klio.yaml`, as far as it is about the lake.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How the lake is kept.
+    pub lake: Settings,
+    /// What is removed from records before they are kept.
+    pub redaction: Policy,
+}
+
+impl Data {
+    /// The directory.
+    pub fn dir(&self) -> Result<PathBuf, Failure> {
+        if let Some(dir) = &self.data {
+            return Ok(dir.clone());
+        }
+        let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        named("XDG_DATA_HOME")
+            .or_else(|| named("HOME").map(|home| home.join(".local/share")))
+            .map(|base| base.join("klio"))
+            .ok_or_else(|| Failure::usage("there is no home directory").hint("give --data DIR"))
+    }
+
+    /// Reads `klio.yaml` in the directory, if there is one.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let path = self.dir()?.join("klio.yaml");
+        match fs::read_to_string(&path) {
+            Ok(text) => serde_saphyr::from_str(&text)
+                .map_err(|e| Failure::usage(format!("{}: {e}", path.display()))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
+            Err(e) => Err(Failure::world(format!("{}: {e}", path.display()))),
+        }
+    }
+
+    /// Opens the lake for reading.
+    pub fn lake(&self) -> Result<Lake, Failure> {
+        Lake::open(&self.dir()?, &self.config()?.lake).map_err(Failure::world)
+    }
+}
+
+/// The key of redaction's hashes: made on first use, so that equal secrets have equal hashes in one lake.
+pub fn redaction_key(dir: &Path) -> Result<[u8; 32], Failure> {
+    let path = dir.join("redaction.key");
+    let failed = |e: std::io::Error| Failure::world(format!("{}: {e}", path.display()));
+    match fs::read(&path) {
+        Ok(bytes) => bytes.try_into().map_err(|_| {
+            Failure::world(format!("{} does not hold 32 bytes", path.display())).hint("restore it from a copy")
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let key = Secret::random().map_err(Failure::world)?;
+            fs::create_dir_all(dir).map_err(failed)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+            file.write_all(key.expose()).and_then(|()| file.sync_all()).map_err(failed)?;
+            Ok(*key.expose())
+        }
+        Err(e) => Err(failed(e)),
+    }
+}

@@ -1,0 +1,259 @@
+//! Keeping what a scan reads: into the spool, then the lake.
+//!
+//! Workers redact each record and fill the columns ([`Terms`]); the sequence hands chunk after chunk to the
+//! [`Keeper`], which knows what is a duplicate, spools what is left and flushes it with the findings.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use klio_model::{Event, Severity, Timestamp};
+use klio_source::redact::{Policy, Redactor};
+use klio_store::{Classes, Custody, Flush, Records, Rows, Settings, Verdict, Writer};
+pub use klio_store::{Origin, Spooled};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::failure::Failure;
+
+/// Bytes of records in a batch of the spool.
+const BATCH: usize = 1 << 20;
+
+/// The columns of a chunk.
+pub type Shelf = Rows;
+
+/// What every worker needs to know.
+pub struct Terms {
+    /// Of which cluster the records are.
+    pub cluster: String,
+    /// When they are received.
+    pub received: Timestamp,
+    redactor: Redactor,
+    classes: Classes,
+}
+
+impl Terms {
+    /// Reads the settings.
+    pub fn new(cluster: &str, settings: &Settings, key: [u8; 32], policy: Policy) -> Result<Self, Failure> {
+        let redactor = Redactor::new(key, policy).map_err(Failure::usage)?;
+        let received = Timestamp(jiff::Timestamp::now().as_microsecond());
+        let classes = Classes::of(settings).map_err(|e| Failure::usage(e.to_string()))?;
+        Ok(Self { cluster: cluster.to_owned(), received, redactor, classes })
+    }
+
+    /// Writes the record without its secrets to `out`, if it has any.
+    pub fn redact(&self, json: &str, event: &Event<'_>, out: &mut String) -> bool {
+        self.redactor.redact(json, event, out).is_some()
+    }
+
+    /// Puts an event on the shelf.
+    pub fn put(
+        &self,
+        shelf: &mut Shelf,
+        event: &Event<'_>,
+        source: &str,
+        origin: Option<&Origin>,
+        severity: Option<Severity>,
+    ) {
+        let cluster = origin.map_or(self.cluster.as_str(), |o| &o.cluster);
+        let received = origin.map_or(self.received, |o| Timestamp(o.received));
+        let class = self.classes.class(event, cluster, source, severity);
+        shelf.push(event, Custody { cluster, source, received }, class, severity, 0);
+    }
+}
+
+/// How far a file has been read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Position {
+    /// Stands for its first line, so that a file keeps its position when it is renamed or packed.
+    id: String,
+    /// Events that were taken from it.
+    events: u64,
+}
+
+#[derive(Default)]
+struct Reading {
+    position: Option<Position>,
+    /// Events that were kept by an earlier run.
+    skip: u64,
+    records: Records,
+    unsaved: u64,
+}
+
+/// Everything between the sequence and the disk.
+pub struct Keeper {
+    writer: Writer,
+    terms: Arc<Terms>,
+    flush_bytes: usize,
+    files: HashMap<Arc<str>, Reading>,
+    rows: Rows,
+    findings: Vec<Verdict>,
+    last: u64,
+    /// Events that were kept, and those that an earlier run had kept.
+    pub kept: u64,
+    /// Events that an earlier run had kept.
+    pub known: u64,
+}
+
+impl Keeper {
+    /// Opens the lake for writing.
+    pub fn open(dir: &Path, settings: &Settings, terms: Arc<Terms>) -> Result<Self, Failure> {
+        let writer = Writer::open(dir, settings).map_err(Failure::world)?;
+        let last = writer.flushed().map_err(Failure::world)?;
+        Ok(Self {
+            writer,
+            terms,
+            flush_bytes: settings.flush_bytes as usize,
+            files: HashMap::new(),
+            rows: Rows::new(),
+            findings: Vec::new(),
+            last,
+            kept: 0,
+            known: 0,
+        })
+    }
+
+    /// The lake's writer.
+    pub fn writer(&mut self) -> &mut Writer {
+        &mut self.writer
+    }
+
+    /// A file is being read whose first line has this hash.
+    pub fn begin(&mut self, file: &Arc<str>, head: u64) {
+        if self.files.contains_key(file) {
+            return;
+        }
+        let id = format!("{head:016x}");
+        let skip = self.writer.positions().filter_map(|(_, text)| serde_json::from_str::<Position>(text).ok());
+        let skip = skip.filter(|p| p.id == id).map(|p| p.events).max().unwrap_or(0);
+        let position = Some(Position { id, events: 0 });
+        self.files.insert(file.clone(), Reading { position, skip, ..Reading::default() });
+    }
+
+    /// Counts an event of a file; true if an earlier run kept it.
+    pub fn is_known(&mut self, file: &Arc<str>) -> bool {
+        let reading = self.files.entry(file.clone()).or_default();
+        if let Some(position) = &mut reading.position {
+            position.events += 1;
+        }
+        let known = reading.skip > 0;
+        reading.skip = reading.skip.saturating_sub(1);
+        self.known += u64::from(known);
+        known
+    }
+
+    /// Takes the rows of a chunk that are to be kept.
+    pub fn take(&mut self, file: &Arc<str>, shelf: &Shelf, keep: &[bool]) -> Result<(), Failure> {
+        let reading = self.files.entry(file.clone()).or_default();
+        for row in (0..shelf.len()).filter(|&row| keep.get(row) == Some(&true)) {
+            reading.records.push(shelf.raw(row));
+            reading.unsaved += 1;
+        }
+        self.rows.append(shelf, keep);
+        if reading.records.bytes().len() >= BATCH {
+            self.spool(&file.clone())?;
+        }
+        if self.rows.bytes() >= self.flush_bytes {
+            self.flush(&mut Vec::new())?;
+        }
+        Ok(())
+    }
+
+    fn spool(&mut self, file: &Arc<str>) -> Result<(), Failure> {
+        let Some(reading) = self.files.get_mut(file) else { return Ok(()) };
+        if reading.records.is_empty() {
+            return Ok(());
+        }
+        let origin = Origin {
+            cluster: self.terms.cluster.clone(),
+            source: source(file),
+            received: self.terms.received.micros(),
+            position: reading.position.as_ref().and_then(|p| serde_json::to_string(p).ok()),
+        };
+        self.last = self.writer.append(&origin, &reading.records).map_err(Failure::world)?;
+        self.kept += std::mem::take(&mut reading.unsaved);
+        reading.records.clear();
+        Ok(())
+    }
+
+    /// Takes a finding as JSON.
+    pub fn finding(&mut self, json: &[u8]) {
+        if let Some(verdict) = verdict(json, &self.terms.cluster) {
+            self.findings.push(verdict);
+        }
+    }
+
+    fn flush(&mut self, incidents: &mut Vec<Verdict>) -> Result<(), Failure> {
+        let files: Vec<Arc<str>> = self.files.keys().cloned().collect();
+        for file in files {
+            self.spool(&file)?;
+        }
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let mut findings = std::mem::take(&mut self.findings);
+        findings.iter_mut().for_each(|f| f.batch = self.last);
+        let mut incidents = std::mem::take(incidents);
+        incidents.iter_mut().for_each(|i| i.batch = self.last);
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.stamp(self.last);
+        let flush = Flush { rows: vec![rows], findings, incidents, upto: self.last };
+        self.writer.flush(&flush).map_err(Failure::world)
+    }
+
+    /// Flushes what is left, with the incidents that were found.
+    pub fn finish(&mut self, mut incidents: Vec<Verdict>) -> Result<(), Failure> {
+        self.flush(&mut incidents)
+    }
+
+    /// Batches that an earlier run spooled and could not flush.
+    pub fn pending(&self) -> Result<impl Iterator<Item = Result<Spooled, Failure>> + use<>, Failure> {
+        let pending = self.writer.pending().map_err(Failure::world)?;
+        Ok(pending.map(|batch| batch.map_err(Failure::world)))
+    }
+
+    /// Takes rows whose records are in the spool already.
+    pub fn again(&mut self, seq: u64, shelf: &Shelf) -> Result<(), Failure> {
+        self.last = self.last.max(seq);
+        self.rows.append(shelf, &vec![true; shelf.len()]);
+        if self.rows.bytes() >= self.flush_bytes { self.flush(&mut Vec::new()) } else { Ok(()) }
+    }
+}
+
+/// How a file is called as a source.
+pub fn source(file: &str) -> String {
+    format!("file:{file}")
+}
+
+fn verdict(json: &[u8], cluster: &str) -> Option<Verdict> {
+    #[derive(Deserialize)]
+    struct Rule {
+        id: String,
+        title: String,
+    }
+    #[derive(Deserialize)]
+    struct Actor {
+        user: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Finding {
+        id: String,
+        time: Option<String>,
+        rule: Rule,
+        severity: String,
+        actor: Actor,
+    }
+    let json = std::str::from_utf8(json).ok()?;
+    let finding: Finding = serde_json::from_str(json).ok()?;
+    Some(Verdict {
+        id: finding.id,
+        time: finding.time.as_deref().and_then(Timestamp::parse),
+        cluster: cluster.to_owned(),
+        severity: finding.severity.parse::<Severity>().ok()?.name(),
+        rule: finding.rule.id,
+        title: finding.rule.title,
+        actor: finding.actor.user.unwrap_or_default(),
+        json: json.to_owned(),
+        batch: 0,
+    })
+}
