@@ -111,16 +111,14 @@ impl Lake {
         f: &mut dyn FnMut(Kept) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let mut files = self.events.files()?;
+        scanned.files += files.len() as u64;
+        files.retain(|file| may_overlap(file, range));
+        scanned.skipped = scanned.files - files.len() as u64;
         files.sort_by_key(|file| file.times.map_or(i64::MIN, |t| t.0));
         // Found, and not told before all files that may hold earlier ones have been read.
         let mut waiting: Vec<Kept> = Vec::new();
         let mut files = files.into_iter().peekable();
         while let Some(file) = files.next() {
-            scanned.files += 1;
-            if !may_overlap(&file, range) {
-                scanned.skipped += 1;
-                continue;
-            }
             let open = OpenFile::open(&self.events.place, &file, &self.footers)?;
             for group in 0..open.groups() {
                 scanned.rows += open.rows(group) as u64;
