@@ -6,9 +6,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{
     RowSelection,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::columns::{COLUMNS, EVENTS, VERDICT};
@@ -26,7 +26,15 @@ use crate::table::DataFile;
 
 /// The footers of files read before: files never change.
 #[derive(Default)]
-pub(crate) struct Footers(Mutex<HashMap<String, ArrowReaderMetadata>>);
+pub(crate) struct Footers(Mutex<HashMap<String, Footer>>);
+
+/// What is known of a file once its footer has been read.
+#[derive(Clone)]
+struct Footer {
+    plain: ArrowReaderMetadata,
+    /// The same with long texts as views into the unpacked pages.
+    views: ArrowReaderMetadata,
+}
 
 /// Stands in the footer of a file whose audit ids are all in lower case.
 pub(crate) const LOWER_IDS: &str = "klio.lower-ids";
@@ -38,7 +46,7 @@ const FOOTERS: usize = 2_048;
 pub(crate) struct OpenFile {
     name: String,
     blob: Blob,
-    footer: ArrowReaderMetadata,
+    footer: Footer,
 }
 
 impl OpenFile {
@@ -61,14 +69,18 @@ impl OpenFile {
         Ok(Self { name: file.path.clone(), blob, footer })
     }
 
+    fn metadata(&self) -> &ParquetMetaData {
+        self.footer.plain.metadata()
+    }
+
     /// How many row groups it has.
     pub(crate) fn groups(&self) -> usize {
-        self.footer.metadata().num_row_groups()
+        self.metadata().num_row_groups()
     }
 
     /// Rows of a group.
     pub(crate) fn rows(&self, group: usize) -> usize {
-        self.footer.metadata().row_groups().get(group).map_or(0, |g| g.num_rows().max(0) as usize)
+        self.metadata().row_groups().get(group).map_or(0, |g| g.num_rows().max(0) as usize)
     }
 
     /// Some columns of a group, by their places, for all rows or those that are set.
@@ -79,7 +91,29 @@ impl OpenFile {
         rows: Option<&BooleanBuffer>,
         batch: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.clone());
+        self.reader(self.footer.plain.clone(), group, places, rows, batch)
+    }
+
+    /// The same with `raw` and `audit_id` as views: texts are not copied out of the pages that hold them.
+    pub(crate) fn views(
+        &self,
+        group: usize,
+        places: &[usize],
+        rows: Option<&BooleanBuffer>,
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        self.reader(self.footer.views.clone(), group, places, rows, batch)
+    }
+
+    fn reader(
+        &self,
+        footer: ArrowReaderMetadata,
+        group: usize,
+        places: &[usize],
+        rows: Option<&BooleanBuffer>,
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), footer);
         let names = places.iter().filter_map(|&at| COLUMNS.get(at)).map(|c| c.name);
         let mask = ProjectionMask::columns(builder.parquet_schema(), names);
         let mut builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
@@ -102,13 +136,20 @@ impl OpenFile {
         }
     }
 
+    /// The rows of a group without a column.
+    pub(crate) fn no_columns(&self, group: usize) -> Result<RecordBatch, StoreError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows(group)));
+        RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)
+            .map_err(|e| self.damaged(e))
+    }
+
     /// Whether a group may hold an audit id, given in lower case.
     pub(crate) fn may_hold_id(&self, group: usize, id: &str) -> bool {
-        let notes = self.footer.metadata().file_metadata().key_value_metadata();
+        let notes = self.metadata().file_metadata().key_value_metadata();
         if !notes.is_some_and(|all| all.iter().any(|n| n.key == LOWER_IDS)) {
             return true;
         }
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.clone());
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.plain.clone());
         let schema = builder.parquet_schema();
         let Some(column) = schema.columns().iter().position(|c| c.name() == "audit_id") else { return true };
         match builder.get_row_group_column_bloom_filter(group, column) {
@@ -126,17 +167,22 @@ fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
     move |e| StoreError::Damaged { file: file.to_owned(), said: e.to_string() }
 }
 
-fn footer(blob: &Blob) -> Result<ArrowReaderMetadata, ParquetError> {
+fn footer(blob: &Blob) -> Result<Footer, ParquetError> {
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
     let plain = ArrowReaderMetadata::load(blob, options.clone())?;
     let is_event = plain.schema().field_with_name("audit_id").is_ok();
     let known = if is_event { &*EVENTS } else { &*VERDICT };
-    // Older files lack newer columns; those that are there are read as the schema says.
-    let ours = |f: &Arc<arrow::datatypes::Field>| {
-        known.field_with_name(f.name()).cloned().map_or_else(|_| f.clone(), Arc::new)
+    let read_as = |views: bool| {
+        // Older files lack newer columns; those that are there are read as the schema says.
+        let fields = plain.schema().fields().iter().map(|field| {
+            let ours = known.field_with_name(field.name()).unwrap_or(field);
+            let is_long = views && *ours.data_type() == DataType::Utf8;
+            if is_long { ours.clone().with_data_type(DataType::Utf8View) } else { ours.clone() }
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        ArrowReaderMetadata::try_new(plain.metadata().clone(), options.clone().with_schema(schema))
     };
-    let schema = Schema::new(plain.schema().fields().iter().map(ours).collect::<Vec<_>>());
-    ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(Arc::new(schema)))
+    Ok(Footer { plain: read_as(false)?, views: read_as(true)? })
 }
 
 /// Bytes of a file, wherever it lies.

@@ -7,12 +7,14 @@ mod error;
 mod file;
 mod lake;
 mod leaf;
+mod needle;
 mod place;
 mod rows;
 mod scan;
 mod segment;
 mod settings;
 mod table;
+mod view;
 mod writer;
 
 pub use batch::{Origin, Records, Spooled};
