@@ -13,6 +13,7 @@ mod lake;
 mod leaf;
 mod ledger;
 mod merge;
+mod needle;
 mod place;
 mod rows;
 mod scan;
@@ -23,6 +24,7 @@ mod sweep;
 mod table;
 mod vault;
 mod whole;
+mod view;
 mod writer;
 
 pub use batch::{Origin, Records, Spooled};

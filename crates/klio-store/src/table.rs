@@ -39,19 +39,6 @@ pub(crate) struct DataFile {
     pub times: Option<(i64, i64)>,
 }
 
-impl DataFile {
-    /// First and last microsecond of the file's day.
-    pub(crate) fn span_of_day(&self) -> Option<(i64, i64)> {
-        let day = klio_model::Timestamp::parse(&format!("{}T00:00:00Z", self.day))?.micros();
-        Some((day, day + 86_399_999_999))
-    }
-
-    /// No event of the file is earlier.
-    pub(crate) fn first(&self) -> i64 {
-        self.times.or_else(|| self.span_of_day()).map_or(i64::MIN, |t| t.0)
-    }
-}
-
 /// What a commit changes.
 pub(crate) struct Change {
     pub add: Vec<DataFile>,
