@@ -128,7 +128,7 @@ impl<'f> Question<'f> {
         f: &mut dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let places: Vec<usize> =
-            ["raw", "time", "cluster", "source", "received"].iter().filter_map(|n| place(n)).collect();
+            ["raw", "time", "cluster", "source", "received", "flush"].iter().filter_map(|n| place(n)).collect();
         let certain: Vec<bool> = found.may.set_indices().map(|i| found.certain.value(i)).collect();
         let mut certain = certain.as_slice();
         for batch in file.views(group, &places, Some(&found.may), BATCH)? {
@@ -204,6 +204,16 @@ pub(crate) struct Row<'b> {
 }
 
 impl Row<'_> {
+    /// When the request was received.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        number::<TimestampMicrosecondType>(self.batch, "time", self.row).map(Timestamp)
+    }
+
+    /// The log entry that stated it first.
+    pub(crate) fn segment(&self) -> Option<u64> {
+        number::<Int64Type>(self.batch, "flush", self.row).and_then(|n| n.try_into().ok())
+    }
+
     pub(crate) fn kept(&self) -> Kept {
         kept(self.batch, self.row, self.raw)
     }

@@ -5,8 +5,14 @@ mod explain;
 mod hunt;
 #[cfg(feature = "lake")]
 mod ingest;
+#[cfg(feature = "lake")]
+mod lake;
 mod rule;
 mod scan;
+#[cfg(feature = "lake")]
+mod tail;
+#[cfg(feature = "lake")]
+mod verify;
 
 use crate::failure::Failure;
 
@@ -20,6 +26,15 @@ pub enum Command {
     Ingest(ingest::Ingest),
     /// Print the events that match a filter.
     Hunt(hunt::Hunt),
+    /// Print the newest events of the lake, and those that come.
+    #[cfg(feature = "lake")]
+    Tail(tail::Tail),
+    /// Check that nothing was altered, removed or added since it was sealed.
+    #[cfg(feature = "lake")]
+    Verify(verify::Verify),
+    /// See to the lake: what is in it, merging, expiry, legal holds, keys.
+    #[cfg(feature = "lake")]
+    Lake(lake::Lake),
     /// List, show, check and test detection rules.
     #[command(subcommand)]
     Rule(rule::Rule),
@@ -37,6 +52,12 @@ impl Command {
             #[cfg(feature = "lake")]
             Self::Ingest(c) => c.run(),
             Self::Hunt(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Tail(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Verify(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Lake(c) => c.run(),
             Self::Rule(c) => c.run(),
             Self::Explain(c) => c.run(),
             Self::Demo(c) => c.run(),
