@@ -176,7 +176,7 @@ fn merged(
 
 /// Files that belong together.
 fn groups(mut files: Vec<DataFile>, options: &CompactOptions) -> Vec<Vec<DataFile>> {
-    // Twice as large as half the target is large enough.
+    // Half the target is large enough.
     files.retain(|file| file.size < options.target_bytes / 2 && file.rows < ROWS / 2);
     files.sort_by(|a, b| (&a.class, &a.day, &a.path).cmp(&(&b.class, &b.day, &b.path)));
     let mut groups = Vec::new();

@@ -74,7 +74,9 @@ impl Writer {
                 }
                 let mut due = Vec::new();
                 for file in partition {
-                    if !self.is_held(name, file, &ledger, &mut asked)? {
+                    // What the log does not know is for `verify` to name, not for us to remove.
+                    let known = ledger.leaf_of(&format!("{name}/{}", file.path)).is_some();
+                    if known && !self.is_held(name, file, &ledger, &mut asked)? {
                         due.push(file.clone());
                     }
                 }

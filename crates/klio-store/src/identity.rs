@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use klio_model::Timestamp;
-use klio_seal::{Log, Scheme, Signer};
+use klio_seal::{Log, Scheme, Signer, Verifier};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
@@ -24,16 +24,30 @@ pub(crate) struct Identity {
     pub created: String,
 }
 
+/// Reads `lake.json`.
+pub(crate) fn read(dir: &Path) -> Result<Identity, StoreError> {
+    let path = dir.join("lake.json");
+    let text = fs::read_to_string(&path).map_err(StoreError::io(&path))?;
+    let identity: Identity = serde_json::from_str(&text)
+        .map_err(|e| StoreError::Damaged { file: path.display().to_string(), said: e.to_string() })?;
+    if identity.layout > LAYOUT {
+        return Err(StoreError::Newer { found: identity.layout, known: LAYOUT });
+    }
+    Ok(identity)
+}
+
+/// The key that the log's signatures are verified with.
+pub(crate) fn public_key(dir: &Path) -> Result<Verifier, StoreError> {
+    let path = dir.join("seal.pub");
+    let text = fs::read_to_string(&path).map_err(StoreError::io(&path))?;
+    text.trim().parse().map_err(seal)
+}
+
 /// Reads `lake.json`, or writes it for a new lake.
 pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     let path = dir.join("lake.json");
-    if let Ok(text) = fs::read_to_string(&path) {
-        let identity: Identity = serde_json::from_str(&text)
-            .map_err(|e| StoreError::Damaged { file: path.display().to_string(), said: e.to_string() })?;
-        if identity.layout > LAYOUT {
-            return Err(StoreError::Newer { found: identity.layout, known: LAYOUT });
-        }
-        return Ok(identity);
+    if path.is_file() {
+        return read(dir);
     }
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(seal)?;
@@ -60,6 +74,12 @@ pub(crate) fn open_log(dir: &Path, identity: &Identity) -> Result<Log, StoreErro
         sync(dir)?;
     }
     let signer = Signer::load(&key).map_err(seal)?;
+    let public = dir.join("seal.pub");
+    if !public.is_file() {
+        let text = format!("{}\n", signer.verifier());
+        fs::write(&public, text).map_err(StoreError::io(&public))?;
+        sync(&public)?;
+    }
     if log.join("checkpoint").is_file() {
         Log::open(&log, signer).map_err(seal)
     } else {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod batch;
+mod check;
 mod columns;
 mod compact;
 mod error;
@@ -20,10 +21,12 @@ mod segment;
 mod settings;
 mod sweep;
 mod table;
+mod verify;
 mod whole;
 mod writer;
 
 pub use batch::{Origin, Records, Spooled};
+pub use check::{Check, Info, TableInfo};
 pub use compact::{CompactOptions, Compacted};
 pub use error::StoreError;
 pub use expire::{Expired, ExpiredPartition};
@@ -33,7 +36,11 @@ pub use lake::Lake;
 pub use rows::{Custody, Rows, Verdict, Verdicts};
 pub use scan::{Kept, Scanned};
 pub use settings::{Classes, Retention, Settings};
+pub use verify::{Depth, Kind, Problem, Report, Trusted, verify};
 pub use writer::{Flush, Writer};
+
+/// The signed log and its proofs.
+pub use klio_seal as seal;
 
 pub mod keys;
 pub mod spool;

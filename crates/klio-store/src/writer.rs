@@ -30,6 +30,8 @@ pub(crate) use commit::{Batch, stored};
 pub(crate) const TABLES: [&str; 3] = ["findings", "incidents", "events"];
 /// The topic of a remark that attests how many batches were acknowledged.
 pub(crate) const SPOOL: &str = "spool";
+/// The topic of a remark that says which acknowledged batches were gone.
+pub(crate) const LOST: &str = "lost";
 /// The topic of a remark that attests a file of a table's log.
 pub(crate) const TABLE: &str = "table";
 
@@ -76,6 +78,7 @@ impl Writer {
         let mut writer = Self { lake, log, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
         writer.recover()?;
         writer.opened(identity)?;
+        writer.miss()?;
         Ok(writer)
     }
 
@@ -96,6 +99,23 @@ impl Writer {
         let entries = statements.into_iter().map(|statement| Manifest { time, statement }.encode());
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(seal)?;
         self.log.append(&entries).map_err(seal).map(drop)
+    }
+
+    /// Names batches that were acknowledged and are neither in the lake nor in the spool: their numbers will be given
+    /// again, and then nobody could tell.
+    fn miss(&mut self) -> Result<(), StoreError> {
+        let (flushed, last) = (self.flushed()?, self.spool.last());
+        let there = last.max(flushed);
+        if let Some((acknowledged, _)) = self.ledger()?.acknowledged.filter(|(all, _)| *all > there) {
+            let text = format!("batches {} to {acknowledged} were acknowledged and are gone", there + 1);
+            self.state(Statement::Note(Remark { topic: LOST.into(), text, hash: None }))?;
+            self.state(Statement::Note(Remark { topic: SPOOL.into(), text: there.to_string(), hash: None }))?;
+        }
+        if last < flushed {
+            // An older spool, or none: numbers that the lake has must not be given again.
+            self.spool.pass_over(flushed)?;
+        }
+        Ok(())
     }
 
     /// Makes a batch durable and returns its number: now its sender may be told that it is kept.
