@@ -16,6 +16,7 @@ use crate::ledger::Ledger;
 use crate::merge::Merge;
 use crate::segment::{Packer, Segment};
 use crate::table::{ChangeKind, DataFile};
+use crate::vault::Vault;
 use crate::whole::Whole;
 use crate::writer::{Batch, TABLES, Writer, now, stored};
 
@@ -67,7 +68,9 @@ impl Writer {
         for name in TABLES {
             // What comes out of one round may be merged in the next.
             loop {
-                let groups = groups(self.table(name).files()?, options);
+                let mut files = self.table(name).files()?;
+                files.retain(|file| !ledger.shredded.contains(&format!("{}/{}", file.class, file.day)));
+                let groups = groups(files, options);
                 let before = done.files_before;
                 for group in groups {
                     self.merge(name, &group, &mut ledger, &mut done)?;
@@ -104,7 +107,7 @@ impl Writer {
         let (Some(first), rows) = (group.first(), files.iter().map(Whole::rows).sum::<u64>()) else {
             return Ok(());
         };
-        let (segment, trees) = merged(table, first, &files)?;
+        let (segment, trees) = merged(table, first, &files, self.lake.vault.as_deref())?;
         for leaf in replaces.iter().flat_map(|leaf| ledger.origins(*leaf)) {
             let expected = ledger.sources.get(&leaf).map(|source| (source.rows, source.root));
             let found = trees.get(&leaf).map(|tree| (tree.size(), tree.root()));
@@ -155,16 +158,18 @@ fn merged(
     table: &str,
     like: &DataFile,
     files: &[Whole],
+    vault: Option<&Vault>,
 ) -> Result<(Segment, BTreeMap<u64, RowTree>), StoreError> {
     let mut merge = Merge::new(files)?;
     let columns = if table == "events" { COLUMNS } else { VERDICTS };
     let lower = files.iter().all(Whole::ids_are_lower);
     let mut trees = BTreeMap::<u64, RowTree>::new();
     let mut packer: Option<Packer> = None;
+    let partition = format!("{}/{}", like.class, like.day);
     while let Some(batch) = merge.next()? {
         let packer = match &mut packer {
             Some(packer) => packer,
-            None => packer.insert(Packer::new(columns, batch.schema())?),
+            None => packer.insert(Packer::new(columns, batch.schema(), &partition, vault)?),
         };
         packer.add(&batch, &mut |segment, leaf| trees.entry(segment).or_default().push(leaf))?;
     }

@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelection,
 };
+use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{ChunkReader, Length};
@@ -24,9 +25,17 @@ use crate::error::StoreError;
 use crate::place::Place;
 use crate::table::DataFile;
 
-/// The footers of files read before: files never change.
-#[derive(Default)]
-pub(crate) struct Footers(Mutex<HashMap<String, ArrowReaderMetadata>>);
+/// How files are opened, and the footers of those that were read before: files never change.
+pub(crate) struct Footers {
+    known: Mutex<HashMap<String, ArrowReaderMetadata>>,
+    keys: Option<Arc<FileDecryptionProperties>>,
+}
+
+impl Footers {
+    pub(crate) fn of(keys: Option<Arc<FileDecryptionProperties>>) -> Self {
+        Self { known: Mutex::default(), keys }
+    }
+}
 
 /// Stands in the footer of a file whose audit ids are all in lower case.
 pub(crate) const LOWER_IDS: &str = "klio.lower-ids";
@@ -44,12 +53,12 @@ pub(crate) struct OpenFile {
 impl OpenFile {
     pub(crate) fn open(place: &Place, file: &DataFile, footers: &Footers) -> Result<Self, StoreError> {
         let blob = Blob::open(place, &file.path, file.size)?;
-        let lock = || footers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || footers.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().get(&file.path).cloned();
         let footer = match known {
             Some(footer) => footer,
             None => {
-                let footer = footer(&blob).map_err(damaged(&file.path))?;
+                let footer = footer(&blob, footers.keys.as_ref()).map_err(damaged(&file.path))?;
                 let mut all = lock();
                 if all.len() >= FOOTERS {
                     all.clear();
@@ -126,8 +135,15 @@ fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
     move |e| StoreError::Damaged { file: file.to_owned(), said: e.to_string() }
 }
 
-fn footer(blob: &Blob) -> Result<ArrowReaderMetadata, ParquetError> {
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+/// Reads a footer, with columns typed as the lake types them.
+pub(crate) fn footer<R: ChunkReader>(
+    blob: &R,
+    keys: Option<&Arc<FileDecryptionProperties>>,
+) -> Result<ArrowReaderMetadata, ParquetError> {
+    let mut options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    if let Some(keys) = keys {
+        options = options.with_file_decryption_properties(keys.clone());
+    }
     let plain = ArrowReaderMetadata::load(blob, options.clone())?;
     let is_event = plain.schema().field_with_name("audit_id").is_ok();
     let known = if is_event { &*EVENTS } else { &*VERDICT };

@@ -11,11 +11,13 @@ use crate::batch::Spooled;
 use crate::columns::{EVENTS, VERDICT};
 use crate::error::StoreError;
 use crate::file::{Footers, OpenFile};
+use crate::keys::Cipher;
 use crate::place::Place;
 use crate::scan::{Kept, Scanned, candidates, records};
 use crate::settings::Settings;
 use crate::spool::SpoolReader;
 use crate::table::{DataFile, Table};
+use crate::vault::Vault;
 
 /// Times that a reader starts over when the spool was cut under its hands.
 const TRIES: usize = 8;
@@ -29,6 +31,7 @@ pub struct Lake {
     pub(crate) findings: Table,
     pub(crate) incidents: Table,
     pub(crate) footers: Footers,
+    pub(crate) vault: Option<Arc<Vault>>,
 }
 
 impl Lake {
@@ -47,7 +50,9 @@ impl Lake {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = Arc::new(runtime.map_err(StoreError::io(dir))?);
         let place = settings.place(dir, &runtime)?;
-        let table = |name, schema| Table::open(name, place.below(name), schema, &runtime, make);
+        let vault = settings.vault(dir)?;
+        let keys = vault.as_ref().map(Vault::decrypt).transpose()?;
+        let table = |name, schema| Table::open(name, place.below(name), schema, &runtime, make, keys.clone());
         Ok(Self {
             events: table("events", &EVENTS)?,
             findings: table("findings", &VERDICT)?,
@@ -55,7 +60,8 @@ impl Lake {
             dir: dir.to_owned(),
             settings: settings.clone(),
             runtime: runtime.clone(),
-            footers: Footers::default(),
+            footers: Footers::of(keys.clone()),
+            vault,
         })
     }
 
@@ -111,7 +117,7 @@ impl Lake {
         f: &mut dyn FnMut(Kept) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let mut files = self.events.files()?;
-        files.sort_by_key(|file| file.times.map_or(i64::MIN, |t| t.0));
+        files.sort_by_key(DataFile::first);
         // Found, and not told before all files that may hold earlier ones have been read.
         let mut waiting: Vec<Kept> = Vec::new();
         let mut files = files.into_iter().peekable();
@@ -130,7 +136,7 @@ impl Lake {
                     ControlFlow::Continue(())
                 })?;
             }
-            let next = files.peek().map(|next| next.times.map_or(i64::MIN, |t| t.0));
+            let next = files.peek().map(DataFile::first);
             waiting.sort_by(|a, b| (a.time, a.received).cmp(&(b.time, b.received)));
             let due = next.map_or(waiting.len(), |next| {
                 waiting.partition_point(|k| k.time.map_or(i64::MIN, |t| t.micros()) < next)
@@ -150,7 +156,7 @@ impl Lake {
         for _ in 0..TRIES {
             self.events.refresh()?;
             let upto = self.events.upto()?;
-            let reader = SpoolReader::after(&self.dir.join("spool"), self.settings.spool_key()?, upto);
+            let reader = SpoolReader::after(&self.dir.join("spool"), self.spool_key()?, upto);
             let read: Result<Vec<_>, _> = reader.map(|batch| batch.map_err(StoreError::from)).collect();
             let read = read.and_then(|all| all.into_iter().map(Spooled::read).collect::<Result<Vec<_>, _>>());
             match read {
@@ -167,6 +173,10 @@ impl Lake {
         Err(last.unwrap_or_else(|| StoreError::Query("the spool is cut faster than it can be read; try again".into())))
     }
 
+    pub(crate) fn spool_key(&self) -> Result<Option<Arc<Cipher>>, StoreError> {
+        self.vault.as_ref().map(|vault| vault.spool()).transpose()
+    }
+
     fn unchanged(&mut self, upto: u64) -> Result<bool, StoreError> {
         self.events.refresh()?;
         Ok(self.events.upto()? == upto)
@@ -180,8 +190,8 @@ impl Lake {
 
 /// Whether a file may hold events of a range.
 pub(crate) fn may_overlap(file: &DataFile, range: TimeRange) -> bool {
-    // Events without a time lie in no range; a file that tells no times may hold any.
-    let Some((first, last)) = file.times else { return true };
+    // Events without a time lie in no range; a file that tells no times holds those of its day.
+    let Some((first, last)) = file.times.or_else(|| file.span_of_day()) else { return true };
     range.start.is_none_or(|s| last >= s.micros()) && range.end.is_none_or(|e| first < e.micros())
 }
 

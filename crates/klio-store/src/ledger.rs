@@ -1,9 +1,9 @@
 //! What the signed log says about files: which are live, what they were made of, which events must stay.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use klio_seal::verify::Live;
-use klio_seal::{Expiry, Hash, LogReader, Manifest, Span, Statement, StoredFile};
+use klio_seal::{Expiry, Hash, Key, KeyEvent, LogReader, Manifest, Span, Statement, StoredFile};
 
 use crate::error::StoreError;
 use crate::hold::Held;
@@ -56,6 +56,8 @@ pub(crate) struct Ledger {
     pub acknowledged: Option<(u64, i64)>,
     /// What a writer found to be lost from the spool, and when.
     pub lost: Vec<(String, i64)>,
+    /// Partitions, `class/day`, whose keys were destroyed: nobody can read their files.
+    pub shredded: HashSet<String>,
     /// Removals by a rule, each with its leaf and time.
     pub expiries: Vec<(u64, i64, Expiry)>,
     /// When each leaf that states a live file was written.
@@ -107,6 +109,9 @@ impl Ledger {
                 if let Some(place) = self.holds.iter().position(same) {
                     self.holds.remove(place);
                 }
+            }
+            Statement::Key(Key { event: KeyEvent::Destroyed, id, .. }) => {
+                self.shredded.extend(id.strip_prefix("files/").map(str::to_owned));
             }
             Statement::Note(remark) if remark.topic == TABLE => {
                 if let Some(hash) = remark.hash {

@@ -20,8 +20,10 @@ mod rows;
 mod scan;
 mod segment;
 mod settings;
+mod shred;
 mod sweep;
 mod table;
+mod vault;
 mod verify;
 mod whole;
 mod writer;
@@ -38,6 +40,7 @@ pub use lake::Lake;
 pub use rows::{Custody, Rows, Verdict, Verdicts};
 pub use scan::{Kept, Scanned};
 pub use settings::{Classes, Retention, Settings};
+pub use vault::Encryption;
 pub use verify::{Depth, Kind, Problem, Report, Trusted, verify};
 pub use writer::{Flush, Writer};
 

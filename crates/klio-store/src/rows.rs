@@ -75,9 +75,11 @@ impl Rows {
         self.sheet.append(&other.sheet, keep);
     }
 
-    /// Forgets the rows.
+    /// Forgets the rows and keeps their room.
     pub fn clear(&mut self) {
-        *self = Self::new();
+        self.sheet.clear();
+        self.extras.clear();
+        self.credentials.clear();
     }
 
     /// Takes an event: its text becomes the column `raw`.

@@ -11,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 use klio_seal::{Hash, RowTree};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -20,6 +21,7 @@ use crate::columns::{Column, Kind, schema};
 use crate::error::StoreError;
 use crate::file::LOWER_IDS;
 use crate::rows::{Cells, Sheet};
+use crate::vault::Vault;
 use crate::whole;
 
 /// Rows handed to the writer at a time: some 6 MB of records.
@@ -50,7 +52,12 @@ pub(crate) struct Segment {
 }
 
 /// How files are written.
-pub(crate) fn properties(columns: &[Column]) -> WriterProperties {
+pub(crate) fn properties(
+    columns: &[Column],
+    encryption: Option<Arc<FileEncryptionProperties>>,
+) -> WriterProperties {
+    // A bloom filter is written in plain whatever the rest of the file is.
+    let blooms = encryption.is_none();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_data_page_size_limit(PAGE)
@@ -74,11 +81,14 @@ pub(crate) fn properties(columns: &[Column]) -> WriterProperties {
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
                 .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
-                .set_column_bloom_filter_enabled(path.clone(), true)
+                .set_column_bloom_filter_enabled(path.clone(), blooms)
                 .set_column_bloom_filter_fpp(path, 0.01),
         };
     }
-    builder.build()
+    match encryption {
+        Some(encryption) => builder.with_file_encryption_properties(encryption).build(),
+        None => builder.build(),
+    }
 }
 
 /// A file being packed, batch after batch.
@@ -92,9 +102,16 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    pub(crate) fn new(columns: &[Column], schema: SchemaRef) -> Result<Self, StoreError> {
-        let options =
-            ArrowWriterOptions::new().with_properties(properties(columns)).with_skip_arrow_metadata(true);
+    /// A file of a partition, `class/day`.
+    pub(crate) fn new(
+        columns: &[Column],
+        schema: SchemaRef,
+        partition: &str,
+        vault: Option<&Vault>,
+    ) -> Result<Self, StoreError> {
+        let encryption = vault.map(|vault| vault.encrypt(partition)).transpose()?;
+        let options = ArrowWriterOptions::new().with_properties(properties(columns, encryption));
+        let options = options.with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(unpacked)?;
         Ok(Self { writer, tree: RowTree::new(), bytes: 0, rows: 0, times: None, received: None })
     }
@@ -143,7 +160,7 @@ fn unpacked<E: std::fmt::Display>(e: E) -> StoreError {
 
 /// Packs rows into one segment for each partition. The first will be the log's leaf `leaf`, and so on: the column
 /// `flush` says so in each row, so that its segment is known also after files were merged.
-pub(crate) fn pack(rows: &Sheet, leaf: u64) -> Result<Vec<Segment>, StoreError> {
+pub(crate) fn pack(rows: &Sheet, leaf: u64, vault: Option<&Vault>) -> Result<Vec<Segment>, StoreError> {
     let order = rows.order();
     let values = Arrays::new(rows);
     let partition_of = |row: u32| rows.partitions.codes.get(row as usize).copied();
@@ -153,11 +170,13 @@ pub(crate) fn pack(rows: &Sheet, leaf: u64) -> Result<Vec<Segment>, StoreError> 
         .map(|(part, leaf)| {
             let name = part.first().and_then(|&r| partition_of(r)).unwrap_or(1);
             let (day, class) = rows.partitions.word(name - 1).split_once('/').unwrap_or_default();
-            let mut packer = Packer::new(rows.columns, values.schema.clone())?;
+            let class = vault.map_or_else(|| Ok(class.to_owned()), |vault| vault.class(class))?;
+            let partition = format!("{class}/{day}");
+            let mut packer = Packer::new(rows.columns, values.schema.clone(), &partition, vault)?;
             for rows in part.chunks(BATCH) {
                 packer.add(&values.batch(rows, leaf).map_err(unpacked)?, &mut |_, _| {})?;
             }
-            packer.finish(class, day, values.ids_are_lower(part))
+            packer.finish(&class, day, values.ids_are_lower(part))
         })
         .collect()
 }

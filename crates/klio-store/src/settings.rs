@@ -11,9 +11,9 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use crate::error::StoreError;
-use crate::keys::Cipher;
 use crate::lake::local;
 use crate::place::Place;
+use crate::vault::{Encryption, Vault};
 
 /// Settings of a lake.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Settings {
     pub retention: Vec<Retention>,
     /// What no rule fits is kept so many days.
     pub keep_days: u32,
+    /// Who keeps the keys that the lake is encrypted with; nothing for a lake that is not.
+    pub encryption: Option<Encryption>,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             spool_bytes: 4 << 30,
             retention: Vec::new(),
             keep_days: 400,
+            encryption: None,
         }
     }
 }
@@ -82,7 +85,14 @@ impl Settings {
         Ok(Place::Remote { store: store.into(), url, prefix: Key::from(prefix.as_ref()), runtime: runtime.clone() })
     }
 
-    pub(crate) fn spool_key(&self) -> Result<Option<Arc<Cipher>>, StoreError> {
+    pub(crate) fn vault(&self, dir: &Path) -> Result<Option<Arc<Vault>>, StoreError> {
+        if let Some(encryption) = &self.encryption {
+            return Vault::open(dir, encryption).map(Some);
+        }
+        if dir.join("keys").is_dir() {
+            let said = "this lake is encrypted, and klio.yaml does not say with which key".into();
+            return Err(StoreError::Setting { place: "lake.encryption".into(), said });
+        }
         Ok(None)
     }
 }
@@ -149,6 +159,11 @@ impl Classes {
                 && filter.matches(event)
         };
         self.rules.iter().find(fits).map_or(DEFAULT_CLASS, |(rule, ..)| &rule.class)
+    }
+
+    /// The names of all classes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|(rule, ..)| rule.class.as_str()).chain([DEFAULT_CLASS])
     }
 
     /// Days that a class is kept: one that no rule names any more is kept as the default says.

@@ -14,6 +14,7 @@ use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableBuilder};
 use futures::TryStreamExt;
+use parquet::encryption::decrypt::FileDecryptionProperties;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -36,6 +37,19 @@ pub(crate) struct DataFile {
     pub rows: u64,
     /// Least and greatest time of an event, microseconds; not known in an encrypted table.
     pub times: Option<(i64, i64)>,
+}
+
+impl DataFile {
+    /// First and last microsecond of the file's day.
+    pub(crate) fn span_of_day(&self) -> Option<(i64, i64)> {
+        let day = klio_model::Timestamp::parse(&format!("{}T00:00:00Z", self.day))?.micros();
+        Some((day, day + 86_399_999_999))
+    }
+
+    /// No event of the file is earlier.
+    pub(crate) fn first(&self) -> i64 {
+        self.times.or_else(|| self.span_of_day()).map_or(i64::MIN, |t| t.0)
+    }
 }
 
 /// What a commit changes.
@@ -67,7 +81,8 @@ pub(crate) struct Table {
     pub place: Place,
     delta: DeltaTable,
     runtime: Arc<Runtime>,
-    statistics: bool,
+    /// How encrypted files are read. Then the log does not tell the times of the events.
+    pub keys: Option<Arc<FileDecryptionProperties>>,
 }
 
 impl Table {
@@ -78,6 +93,7 @@ impl Table {
         schema: &SchemaRef,
         runtime: &Arc<Runtime>,
         make: bool,
+        keys: Option<Arc<FileDecryptionProperties>>,
     ) -> Result<Self, StoreError> {
         let failed = failed(name);
         if let (Place::Local(dir), true) = (&place, make) {
@@ -94,7 +110,7 @@ impl Table {
         } else {
             return Err(StoreError::Table { table: name, said: "it does not exist".into() });
         }
-        Ok(Self { name, place, delta, runtime: runtime.clone(), statistics: true })
+        Ok(Self { name, place, delta, runtime: runtime.clone(), keys })
     }
 
     /// Reads what others committed meanwhile.
@@ -175,7 +191,7 @@ impl Table {
             ChangeKind::Compact => DeltaOperation::Optimize { predicate: None, target_size: 0 },
             ChangeKind::Expire { rule } => DeltaOperation::Delete { predicate: Some(rule) },
         };
-        let statistics = self.statistics;
+        let statistics = self.keys.is_none();
         let adds = change.add.iter().map(|file| {
             Action::Add(Add {
                 path: file.path.clone(),

@@ -29,7 +29,9 @@ use crate::identity;
 use crate::lake::Lake;
 use crate::ledger::Ledger;
 use crate::settings::Settings;
+use crate::vault::Vault;
 
+use files::Reading;
 pub use report::{Kind, Problem, Report};
 
 /// What the one who verifies knows of his own.
@@ -111,7 +113,18 @@ pub fn verify(
             let found = found.settled(dir, settings, &ledger)?;
             let ledger = found.ledger.as_ref().unwrap_or(&ledger);
             found.compare(ledger, &mut report);
-            files::check(dir, &found, ledger, depth, &mut report);
+            // Hashes are those of the files as stored; their rows need the keys.
+            let vault = settings.vault(dir).and_then(|vault| vault.as_ref().map(Vault::decrypt).transpose());
+            let depth = match (depth, vault) {
+                (Depth::Files, _) => Reading::Hashes,
+                (Depth::Rows, Ok(keys)) => Reading::Rows(keys),
+                (Depth::Rows, Err(error)) => {
+                    report.facts.push(format!("row trees were not computed: {error}"));
+                    report.full = false;
+                    Reading::Hashes
+                }
+            };
+            files::check(dir, &found, ledger, &depth, &mut report);
             files::expiries(ledger, &mut report);
             spool::check(dir, &found, ledger, &mut report);
         }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{Int64Type, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use klio_seal::{Hash, RowTree};
 use parquet::arrow::ProjectionMask;
+use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
-use crate::columns::{EVENTS, VERDICT};
 use crate::error::StoreError;
-use crate::file::LOWER_IDS;
+use crate::file::{LOWER_IDS, footer};
 use crate::leaf;
 use crate::table::Table;
 
@@ -31,19 +31,15 @@ pub(crate) struct Whole {
 impl Whole {
     /// Reads a file of a table.
     pub(crate) fn open(table: &Table, path: &str) -> Result<Self, StoreError> {
-        Self::of(&format!("{}/{path}", table.name), table.place.read_all(path)?)
+        Self::of(&format!("{}/{path}", table.name), table.place.read_all(path)?, table.keys.as_ref())
     }
 
-    pub(crate) fn of(name: &str, bytes: Bytes) -> Result<Self, StoreError> {
-        let failed = damaged(name);
-        let plain = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new()).map_err(&failed)?;
-        let known = if plain.schema().field_with_name("audit_id").is_ok() { &*EVENTS } else { &*VERDICT };
-        let ours = |f: &Arc<arrow::datatypes::Field>| {
-            known.field_with_name(f.name()).cloned().map_or_else(|_| f.clone(), Arc::new)
-        };
-        let schema = Schema::new(plain.schema().fields().iter().map(ours).collect::<Vec<_>>());
-        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
-        let footer = ArrowReaderMetadata::try_new(plain.metadata().clone(), options).map_err(&failed)?;
+    pub(crate) fn of(
+        name: &str,
+        bytes: Bytes,
+        keys: Option<&Arc<FileDecryptionProperties>>,
+    ) -> Result<Self, StoreError> {
+        let footer = footer(&bytes, keys).map_err(damaged(name))?;
         Ok(Self { name: name.to_owned(), bytes, footer })
     }
 

@@ -3,6 +3,7 @@
 mod demo;
 mod explain;
 mod hunt;
+#[cfg(feature = "lake")]
 mod ingest;
 mod rule;
 mod scan;
@@ -15,6 +16,7 @@ pub enum Command {
     /// Find the attacks in audit logs.
     Scan(scan::Scan),
     /// Keep audit logs in the lake, judged and sealed.
+    #[cfg(feature = "lake")]
     Ingest(ingest::Ingest),
     /// Print the events that match a filter.
     Hunt(hunt::Hunt),
@@ -32,6 +34,7 @@ impl Command {
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Self::Scan(c) => c.run(),
+            #[cfg(feature = "lake")]
             Self::Ingest(c) => c.run(),
             Self::Hunt(c) => c.run(),
             Self::Rule(c) => c.run(),

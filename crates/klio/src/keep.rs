@@ -12,7 +12,6 @@ use klio_source::redact::{Policy, Redactor};
 use klio_store::{Classes, Custody, Flush, Records, Rows, Settings, Verdict, Writer};
 pub use klio_store::{Origin, Spooled};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::failure::Failure;
 

@@ -2,22 +2,34 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use klio_model::Timestamp;
 use klio_seal::verify::Live;
 use klio_seal::{Hash, LogReader};
+use parquet::encryption::decrypt::FileDecryptionProperties;
 
 use super::tables::Found;
-use super::{Depth, Kind, Report};
+use super::{Kind, Report};
 use crate::error::StoreError;
 use crate::expire::DAY;
 use crate::ledger::Ledger;
 use crate::whole::Whole;
 
+/// What is done with a file's bytes.
+pub(super) enum Reading {
+    Hashes,
+    /// Rows too, with the keys of an encrypted lake.
+    Rows(Option<Arc<FileDecryptionProperties>>),
+}
+
 /// Reads every file that must be there.
-pub(super) fn check(dir: &Path, found: &Found, ledger: &Ledger, depth: Depth, report: &mut Report) {
+pub(super) fn check(dir: &Path, found: &Found, ledger: &Ledger, reading: &Reading, report: &mut Report) {
     let by_hash: HashMap<Hash, &str> =
         ledger.live.values().map(|live| (live.stored.file_hash, live.stored.file.as_str())).collect();
+    for partition in &ledger.shredded {
+        report.facts.push(format!("the key of {partition} was destroyed: its files are checked by their hashes"));
+    }
     for (leaf, live) in &ledger.live {
         let stored = &live.stored;
         let since = ledger.times.get(leaf).copied();
@@ -47,8 +59,12 @@ pub(super) fn check(dir: &Path, found: &Found, ledger: &Ledger, depth: Depth, re
             report.problem(Kind::Altered, &stored.file, said, since);
             continue;
         }
-        if depth == Depth::Rows {
-            if let Err(error) = rows(Whole::of(&stored.file, bytes), *leaf, live, ledger, report) {
+        if ledger.shredded.contains(&stored.partition) {
+            continue;
+        }
+        if let Reading::Rows(keys) = reading {
+            let whole = Whole::of(&stored.file, bytes, keys.as_ref());
+            if let Err(error) = rows(whole, *leaf, live, ledger, report) {
                 report.problem(Kind::Rows, &stored.file, error.to_string(), since);
             }
         }

@@ -102,7 +102,7 @@ fn open(
     runtime: &Arc<Runtime>,
 ) -> Result<(Vec<DataFile>, u64), StoreError> {
     let schema = if name == "events" { &*EVENTS } else { &*VERDICT };
-    let table = Table::open(name, place.clone(), schema, runtime, false)?;
+    let table = Table::open(name, place.clone(), schema, runtime, false, None)?;
     Ok((table.files()?, table.upto()?))
 }
 

@@ -3,6 +3,8 @@
 //! The commit carries its manifests. Beside them the log states the hash of the commit itself, so that nobody can
 //! change later what the table says of its files, or how far sources were read.
 
+use std::collections::BTreeMap;
+
 use klio_seal::{Hash, Manifest, Remark, Statement, StoredFile};
 use serde_json::Value;
 
@@ -51,7 +53,13 @@ impl Writer {
         let manifests = manifests.collect::<Result<Vec<String>, StoreError>>()?;
         let mut info = Vec::new();
         if table == "events" {
-            info.push(("klio.positions".into(), serde_json::to_value(&self.positions).unwrap_or_default()));
+            let positions = serde_json::to_value(&self.positions).unwrap_or_default();
+            // They name files.
+            let positions = match &self.lake.vault {
+                Some(vault) => vault.seal(&positions.to_string())?.into(),
+                None => positions,
+            };
+            info.push(("klio.positions".into(), positions));
         }
         let change = Change {
             add: batch.add,
@@ -118,8 +126,13 @@ impl Writer {
                 }
             }
             if name == "events" {
-                let positions = notes.get("klio.positions").cloned().unwrap_or_default();
-                self.positions = serde_json::from_value(positions).unwrap_or_default();
+                self.positions = match (notes.get("klio.positions"), &self.lake.vault) {
+                    (Some(Value::String(sealed)), Some(vault)) => {
+                        serde_json::from_str(&vault.open_text(sealed)?).unwrap_or_default()
+                    }
+                    (Some(plain), _) => serde_json::from_value(plain.clone()).unwrap_or_default(),
+                    (None, _) => BTreeMap::new(),
+                };
             }
         }
         missing.sort();
