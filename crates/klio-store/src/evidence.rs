@@ -78,11 +78,7 @@ impl Lake {
     /// Proves all events with an audit id: one for each stage that was recorded and is sealed.
     pub fn prove(&mut self, audit_id: &str) -> Result<Vec<Proof>, StoreError> {
         let matcher = Matcher::Text(TextMatch::literal(audit_id));
-        self.prove_all(
-            &Filter::test(FieldRef::of(Field::AuditId), matcher),
-            TimeRange::default(),
-            usize::MAX,
-        )
+        self.prove_all(&Filter::test(FieldRef::of(Field::AuditId), matcher), TimeRange::default(), usize::MAX)
     }
 
     /// Proves the events of which the filter is certainly true, at most `limit`.

@@ -55,12 +55,17 @@ pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     let created = Timestamp(jiff::Timestamp::now().as_microsecond()).to_string();
     let identity = Identity { layout: LAYOUT, origin: format!("klio/{id}"), created };
     let text = serde_json::to_string_pretty(&identity).unwrap_or_default();
-    let new = dir.join("lake.json.new");
+    write(dir, "lake.json", &text)?;
+    Ok(identity)
+}
+
+/// Writes a small file whole, or not at all.
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), StoreError> {
+    let (new, path) = (dir.join(format!("{name}.new")), dir.join(name));
     fs::write(&new, text).map_err(StoreError::io(&new))?;
     sync(&new)?;
     fs::rename(&new, &path).map_err(StoreError::io(&path))?;
-    sync(dir)?;
-    Ok(identity)
+    sync(dir)
 }
 
 /// Opens the signed log, or begins it with a new key.
@@ -70,15 +75,19 @@ pub(crate) fn open_log(dir: &Path, identity: &Identity) -> Result<Log, StoreErro
     let key = dir.join("seal.key");
     if !key.is_file() {
         let signer = Signer::generate(&identity.origin, Scheme::Note).map_err(seal)?;
-        signer.save(&key).map_err(seal)?;
+        // Beside it first: half a key would lock the lake up.
+        let new = dir.join("seal.key.new");
+        if new.exists() {
+            fs::remove_file(&new).map_err(StoreError::io(&new))?;
+        }
+        signer.save(&new).map_err(seal)?;
+        fs::rename(&new, &key).map_err(StoreError::io(&key))?;
         sync(dir)?;
     }
     let signer = Signer::load(&key).map_err(seal)?;
     let public = dir.join("seal.pub");
     if !public.is_file() {
-        let text = format!("{}\n", signer.verifier());
-        fs::write(&public, text).map_err(StoreError::io(&public))?;
-        sync(&public)?;
+        write(dir, "seal.pub", &format!("{}\n", signer.verifier()))?;
     }
     if log.join("checkpoint").is_file() {
         Log::open(&log, signer).map_err(seal)

@@ -26,6 +26,7 @@ mod table;
 mod vault;
 mod verify;
 mod whole;
+mod witness;
 mod writer;
 
 pub use batch::{Origin, Records, Spooled};

@@ -22,7 +22,7 @@ mod tables;
 
 use std::path::Path;
 
-use klio_seal::{Policy, Verifier, verify::LogReport};
+use klio_seal::{Hash, Policy, Verifier, verify::LogReport};
 
 use crate::error::StoreError;
 use crate::identity;
@@ -30,6 +30,7 @@ use crate::lake::Lake;
 use crate::ledger::Ledger;
 use crate::settings::Settings;
 use crate::vault::Vault;
+use crate::writer::LAKE;
 
 use files::Reading;
 pub use report::{Kind, Problem, Report};
@@ -113,6 +114,12 @@ pub fn verify(
             let found = found.settled(dir, settings, &ledger)?;
             let ledger = found.ledger.as_ref().unwrap_or(&ledger);
             found.compare(ledger, &mut report);
+            let known = ledger.commits.get(LAKE);
+            let read = std::fs::read(dir.join(LAKE)).unwrap_or_default();
+            if known.is_some_and(|known| known.hash != Hash::of(&read)) {
+                let since = known.map(|known| known.time);
+                report.problem(Kind::Lake, LAKE, "it is missing or was altered".into(), since);
+            }
             // Hashes are those of the files as stored; their rows need the keys.
             let vault = settings.vault(dir).and_then(|vault| vault.as_ref().map(Vault::decrypt).transpose());
             let depth = match (depth, vault) {

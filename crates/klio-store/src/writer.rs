@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use klio_seal::{Log, Manifest, Opened, Remark, Statement};
+use klio_seal::{Hash, Log, Manifest, Opened, Remark, Statement};
 
 use crate::batch::{Origin, Records, Spooled};
 use crate::error::StoreError;
@@ -32,8 +32,11 @@ pub(crate) const TABLES: [&str; 3] = ["findings", "incidents", "events"];
 pub(crate) const SPOOL: &str = "spool";
 /// The topic of a remark that says which acknowledged batches were gone.
 pub(crate) const LOST: &str = "lost";
-/// The topic of a remark that attests a file of a table's log.
+/// The topic of a remark that attests a file of a table's log, or `lake.json`.
 pub(crate) const TABLE: &str = "table";
+
+/// What a lake is.
+pub(crate) const LAKE: &str = "lake.json";
 
 /// A lake open for writing. One process at a time.
 pub struct Writer {
@@ -88,6 +91,9 @@ impl Writer {
         });
         let mut statements = vec![opened];
         if self.log.size() == 0 {
+            let path = self.lake.dir.join(LAKE);
+            let hash = Some(Hash::of(&fs::read(&path).map_err(StoreError::io(&path))?));
+            statements.push(Statement::Note(Remark { topic: TABLE.into(), text: LAKE.into(), hash }));
             // The commits that made the tables.
             for name in TABLES {
                 statements.extend(self.attest_commit(name, 0)?);

@@ -62,7 +62,6 @@ fn fill(dir: &Path, settings: &Settings) -> Writer {
             title: "a finding about alice".into(),
             actor: "alice-the-admin".into(),
             json: "{\"title\":\"a finding about alice\"}".into(),
-            batch: upto,
         };
         writer.flush(&Flush { rows: vec![rows], findings: vec![finding], incidents: Vec::new(), upto }).unwrap();
     }

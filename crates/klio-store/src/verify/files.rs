@@ -28,7 +28,9 @@ pub(super) fn check(dir: &Path, found: &Found, ledger: &Ledger, reading: &Readin
     let by_hash: HashMap<Hash, &str> =
         ledger.live.values().map(|live| (live.stored.file_hash, live.stored.file.as_str())).collect();
     for partition in &ledger.shredded {
-        report.facts.push(format!("the key of {partition} was destroyed: its files are checked by their hashes"));
+        report
+            .facts
+            .push(format!("the key of {partition} was destroyed: its files are checked by their hashes"));
     }
     for (leaf, live) in &ledger.live {
         let stored = &live.stored;

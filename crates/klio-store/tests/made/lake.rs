@@ -99,6 +99,17 @@ pub fn numbers(lake: &mut Lake) -> BTreeMap<u64, usize> {
     found
 }
 
+/// The numbers of the events of a day.
+pub fn of_day(lake: &mut Lake, day: &str) -> Vec<u64> {
+    let mut found = Vec::new();
+    lake.find(&Filter::All, TimeRange::default(), &mut |kept| {
+        found.extend(kept.raw.contains(day).then(|| number(&kept.raw)));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    found
+}
+
 /// The lake holds each of these once and nothing else.
 pub fn holds_exactly(lake: &mut Lake, wanted: impl IntoIterator<Item = u64>) {
     let found = numbers(lake);
