@@ -68,7 +68,9 @@ impl Writer {
         for name in TABLES {
             // What comes out of one round may be merged in the next.
             loop {
-                let groups = groups(self.table(name).files()?, options);
+                let mut files = self.table(name).files()?;
+                files.retain(|file| !ledger.shredded.contains(&format!("{}/{}", file.class, file.day)));
+                let groups = groups(files, options);
                 let before = done.files_before;
                 for group in groups {
                     self.merge(name, &group, &mut ledger, &mut done)?;
@@ -179,7 +181,7 @@ fn merged(
 
 /// Files that belong together.
 fn groups(mut files: Vec<DataFile>, options: &CompactOptions) -> Vec<Vec<DataFile>> {
-    // Twice as large as half the target is large enough.
+    // Half the target is large enough.
     files.retain(|file| file.size < options.target_bytes / 2 && file.rows < ROWS / 2);
     files.sort_by(|a, b| (&a.class, &a.day, &a.path).cmp(&(&b.class, &b.day, &b.path)));
     let mut groups = Vec::new();

@@ -62,11 +62,20 @@ impl Writer {
         let mut ledger = self.ledger()?;
         let mut expired = Expired::default();
         let mut asked = Asked::default();
+        let mut known = HashMap::new();
+        for name in classes.names() {
+            // An encrypted lake does not tell its classes.
+            let class = match &self.lake.vault {
+                Some(vault) => vault.class(name)?,
+                None => name.to_owned(),
+            };
+            known.insert(class, classes.days(name));
+        }
         for name in TABLES {
             let files = self.table(name).files()?;
             for partition in files.chunk_by(|a, b| (&a.day, &a.class) == (&b.day, &b.class)) {
                 let Some(DataFile { class, day, .. }) = partition.first() else { continue };
-                let days = classes.days(class);
+                let days = known.get(class).copied().unwrap_or_else(|| classes.days(class));
                 let at = now.micros().saturating_sub(i64::from(days) * DAY);
                 let over = Timestamp::parse(&format!("{day}T00:00:00Z"));
                 if over.is_none_or(|start| start.micros() + DAY > at) {
@@ -74,7 +83,9 @@ impl Writer {
                 }
                 let mut due = Vec::new();
                 for file in partition {
-                    if !self.is_held(name, file, &ledger, &mut asked)? {
+                    // What the log does not know is for `verify` to name, not for us to remove.
+                    let known = ledger.leaf_of(&format!("{name}/{}", file.path)).is_some();
+                    if known && !self.is_held(name, file, &ledger, &mut asked)? {
                         due.push(file.clone());
                     }
                 }
@@ -154,6 +165,9 @@ impl Writer {
     fn holds_in(&self, file: &DataFile, ledger: &Ledger, asked: &mut Asked) -> Result<bool, StoreError> {
         if let Some(held) = asked.files.get(&file.path) {
             return Ok(*held);
+        }
+        if ledger.shredded.contains(&format!("{}/{}", file.class, file.day)) {
+            return Ok(false);
         }
         let mut held = false;
         Whole::open(&self.lake.events, &file.path)?.each_leaf(&mut |_, _, raw| {

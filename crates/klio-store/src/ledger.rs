@@ -1,14 +1,14 @@
 //! What the signed log says about files: which are live, what they were made of, which events must stay.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use klio_seal::verify::Live;
-use klio_seal::{Hash, LogReader, Manifest, Span, Statement, StoredFile};
+use klio_seal::{Expiry, Hash, Key, KeyEvent, LogReader, Manifest, Span, Statement, StoredFile};
 
 use crate::error::StoreError;
 use crate::hold::Held;
 use crate::lake::Lake;
-use crate::writer::{SPOOL, TABLE, seal};
+use crate::writer::{LOST, SPOOL, TABLE, seal};
 
 /// What a flush stated of one file, whether the file is still there or not.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub(crate) struct Source {
     pub rows: u64,
     pub root: Hash,
     pub spool: Span,
-    /// When, in microseconds since 1970.
-    pub time: i64,
+    /// Least and greatest time of an event.
+    pub times: Option<(i64, i64)>,
 }
 
 /// A file that a later statement took away.
@@ -54,6 +54,14 @@ pub(crate) struct Ledger {
     pub commits: BTreeMap<String, Attested>,
     /// The last batch that was acknowledged, as far as the log knows, and when it was told so.
     pub acknowledged: Option<(u64, i64)>,
+    /// What a writer found to be lost from the spool, and when.
+    pub lost: Vec<(String, i64)>,
+    /// Partitions, `class/day`, whose keys were destroyed: nobody can read their files.
+    pub shredded: HashSet<String>,
+    /// Removals by a rule, each with its leaf and time.
+    pub expiries: Vec<(u64, i64, Expiry)>,
+    /// When each leaf that states a live file was written.
+    pub times: HashMap<u64, i64>,
     by_file: HashMap<String, u64>,
 }
 
@@ -77,21 +85,23 @@ impl Ledger {
         match statement {
             Statement::Segment(segment) => {
                 let stored = &segment.stored;
-                let source = Source { rows: stored.rows, root: stored.root, spool: segment.spool, time };
+                let times = segment.first_event.zip(segment.last_event);
+                let source = Source { rows: stored.rows, root: stored.root, spool: segment.spool, times };
                 self.sources.insert(index, source);
-                self.add(index, stored, Vec::new());
+                self.add(index, time, stored, Vec::new());
             }
             Statement::Compaction(compaction) => {
                 for leaf in &compaction.replaces {
                     self.remove(*leaf, time, false);
                 }
                 self.replaces.insert(index, compaction.replaces.clone());
-                self.add(index, &compaction.stored, compaction.replaces.clone());
+                self.add(index, time, &compaction.stored, compaction.replaces.clone());
             }
             Statement::Expiry(expiry) => {
                 for leaf in &expiry.removed {
                     self.remove(*leaf, time, true);
                 }
+                self.expiries.push((index, time, expiry.clone()));
             }
             Statement::Hold(hold) => self.holds.push(Held::of(index, time, hold)),
             Statement::Release(hold) => {
@@ -99,6 +109,9 @@ impl Ledger {
                 if let Some(place) = self.holds.iter().position(same) {
                     self.holds.remove(place);
                 }
+            }
+            Statement::Key(Key { event: KeyEvent::Destroyed, id, .. }) => {
+                self.shredded.extend(id.strip_prefix("files/").map(str::to_owned));
             }
             Statement::Note(remark) if remark.topic == TABLE => {
                 if let Some(hash) = remark.hash {
@@ -110,16 +123,19 @@ impl Ledger {
                     self.acknowledged = Some((last, time));
                 }
             }
+            Statement::Note(remark) if remark.topic == LOST => self.lost.push((remark.text.clone(), time)),
             _ => {}
         }
     }
 
-    fn add(&mut self, index: u64, stored: &StoredFile, replaces: Vec<u64>) {
+    fn add(&mut self, index: u64, time: i64, stored: &StoredFile, replaces: Vec<u64>) {
         self.by_file.insert(stored.file.clone(), index);
+        self.times.insert(index, time);
         self.live.insert(index, Live { stored: stored.clone(), replaces });
     }
 
     fn remove(&mut self, leaf: u64, time: i64, expired: bool) {
+        self.times.remove(&leaf);
         if let Some(live) = self.live.remove(&leaf) {
             self.by_file.remove(&live.stored.file);
             self.gone.insert(live.stored.file, Gone { time, expired });
@@ -129,6 +145,12 @@ impl Ledger {
     /// The live leaf that states a file, given its path below the lake.
     pub(crate) fn leaf_of(&self, file: &str) -> Option<u64> {
         self.by_file.get(file).copied()
+    }
+
+    /// Least and greatest time of the events under a leaf.
+    pub(crate) fn span(&self, leaf: u64) -> Option<(i64, i64)> {
+        let all = self.origins(leaf).into_iter().filter_map(|o| self.sources.get(&o)?.times);
+        all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// When a file was taken away, in microseconds since 1970.

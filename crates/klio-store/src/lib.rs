@@ -2,9 +2,11 @@
 
 mod answer;
 mod batch;
+mod check;
 mod columns;
 mod compact;
 mod error;
+mod evidence;
 mod expire;
 mod file;
 mod follow;
@@ -24,13 +26,17 @@ mod shred;
 mod sweep;
 mod table;
 mod vault;
+mod verify;
 mod whole;
 mod view;
+mod witness;
 mod writer;
 
 pub use batch::{Origin, Records, Spooled};
+pub use check::{Check, Info, TableInfo};
 pub use compact::{CompactOptions, Compacted};
 pub use error::StoreError;
+pub use evidence::{Exported, Proof, Request};
 pub use expire::{Expired, ExpiredPartition};
 pub use follow::Cursor;
 pub use hold::Hold;
@@ -40,7 +46,11 @@ pub use rows::{Custody, Rows, Verdict, Verdicts};
 pub use scan::{Kept, Scanned};
 pub use settings::{Classes, Retention, Settings};
 pub use vault::Encryption;
+pub use verify::{Depth, Kind, Problem, Report, Trusted, verify};
 pub use writer::{Flush, Writer};
+
+/// The signed log and its proofs.
+pub use klio_seal as seal;
 
 pub mod keys;
 pub mod spool;

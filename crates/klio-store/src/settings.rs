@@ -161,6 +161,11 @@ impl Classes {
         self.rules.iter().find(fits).map_or(DEFAULT_CLASS, |(rule, ..)| &rule.class)
     }
 
+    /// The names of all classes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|(rule, ..)| rule.class.as_str()).chain([DEFAULT_CLASS])
+    }
+
     /// Days that a class is kept: one that no rule names any more is kept as the default says.
     pub fn days(&self, class: &str) -> u32 {
         self.rules.iter().find(|(rule, ..)| rule.class == class).map_or(self.default_days, |(r, ..)| r.keep_days)

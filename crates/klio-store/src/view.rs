@@ -130,7 +130,7 @@ fn span(file: &DataFile) -> Option<(i64, i64)> {
 }
 
 /// Whether a file may hold events of a range. Events without a time lie in no range.
-fn may_overlap(file: &DataFile, range: TimeRange) -> bool {
+pub(crate) fn may_overlap(file: &DataFile, range: TimeRange) -> bool {
     let Some((first, last)) = span(file) else { return true };
     range.start.is_none_or(|s| last >= s.micros()) && range.end.is_none_or(|e| first < e.micros())
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use klio_seal::{Log, Manifest, Opened, Remark, Statement};
+use klio_seal::{Hash, Log, Manifest, Opened, Remark, Statement};
 
 use crate::batch::{Origin, Records, Spooled};
 use crate::error::StoreError;
@@ -30,8 +30,13 @@ pub(crate) use commit::{Batch, stored};
 pub(crate) const TABLES: [&str; 3] = ["findings", "incidents", "events"];
 /// The topic of a remark that attests how many batches were acknowledged.
 pub(crate) const SPOOL: &str = "spool";
-/// The topic of a remark that attests a file of a table's log.
+/// The topic of a remark that says which acknowledged batches were gone.
+pub(crate) const LOST: &str = "lost";
+/// The topic of a remark that attests a file of a table's log, or `lake.json`.
 pub(crate) const TABLE: &str = "table";
+
+/// What a lake is.
+pub(crate) const LAKE: &str = "lake.json";
 
 /// A lake open for writing. One process at a time.
 pub struct Writer {
@@ -74,6 +79,7 @@ impl Writer {
         let mut writer = Self { lake, log, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
         writer.recover()?;
         writer.opened(identity)?;
+        writer.miss()?;
         Ok(writer)
     }
 
@@ -85,6 +91,9 @@ impl Writer {
         });
         let mut statements = vec![opened];
         if self.log.size() == 0 {
+            let path = self.lake.dir.join(LAKE);
+            let hash = Some(Hash::of(&fs::read(&path).map_err(StoreError::io(&path))?));
+            statements.push(Statement::Note(Remark { topic: TABLE.into(), text: LAKE.into(), hash }));
             // The commits that made the tables.
             for name in TABLES {
                 statements.extend(self.attest_commit(name, 0)?);
@@ -94,6 +103,23 @@ impl Writer {
         let entries = statements.into_iter().map(|statement| Manifest { time, statement }.encode());
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(seal)?;
         self.log.append(&entries).map_err(seal).map(drop)
+    }
+
+    /// Names batches that were acknowledged and are neither in the lake nor in the spool: their numbers will be given
+    /// again, and then nobody could tell.
+    fn miss(&mut self) -> Result<(), StoreError> {
+        let (flushed, last) = (self.flushed()?, self.spool.last());
+        let there = last.max(flushed);
+        if let Some((acknowledged, _)) = self.ledger()?.acknowledged.filter(|(all, _)| *all > there) {
+            let text = format!("batches {} to {acknowledged} were acknowledged and are gone", there + 1);
+            self.state(Statement::Note(Remark { topic: LOST.into(), text, hash: None }))?;
+            self.state(Statement::Note(Remark { topic: SPOOL.into(), text: there.to_string(), hash: None }))?;
+        }
+        if last < flushed {
+            // An older spool, or none: numbers that the lake has must not be given again.
+            self.spool.pass_over(flushed)?;
+        }
+        Ok(())
     }
 
     /// Makes a batch durable and returns its number: now its sender may be told that it is kept.
