@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod demo;
+#[cfg(feature = "lake")]
+mod evidence;
 mod explain;
 mod hunt;
 #[cfg(feature = "lake")]
@@ -32,6 +34,10 @@ pub enum Command {
     /// Check that nothing was altered, removed or added since it was sealed.
     #[cfg(feature = "lake")]
     Verify(verify::Verify),
+    /// Export events with the proofs that they were sealed.
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
     /// See to the lake: what is in it, merging, expiry, legal holds, keys.
     #[cfg(feature = "lake")]
     Lake(lake::Lake),
@@ -56,6 +62,8 @@ impl Command {
             Self::Tail(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Verify(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Evidence(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Lake(c) => c.run(),
             Self::Rule(c) => c.run(),

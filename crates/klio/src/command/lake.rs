@@ -1,5 +1,6 @@
 //! `klio lake`
 
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -144,11 +145,11 @@ impl Lake {
             }
             What::Holds => holds(data),
             What::Checkpoint => {
-                print!("{}", data.lake()?.checkpoint().map_err(Failure::world)?);
+                write!(stdout(), "{}", data.lake()?.checkpoint().map_err(Failure::world)?)?;
                 Ok(())
             }
             What::PublicKey => {
-                println!("{}", data.lake()?.public_key().map_err(Failure::world)?);
+                writeln!(stdout(), "{}", data.lake()?.public_key().map_err(Failure::world)?)?;
                 Ok(())
             }
             What::Keys(keys) => keys.run(data),
@@ -175,10 +176,10 @@ fn writer(data: &Data) -> Result<Writer, Failure> {
 fn info(data: &Data, json: bool) -> Result<(), Failure> {
     let info = data.lake()?.info().map_err(Failure::world)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&info).map_err(Failure::world)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&info).map_err(Failure::world)?)?;
         return Ok(());
     }
-    println!("{}  {}, made {}", data.dir()?.display(), info.origin, info.created);
+    writeln!(stdout(), "{}  {}, made {}", data.dir()?.display(), info.origin, info.created)?;
     let mut grid = Grid::new(&["table", "rows", "bytes", "files", "days", "first", "last"]);
     for table in &info.tables {
         let time = |t: &Option<String>| t.clone().unwrap_or_else(|| "-".into());
@@ -192,21 +193,23 @@ fn info(data: &Data, json: bool) -> Result<(), Failure> {
             time(&table.newest),
         ]);
     }
-    print!("{grid}");
-    println!("spool: {} batches not in a table yet, {} bytes on disk", info.spooled, info.spool_bytes);
-    println!("seal:  {} entries, root {}, {} holds", info.sealed, info.root, info.holds);
-    println!("key:   {}", info.key);
+    write!(stdout(), "{grid}")?;
+    writeln!(stdout(), "spool: {} batches not in a table yet, {} bytes on disk", info.spooled, info.spool_bytes)?;
+    writeln!(stdout(), "seal:  {} entries, root {}, {} holds", info.sealed, info.root, info.holds)?;
+    writeln!(stdout(), "key:   {}", info.key)?;
     Ok(())
 }
 
 fn check(data: &Data, json: bool) -> Result<(), Failure> {
     let check = data.lake()?.check().map_err(Failure::world)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&check).map_err(Failure::world)?);
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(&check).map_err(Failure::world)?)?;
     } else {
         let bytes: u64 = check.orphans.iter().map(|(_, bytes)| bytes).sum();
-        println!("{} data files; {} that no table names, {bytes} bytes", check.files, check.orphans.len());
-        check.problems.iter().for_each(|problem| println!("problem: {}", plain(problem)));
+        writeln!(stdout(), "{} data files; {} that no table names, {bytes} bytes", check.files, check.orphans.len())?;
+        for problem in &check.problems {
+            writeln!(stdout(), "problem: {}", plain(problem))?;
+        }
     }
     if check.problems.is_empty() { Ok(()) } else { Err(Failure::found()) }
 }
@@ -248,7 +251,7 @@ fn expire(data: &Data, dry_run: bool, at: Option<&str>) -> Result<(), Failure> {
             number(p.held),
         ]);
     }
-    print!("{grid}");
+    write!(stdout(), "{grid}")?;
     let verb = if dry_run { "would be removed" } else { "removed; the signed log says so" };
     eprintln!("klio: {} rows {verb}", expired.partitions.iter().map(|p| p.rows).sum::<u64>());
     Ok(())
@@ -259,7 +262,7 @@ fn holds(data: &Data) -> Result<(), Failure> {
     for (since, hold) in data.lake()?.holds().map_err(Failure::world)? {
         grid.row(vec![Timestamp(since).to_string(), hold.owner, hold.filter, hold.reason]);
     }
-    print!("{grid}");
+    write!(stdout(), "{grid}")?;
     Ok(())
 }
 
@@ -275,7 +278,7 @@ impl Keys {
                 }
                 FileKeyProvider::generate(&path).map_err(Failure::world)?;
                 eprintln!("klio: made; keep a copy in a safe place: without it the lake cannot be read");
-                println!("lake:\n  encryption:\n    key: file:{}", path.display());
+                writeln!(stdout(), "lake:\n  encryption:\n    key: file:{}", path.display())?;
                 Ok(())
             }
             Self::List => {
@@ -286,7 +289,7 @@ impl Keys {
                     let why = key.destroyed.unwrap_or_default();
                     grid.row(vec![key.name, key.versions.to_string(), key.since, why]);
                 }
-                print!("{grid}");
+                write!(stdout(), "{grid}")?;
                 Ok(())
             }
             Self::Rotate => {

@@ -1,11 +1,12 @@
 //! `klio verify`
 
 use std::fs;
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use klio_seal::evidence::verify_bundle;
 use klio_seal::{Policy, Verifier};
-use klio_store::{Depth, Trusted};
+use klio_store::{Depth, Proof, Trusted};
 
 use crate::data::Data;
 use crate::failure::Failure;
@@ -24,6 +25,9 @@ pub struct Verify {
     /// Check an exported bundle of evidence instead of a lake.
     #[arg(long, value_name = "DIR")]
     pub bundle: Option<PathBuf>,
+    /// Check proofs as `klio evidence prove` prints them.
+    #[arg(long, value_name = "FILE", conflicts_with = "bundle", requires = "keys")]
+    pub proof: Option<PathBuf>,
     /// The log's public key, or a file that holds it: as `klio lake public-key` printed it when you trusted it.
     #[arg(long = "key", value_name = "KEY")]
     pub keys: Vec<String>,
@@ -56,6 +60,9 @@ impl Verify {
         let read = |path: &PathBuf| {
             fs::read_to_string(path).map_err(|e| Failure::world(format!("{}: {e}", path.display())))
         };
+        if let Some(proof) = &self.proof {
+            return check_proofs(&read(proof)?, &keys);
+        }
         let witnesses = self.witnesses.iter().map(|k| key(k)).collect::<Result<Vec<_>, _>>()?;
         let quorum = self.quorum.unwrap_or(witnesses.len());
         if quorum > witnesses.len() {
@@ -74,10 +81,9 @@ impl Verify {
         let report =
             klio_store::verify(&dir, &self.data.config()?.lake, &trusted, depth).map_err(Failure::world)?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::world)?);
+            writeln!(stdout(), "{}", serde_json::to_string_pretty(&report).map_err(Failure::world)?)?;
         } else {
-            println!(
-                "{}: {} entries, root {}; {} files, {} bytes, {} rows in {} segments; {} batches in the spool",
+            writeln!(stdout(), "{}: {} entries, root {}; {} files, {} bytes, {} rows in {} segments; {} batches in the spool",
                 dir.display(),
                 report.entries,
                 report.root,
@@ -86,15 +92,17 @@ impl Verify {
                 report.rows,
                 report.segments,
                 report.spooled,
-            );
-            report.facts.iter().for_each(|fact| println!("note: {}", plain(fact)));
+            )?;
+            for fact in &report.facts {
+                writeln!(stdout(), "note: {}", plain(fact))?;
+            }
             for problem in &report.problems {
                 let since = problem.since.map(|t| format!(" (in order at {t})")).unwrap_or_default();
-                println!("problem: {}: {}{since}", plain(&problem.place), plain(&problem.what));
-                println!("         {}", problem.kind.advice());
+                writeln!(stdout(), "problem: {}: {}{since}", plain(&problem.place), plain(&problem.what))?;
+                writeln!(stdout(), "         {}", problem.kind.advice())?;
             }
             if report.problems.is_empty() {
-                println!("verified: nothing was altered, removed or added");
+                writeln!(stdout(), "verified: nothing was altered, removed or added")?;
             }
         }
         if report.problems.is_empty() { Ok(()) } else { Err(Failure::found()) }
@@ -103,34 +111,53 @@ impl Verify {
     fn check_bundle(&self, bundle: &Path, keys: &[Verifier]) -> Result<(), Failure> {
         let report = verify_bundle(bundle, (!keys.is_empty()).then_some(keys));
         if let Some(about) = &report.bundle {
-            println!(
-                "{} events for `{}`, exported by {}",
+            writeln!(stdout(), "{} events for `{}`, exported by {}",
                 about.events,
                 plain(&about.export.query),
                 plain(&about.export.exported_by)
-            );
+            )?;
         }
         if let Some(hash) = report.hash {
-            println!("bundle.json has SHA-256 {hash}");
+            writeln!(stdout(), "bundle.json has SHA-256 {hash}")?;
         }
-        println!("{} events are proven", report.proven);
+        writeln!(stdout(), "{} events are proven", report.proven)?;
         for problem in &report.problems {
-            println!("problem: {}", plain(&problem.to_string()));
+            writeln!(stdout(), "problem: {}", plain(&problem.to_string()))?;
         }
         if report.more > 0 {
-            println!("and {} more problems", report.more);
+            writeln!(stdout(), "and {} more problems", report.more)?;
         }
         if !report.problems.is_empty() {
             return Err(Failure::found());
         }
         if !report.trusted {
-            println!("The bundle agrees with itself. Whether it comes from the lake only its public key tells:");
-            println!("give --key, as `klio lake public-key` prints it where the lake is.");
+            writeln!(stdout(), "The bundle agrees with itself. Whether it comes from the lake only its public key tells:")?;
+            writeln!(stdout(), "give --key, as `klio lake public-key` prints it where the lake is.")?;
             return Err(Failure::found());
         }
-        println!("verified: every event stands in the signed log as it is here");
+        writeln!(stdout(), "verified: every event stands in the signed log as it is here")?;
         Ok(())
     }
+}
+
+/// Checks proofs, one on each line.
+fn check_proofs(text: &str, keys: &[Verifier]) -> Result<(), Failure> {
+    let mut wrong = 0;
+    for (number, line) in text.lines().enumerate() {
+        let checked = serde_json::from_str::<Proof>(line).map_err(|e| e.to_string());
+        let number = number + 1;
+        match checked.and_then(|proof| proof.verify(keys).map(|()| proof)) {
+            Ok(proof) => writeln!(stdout(), "line {number}: proven by entry {} of the signed log", proof.index)?,
+            Err(why) => {
+                wrong += 1;
+                writeln!(stdout(), "line {number}: not proven: {}", plain(&why))?;
+            }
+        }
+    }
+    if text.is_empty() {
+        return Err(Failure::usage("there is no proof in the file"));
+    }
+    if wrong == 0 { Ok(()) } else { Err(Failure::found()) }
 }
 
 /// A public key, or a file that holds one.
