@@ -22,7 +22,7 @@ mod tables;
 
 use std::path::Path;
 
-use klio_seal::{Hash, Policy, Verifier, verify::LogReport};
+use klio_seal::{Checkpoint, Hash, LogReader, Policy, Verifier, verify::LogReport};
 
 use crate::error::StoreError;
 use crate::identity;
@@ -101,6 +101,11 @@ pub fn verify(
     let found = tables::Found::read(dir, settings)?;
     let log = klio_seal::verify::log(&dir.join("seal"), &keys, &trusted.checkpoints, &trusted.witnesses);
     told(&log, &mut report);
+    if !agree(dir) && !agree(dir) {
+        let said = "it is not the newest note of the history: cosignatures in one of them were altered, or a crash kept \
+                    it from being copied";
+        report.problem(Kind::Log, "seal/checkpoint", said.into(), None);
+    }
     match identity::read(dir) {
         Ok(identity) if log.origin.as_ref().is_some_and(|origin| *origin != identity.origin) => {
             report.problem(Kind::Lake, "lake.json", "it names another log than the seal's".into(), None);
@@ -108,7 +113,7 @@ pub fn verify(
         Ok(_) => {}
         Err(error) => report.problem(Kind::Lake, "lake.json", error.to_string(), None),
     }
-    let read = klio_seal::LogReader::open(&dir.join("seal")).map_err(|e| StoreError::Seal(e.to_string()));
+    let read = LogReader::open(&dir.join("seal")).map_err(|e| StoreError::Seal(e.to_string()));
     match read.and_then(|reader| Ledger::read(&reader)) {
         Ok(ledger) => {
             let found = found.settled(dir, settings, &ledger)?;
@@ -133,7 +138,7 @@ pub fn verify(
             };
             files::check(dir, &found, ledger, &depth, &mut report);
             files::expiries(ledger, &mut report);
-            spool::check(dir, &found, ledger, &mut report);
+            spool::check(dir, settings, &found, ledger, &mut report);
         }
         Err(error) => {
             let said = format!("{error}: files cannot be compared with it");
@@ -141,6 +146,16 @@ pub fn verify(
         }
     }
     Ok(report)
+}
+
+/// Whether the checkpoint is the same text as the last one of its history; also the signatures of unknown witnesses.
+fn agree(dir: &Path) -> bool {
+    let Ok(log) = LogReader::open(&dir.join("seal")) else { return true };
+    let last = log.history().ok().and_then(|history| history.filter_map(Result::ok).last());
+    last.and_then(|kept| kept.note.ok()).is_none_or(|note| {
+        let size = Checkpoint::parse(&note).map(|(last, _)| last.size);
+        size.is_ok_and(|size| size > log.size()) || note == log.checkpoint()
+    })
 }
 
 fn told(log: &LogReport, report: &mut Report) {

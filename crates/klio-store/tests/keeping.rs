@@ -195,3 +195,32 @@ fn a_flush_cut_short_repeats_nothing() {
     assert_eq!(rows, 9);
     assert_eq!(problems(dir.path(), &Trusted::default()), Vec::<String>::new());
 }
+
+#[test]
+fn a_writer_may_be_at_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), &settings()).unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            for n in 0.. {
+                append(&mut writer, n * 5..n * 5 + 5, NEW);
+                if n % 2 == 0 {
+                    flush(&mut writer);
+                }
+                if n % 7 == 0 {
+                    let options = CompactOptions { grace: Duration::ZERO, ..CompactOptions::default() };
+                    assert!(writer.compact(&options).unwrap().refused.is_empty());
+                }
+                if over.load(std::sync::atomic::Ordering::SeqCst) {
+                    return;
+                }
+            }
+        });
+        for _ in 0..25 {
+            assert_eq!(problems(dir.path(), &Trusted::default()), Vec::<String>::new());
+            assert!(!worker.is_finished());
+        }
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+}

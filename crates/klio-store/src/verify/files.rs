@@ -32,14 +32,14 @@ pub(super) fn check(dir: &Path, found: &Found, ledger: &Ledger, reading: &Readin
             .facts
             .push(format!("the key of {partition} was destroyed: its files are checked by their hashes"));
     }
+    let mut later = Later { dir, read: None };
     for (leaf, live) in &ledger.live {
         let stored = &live.stored;
         let since = ledger.times.get(leaf).copied();
         let bytes = match found.place.read_all(&stored.file) {
             Ok(bytes) => bytes,
             Err(error) => {
-                // A writer may have replaced it meanwhile.
-                if is_live(dir, *leaf) {
+                if later.is_live(*leaf) {
                     let said =
                         format!("the file of log entry {leaf}, {} rows, is missing: {error}", stored.rows);
                     report.problem(Kind::Missing, &stored.file, said, since);
@@ -105,9 +105,20 @@ fn rows(
     Ok(())
 }
 
-fn is_live(dir: &Path, leaf: u64) -> bool {
-    let log = LogReader::open(&dir.join("seal")).map_err(|e| StoreError::Seal(e.to_string()));
-    log.and_then(|log| Ledger::read(&log)).is_ok_and(|ledger| ledger.live.contains_key(&leaf))
+/// The log as it is by now, for files that are gone: a writer may have replaced them meanwhile.
+struct Later<'d> {
+    dir: &'d Path,
+    read: Option<(u64, Ledger)>,
+}
+
+impl Later<'_> {
+    fn is_live(&mut self, leaf: u64) -> bool {
+        let Ok(log) = LogReader::open(&self.dir.join("seal")) else { return true };
+        if self.read.as_ref().is_none_or(|(size, _)| *size != log.size()) {
+            self.read = Ledger::read(&log).ok().map(|ledger| (log.size(), ledger));
+        }
+        self.read.as_ref().is_none_or(|(_, ledger)| ledger.live.contains_key(&leaf))
+    }
 }
 
 /// What was removed by a rule was removed in its time.

@@ -2,17 +2,33 @@
 
 use std::path::Path;
 
-use super::tables::Found;
+use super::tables::{Found, TRIES};
 use super::{Kind, Report};
 use crate::ledger::Ledger;
+use crate::settings::Settings;
 use crate::spool::survey;
 
-pub(super) fn check(dir: &Path, found: &Found, ledger: &Ledger, report: &mut Report) {
+pub(super) fn check(dir: &Path, settings: &Settings, found: &Found, ledger: &Ledger, report: &mut Report) {
     for (lost, time) in &ledger.lost {
         report.problem(Kind::Spool, "spool", lost.clone(), Some(*time));
     }
     // Without the table nobody knows from where on.
-    let Some(upto) = found.upto() else { return };
+    let Some(mut upto) = found.upto() else { return };
+    let mut trial = Report::default();
+    for _ in 0..TRIES {
+        trial = Report::default();
+        look(dir, upto, ledger, &mut trial);
+        if trial.ok() {
+            break;
+        }
+        // A writer may have flushed meanwhile.
+        upto = Found::read(dir, settings).ok().and_then(|found| found.upto()).unwrap_or(upto);
+    }
+    report.problems.append(&mut trial.problems);
+    report.spooled = trial.spooled;
+}
+
+fn look(dir: &Path, upto: u64, ledger: &Ledger, report: &mut Report) {
     let seen = match survey(&dir.join("spool"), upto) {
         Ok(seen) => seen,
         Err(error) => return report.problem(Kind::Spool, "spool", error.to_string(), None),

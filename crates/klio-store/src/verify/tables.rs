@@ -17,7 +17,7 @@ use crate::table::{DataFile, Table};
 use crate::writer::TABLES;
 
 /// Times that the tables are read anew while a writer commits.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 3;
 
 /// The tables at one moment.
 pub(super) struct Found {
