@@ -59,7 +59,7 @@ fn both(random: &mut Random) -> Both {
         }
         upto = writer.append(&origin, &records).unwrap();
         pending.push(rows);
-        if random.below(9) == 0 && at + 60 < events.len() {
+        if random.below(14) == 0 && at + 60 < events.len() {
             let flush = Flush { rows: std::mem::take(&mut pending), upto, ..Flush::default() };
             writer.flush(&flush).unwrap();
         }
