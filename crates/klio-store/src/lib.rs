@@ -13,6 +13,7 @@ mod rows;
 mod scan;
 mod segment;
 mod settings;
+mod stats;
 mod table;
 mod view;
 mod writer;
@@ -23,6 +24,7 @@ pub use lake::Lake;
 pub use rows::{Custody, Rows, Verdict, Verdicts};
 pub use scan::{Kept, Scanned};
 pub use settings::{Classes, Retention, Settings};
+pub use stats::{Distinct, Histogram, Top};
 pub use writer::{Flush, LAYOUT, Writer};
 
 pub mod keys;
