@@ -12,7 +12,7 @@ use klio_model::{Field, Filter};
 /// Shorter texts are found nearly everywhere.
 const SHORTEST: usize = 3;
 /// Bytes of a needle that are looked for at first.
-const WINDOW: usize = 4;
+const WINDOW: usize = 3;
 /// More spellings than this cannot be looked for at once.
 const SPELLINGS: usize = 48;
 /// Bytes that are counted to know which are rare.

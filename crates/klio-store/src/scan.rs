@@ -8,6 +8,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type, TimestampMicrosecondType};
 use klio_model::filter::{Matcher, Piece};
 use klio_model::{Event, Field, Filter, TimeRange, Timestamp};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::answer::{answer, columns_for, in_range};
 use crate::columns::place;
@@ -59,8 +60,10 @@ impl Scanned {
     }
 }
 
-/// Rows read at a time.
-const BATCH: usize = 4096;
+/// Rows read at a time: little more than a page, which stays in the processor's cache while it is looked through.
+const BATCH: usize = 1024;
+/// What is told of a record besides its text.
+const CUSTODY: [&str; 5] = ["time", "cluster", "source", "received", "flush"];
 
 /// What is asked of data files, prepared once.
 pub(crate) struct Question<'f> {
@@ -127,29 +130,56 @@ impl<'f> Question<'f> {
         scanned: &mut Scanned,
         f: &mut dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let places: Vec<usize> =
-            ["raw", "time", "cluster", "source", "received", "flush"].iter().filter_map(|n| place(n)).collect();
         let certain: Vec<bool> = found.may.set_indices().map(|i| found.certain.value(i)).collect();
         let mut certain = certain.as_slice();
-        for batch in file.views(group, &places, Some(&found.may), BATCH)? {
+        let raw: Vec<usize> = place("raw").into_iter().collect();
+        // Read beside the records from the first that matches on.
+        let mut custody: Option<ParquetRecordBatchReader> = None;
+        let mut passed = 0;
+        for batch in file.views(group, &raw, Some(&found.may), BATCH)? {
             let batch = batch.map_err(|e| file.damaged(e))?;
             let raws = batch.column_by_name("raw").and_then(|c| c.as_string_view_opt());
             let Some(raws) = raws else { return Err(file.damaged("the column raw is missing")) };
             let (sure, rest) = certain.split_at_checked(batch.num_rows()).unwrap_or((certain, &[]));
             certain = rest;
             let promising = self.promising(raws, sure);
-            for (row, (&sure, &promising)) in sure.iter().zip(&promising).enumerate() {
-                scanned.records += 1;
-                let raw = raws.value(row);
-                if sure || promising && Event::parse(raw).is_ok_and(|event| self.filter.matches(&event)) {
-                    scanned.matched += 1;
-                    if f(&Row { batch: &batch, row, raw })?.is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
+            scanned.records += batch.num_rows() as u64;
+            let rows = sure.iter().zip(&promising).enumerate().filter(|(row, (sure, promising))| {
+                let parsed = || Event::parse(raws.value(*row));
+                **sure || **promising && parsed().is_ok_and(|event| self.filter.matches(&event))
+            });
+            let matched: Vec<usize> = rows.map(|(row, _)| row).collect();
+            if custody.is_none() && !matched.is_empty() {
+                custody = Some(self.custody(file, group, &found.may, passed)?);
+            }
+            passed += batch.num_rows();
+            let Some(reader) = &mut custody else { continue };
+            let told = reader.next().transpose().map_err(|e| file.damaged(e))?;
+            let Some(told) = told.filter(|t| t.num_rows() == batch.num_rows()) else {
+                return Err(file.damaged("its columns differ in length"));
+            };
+            for row in matched {
+                scanned.matched += 1;
+                if f(&Row { batch: &told, row, raw: raws.value(row) })?.is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// The columns of custody for the candidates after the first `passed`.
+    fn custody(
+        &self,
+        file: &OpenFile,
+        group: usize,
+        may: &BooleanBuffer,
+        passed: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let places: Vec<usize> = CUSTODY.iter().filter_map(|name| place(name)).collect();
+        let first = may.set_indices().nth(passed).unwrap_or(may.len());
+        let left = BooleanBuffer::collect_bool(may.len(), |i| i >= first && may.value(i));
+        file.read(group, &places, Some(&left), BATCH)
     }
 
     /// The rows that must be parsed because what the filter demands stands in their text.

@@ -55,7 +55,11 @@ fn finding() {
     .unwrap();
     let hour = TimeRange { start: first, end: first.map(|t| Timestamp(t.micros() + 3_600_000_000)) };
     println!("id {id}, user {user}, {hour:?}");
+    let only = std::env::var("KLIO_ONLY").unwrap_or_default();
     let mut ask = |name: &str, filter: &str, range: TimeRange| {
+        if !name.contains(&only) {
+            return;
+        }
         let filter = Filter::parse(filter).unwrap();
         measure(name, || {
             let mut bytes = 0;
@@ -77,4 +81,20 @@ fn finding() {
     ask("keyword, none", "\"stolen-token-xyz\"", all);
     ask("body", "request.spec.containers.image:*cryptominer*", all);
     ask("agent contains", "agent:*kubectl/v1.30*", all);
+}
+
+#[test]
+#[ignore = "measures a lake that the caller names"]
+fn counting() {
+    let Some(mut lake) = lake() else { return };
+    let all = TimeRange::default();
+    let field = |name: &str| klio_model::FieldRef::parse(name).unwrap();
+    measure("count", || format!("{:?}", lake.count(&Filter::All, all).unwrap()));
+    let get = Filter::parse("verb:get and code >= 400").unwrap();
+    measure("count of a filter", || format!("{:?}", lake.count(&get, all).unwrap()));
+    measure("top 20 by code", || format!("{:?}", lake.top(&field("code"), &Filter::All, all, 20).unwrap().values.len()));
+    measure("top 20 by user", || format!("{:?}", lake.top(&field("user"), &Filter::All, all, 20).unwrap().values.len()));
+    measure("per minute", || format!("{:?}", lake.histogram(&Filter::All, all, 60_000_000).unwrap().steps.len()));
+    let three = [field("user"), field("resource"), field("verb")];
+    measure("distinct", || format!("{:?}", lake.distinct(&three, &Filter::All, all, 100_000).unwrap().rows.len()));
 }
