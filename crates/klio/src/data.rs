@@ -16,7 +16,7 @@ use crate::failure::Failure;
 #[derive(clap::Args, Clone, Default)]
 pub struct Data {
     /// Directory of the lake; $XDG_DATA_HOME/klio unless given.
-    #[arg(long, env = "KLIO_DATA", value_name = "DIR", help_heading = "Lake")]
+    #[arg(long, env = "KLIO_DATA", value_name = "DIR", help_heading = "Lake", global = true)]
     data: Option<PathBuf>,
 }
 
