@@ -40,7 +40,9 @@ pub(crate) fn read(dir: &Path) -> Result<Identity, StoreError> {
 pub(crate) fn public_key(dir: &Path) -> Result<Verifier, StoreError> {
     let path = dir.join("seal.pub");
     let text = fs::read_to_string(&path).map_err(StoreError::io(&path))?;
-    text.trim().parse().map_err(seal)
+    let key: Verifier = text.trim_end_matches('\n').parse().map_err(seal)?;
+    // Nothing but what was written: one key has one text.
+    if text == format!("{key}\n") { Ok(key) } else { Err(seal("seal.pub is not as it was written")) }
 }
 
 /// Reads `lake.json`, or writes it for a new lake.

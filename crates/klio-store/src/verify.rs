@@ -101,6 +101,12 @@ pub fn verify(
     let found = tables::Found::read(dir, settings)?;
     let log = klio_seal::verify::log(&dir.join("seal"), &keys, &trusted.checkpoints, &trusted.witnesses);
     told(&log, &mut report);
+    if !trusted.keys.is_empty() {
+        let own = identity::public_key(dir).is_ok_and(|key| keys.contains(&key) || log.keys.contains(&key));
+        if !own {
+            report.problem(Kind::Lake, "seal.pub", "it is not the log's public key".into(), None);
+        }
+    }
     if (0..tables::TRIES).all(|_| !agree(dir)) {
         let said = "it is not the newest note of the history: cosignatures in one of them were altered, or a crash kept \
                     it from being copied";
