@@ -76,6 +76,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a file is not there any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            // As the object store's library says it.
+            Self::Remote { said, .. } | Self::Damaged { said, .. } => {
+                said.contains("Object at location") && said.contains("not found")
+            }
+            _ => false,
+        }
+    }
+
     /// Adds the path to an I/O error.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }

@@ -18,10 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::file::OpenFile;
-use crate::lake::{Lake, may_overlap};
+use crate::lake::Lake;
 use crate::leaf;
 use crate::ledger::Ledger;
-use crate::scan::candidates;
+use crate::scan::Question;
+use crate::view::may_overlap;
 use crate::whole::{CUSTODY, Whole, damaged};
 use crate::writer::{Writer, now, seal};
 
@@ -162,11 +163,12 @@ impl Lake {
         let files = self.events.files()?;
         let log = self.log()?;
         let ledger = Ledger::read(&log)?;
+        let question = Question::new(filter, range);
         for file in files.iter().filter(|file| may_overlap(file, range)) {
             let open = OpenFile::open(&self.events.place, file, &self.footers)?;
             let mut may = false;
             for group in 0..open.groups() {
-                may = may || candidates(&open, group, filter, range)?.is_some();
+                may = may || question.candidates(&open, group, &[])?.is_some();
             }
             if !may {
                 continue;

@@ -6,9 +6,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::columns::{COLUMNS, EVENTS, VERDICT};
@@ -27,7 +27,7 @@ use crate::table::DataFile;
 
 /// How files are opened, and the footers of those that were read before: files never change.
 pub(crate) struct Footers {
-    known: Mutex<HashMap<String, ArrowReaderMetadata>>,
+    known: Mutex<HashMap<String, Footer>>,
     keys: Option<Arc<FileDecryptionProperties>>,
 }
 
@@ -35,6 +35,14 @@ impl Footers {
     pub(crate) fn of(keys: Option<Arc<FileDecryptionProperties>>) -> Self {
         Self { known: Mutex::default(), keys }
     }
+}
+
+/// What is known of a file once its footer has been read.
+#[derive(Clone)]
+struct Footer {
+    plain: ArrowReaderMetadata,
+    /// The same with long texts as views into the unpacked pages.
+    views: ArrowReaderMetadata,
 }
 
 /// Stands in the footer of a file whose audit ids are all in lower case.
@@ -47,7 +55,7 @@ const FOOTERS: usize = 2_048;
 pub(crate) struct OpenFile {
     name: String,
     blob: Blob,
-    footer: ArrowReaderMetadata,
+    footer: Footer,
 }
 
 impl OpenFile {
@@ -58,7 +66,8 @@ impl OpenFile {
         let footer = match known {
             Some(footer) => footer,
             None => {
-                let footer = footer(&blob, footers.keys.as_ref()).map_err(damaged(&file.path))?;
+                let read = |views| footer(&blob, footers.keys.as_ref(), views).map_err(damaged(&file.path));
+                let footer = Footer { plain: read(false)?, views: read(true)? };
                 let mut all = lock();
                 if all.len() >= FOOTERS {
                     all.clear();
@@ -70,14 +79,18 @@ impl OpenFile {
         Ok(Self { name: file.path.clone(), blob, footer })
     }
 
+    fn metadata(&self) -> &ParquetMetaData {
+        self.footer.plain.metadata()
+    }
+
     /// How many row groups it has.
     pub(crate) fn groups(&self) -> usize {
-        self.footer.metadata().num_row_groups()
+        self.metadata().num_row_groups()
     }
 
     /// Rows of a group.
     pub(crate) fn rows(&self, group: usize) -> usize {
-        self.footer.metadata().row_groups().get(group).map_or(0, |g| g.num_rows().max(0) as usize)
+        self.metadata().row_groups().get(group).map_or(0, |g| g.num_rows().max(0) as usize)
     }
 
     /// Some columns of a group, by their places, for all rows or those that are set.
@@ -88,7 +101,29 @@ impl OpenFile {
         rows: Option<&BooleanBuffer>,
         batch: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.clone());
+        self.reader(self.footer.plain.clone(), group, places, rows, batch)
+    }
+
+    /// The same with `raw` and `audit_id` as views: texts are not copied out of the pages that hold them.
+    pub(crate) fn views(
+        &self,
+        group: usize,
+        places: &[usize],
+        rows: Option<&BooleanBuffer>,
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        self.reader(self.footer.views.clone(), group, places, rows, batch)
+    }
+
+    fn reader(
+        &self,
+        footer: ArrowReaderMetadata,
+        group: usize,
+        places: &[usize],
+        rows: Option<&BooleanBuffer>,
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), footer);
         let names = places.iter().filter_map(|&at| COLUMNS.get(at)).map(|c| c.name);
         let mask = ProjectionMask::columns(builder.parquet_schema(), names);
         let mut builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
@@ -111,13 +146,20 @@ impl OpenFile {
         }
     }
 
+    /// The rows of a group without a column.
+    pub(crate) fn no_columns(&self, group: usize) -> Result<RecordBatch, StoreError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows(group)));
+        RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)
+            .map_err(|e| self.damaged(e))
+    }
+
     /// Whether a group may hold an audit id, given in lower case.
     pub(crate) fn may_hold_id(&self, group: usize, id: &str) -> bool {
-        let notes = self.footer.metadata().file_metadata().key_value_metadata();
+        let notes = self.metadata().file_metadata().key_value_metadata();
         if !notes.is_some_and(|all| all.iter().any(|n| n.key == LOWER_IDS)) {
             return true;
         }
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.clone());
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.plain.clone());
         let schema = builder.parquet_schema();
         let Some(column) = schema.columns().iter().position(|c| c.name() == "audit_id") else { return true };
         match builder.get_row_group_column_bloom_filter(group, column) {
@@ -135,10 +177,11 @@ fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
     move |e| StoreError::Damaged { file: file.to_owned(), said: e.to_string() }
 }
 
-/// Reads a footer, with columns typed as the lake types them.
+/// Reads a footer, with columns typed as the lake types them; `views`: long texts as views into the pages.
 pub(crate) fn footer<R: ChunkReader>(
     blob: &R,
     keys: Option<&Arc<FileDecryptionProperties>>,
+    views: bool,
 ) -> Result<ArrowReaderMetadata, ParquetError> {
     let mut options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
     if let Some(keys) = keys {
@@ -148,11 +191,13 @@ pub(crate) fn footer<R: ChunkReader>(
     let is_event = plain.schema().field_with_name("audit_id").is_ok();
     let known = if is_event { &*EVENTS } else { &*VERDICT };
     // Older files lack newer columns; those that are there are read as the schema says.
-    let ours = |f: &Arc<arrow::datatypes::Field>| {
-        known.field_with_name(f.name()).cloned().map_or_else(|_| f.clone(), Arc::new)
-    };
-    let schema = Schema::new(plain.schema().fields().iter().map(ours).collect::<Vec<_>>());
-    ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(Arc::new(schema)))
+    let fields = plain.schema().fields().iter().map(|field| {
+        let ours = known.field_with_name(field.name()).unwrap_or(field);
+        let is_long = views && *ours.data_type() == DataType::Utf8;
+        if is_long { ours.clone().with_data_type(DataType::Utf8View) } else { ours.clone() }
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(schema))
 }
 
 /// Bytes of a file, wherever it lies.

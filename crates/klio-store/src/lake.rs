@@ -4,23 +4,23 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use klio_model::{Event, Filter, TimeRange};
+use klio_model::{Event, Filter, TimeRange, Timestamp};
 use tokio::runtime::Runtime;
 
 use crate::batch::Spooled;
 use crate::columns::{EVENTS, VERDICT};
 use crate::error::StoreError;
-use crate::file::{Footers, OpenFile};
+use crate::file::Footers;
 use crate::keys::Cipher;
 use crate::place::Place;
-use crate::scan::{Kept, Scanned, candidates, records};
+use crate::scan::{Kept, Question, Scanned};
 use crate::settings::Settings;
 use crate::spool::SpoolReader;
-use crate::table::{DataFile, Table};
+use crate::table::Table;
 use crate::vault::Vault;
 
-/// Times that a reader starts over when the spool was cut under its hands.
-const TRIES: usize = 8;
+/// Times that a reader starts over when the spool was cut or files were removed under its hands.
+pub(crate) const TRIES: usize = 8;
 
 /// An open lake.
 pub struct Lake {
@@ -72,82 +72,76 @@ impl Lake {
         self.incidents.refresh()
     }
 
-    /// Calls `f` for each event of which the filter is certainly true and whose time lies in the range; `f` breaks
-    /// to stop. Events come in the order of their times as far as files do not overlap much, and those not yet
-    /// flushed come last.
+    /// Calls `f` for each event of which the filter is certainly true and whose time lies in the range, in the order
+    /// of time; `f` breaks to stop. Events without a time come first.
+    ///
+    /// What was found waits until no file that is left can hold an earlier event.
     pub fn find(
         &mut self,
         filter: &Filter,
         range: TimeRange,
         f: &mut dyn FnMut(Kept) -> ControlFlow<()>,
     ) -> Result<Scanned, StoreError> {
-        // Read first: what is flushed while the files are read would be seen twice or never.
-        let fresh = self.fresh()?;
-        let mut scanned = Scanned::default();
-        let mut flow = self.each_file(filter, range, &mut scanned, f)?;
-        for batch in &fresh {
-            for raw in batch.records() {
-                scanned.fresh += 1;
-                if flow.is_break() {
-                    return Ok(scanned);
-                }
-                let Ok(event) = Event::parse(raw) else { continue };
-                let time = event.time();
-                let inside = range.is_all() || time.is_some_and(|t| range.contains(t));
-                if inside && filter.matches(&event) {
-                    scanned.matched += 1;
-                    flow = f(Kept {
-                        raw: raw.to_owned(),
-                        time,
-                        cluster: batch.origin.cluster.clone(),
-                        source: batch.origin.source.clone(),
-                        received: batch.received(),
-                    });
-                }
-            }
-        }
-        Ok(scanned)
-    }
-
-    fn each_file(
-        &self,
-        filter: &Filter,
-        range: TimeRange,
-        scanned: &mut Scanned,
-        f: &mut dyn FnMut(Kept) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, StoreError> {
-        let mut files = self.events.files()?;
-        files.sort_by_key(DataFile::first);
-        // Found, and not told before all files that may hold earlier ones have been read.
+        let mut view = self.view(range)?;
+        let question = Question::new(filter, range);
         let mut waiting: Vec<Kept> = Vec::new();
-        let mut files = files.into_iter().peekable();
-        while let Some(file) = files.next() {
-            scanned.files += 1;
-            if !may_overlap(&file, range) {
-                scanned.skipped += 1;
-                continue;
-            }
-            let open = OpenFile::open(&self.events.place, &file, &self.footers)?;
-            for group in 0..open.groups() {
-                scanned.rows += open.rows(group) as u64;
-                let Some(found) = candidates(&open, group, filter, range)? else { continue };
-                let _ = records(&open, &found, filter, scanned, &mut |kept| {
-                    waiting.push(kept);
-                    ControlFlow::Continue(())
-                })?;
-            }
-            let next = files.peek().map(DataFile::first);
-            waiting.sort_by(|a, b| (a.time, a.received).cmp(&(b.time, b.received)));
-            let due = next.map_or(waiting.len(), |next| {
-                waiting.partition_point(|k| k.time.map_or(i64::MIN, |t| t.micros()) < next)
+        let mut scanned = view.scanned;
+        view.each_fresh(&question, &mut scanned, &mut |batch, event| {
+            waiting.push(fresh(batch, event));
+            ControlFlow::Continue(())
+        });
+        loop {
+            let horizon = view.horizon();
+            waiting.sort_by_key(|kept| (kept.time, kept.received));
+            let due = horizon.map_or(waiting.len(), |horizon| {
+                waiting.partition_point(|kept| kept.time.map_or(i64::MIN, Timestamp::micros) < horizon)
             });
             for kept in waiting.drain(..due) {
                 if f(kept).is_break() {
-                    return Ok(ControlFlow::Break(()));
+                    return Ok(scanned);
+                }
+            }
+            let Some(file) = view.next(self)? else { return Ok(scanned) };
+            for group in 0..file.groups() {
+                scanned.rows += file.rows(group) as u64;
+                let Some((found, _)) = question.candidates(&file, group, &[])? else { continue };
+                let _ = question.records(&file, group, &found, &mut scanned, &mut |row| {
+                    waiting.push(row.kept());
+                    Ok(ControlFlow::Continue(()))
+                })?;
+            }
+        }
+    }
+
+    /// The same in the order of the files, without holding what was found.
+    pub(crate) fn each(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+        f: &mut dyn FnMut(Kept) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<Scanned, StoreError> {
+        let mut view = self.view(range)?;
+        let question = Question::new(filter, range);
+        let mut scanned = view.scanned;
+        while let Some(file) = view.next(self)? {
+            for group in 0..file.groups() {
+                scanned.rows += file.rows(group) as u64;
+                let Some((found, _)) = question.candidates(&file, group, &[])? else { continue };
+                let flow = question.records(&file, group, &found, &mut scanned, &mut |row| f(row.kept()))?;
+                if flow.is_break() {
+                    return Ok(scanned);
                 }
             }
         }
-        Ok(ControlFlow::Continue(()))
+        let mut failed = Ok(());
+        view.each_fresh(&question, &mut scanned, &mut |batch, event| match f(fresh(batch, event)) {
+            Ok(flow) => flow,
+            Err(e) => {
+                failed = Err(e);
+                ControlFlow::Break(())
+            }
+        });
+        failed.map(|()| scanned)
     }
 
     /// The batches of the spool that are in no file of the table, which is brought up to date with them.
@@ -188,11 +182,14 @@ impl Lake {
     }
 }
 
-/// Whether a file may hold events of a range.
-pub(crate) fn may_overlap(file: &DataFile, range: TimeRange) -> bool {
-    // Events without a time lie in no range; a file that tells no times holds those of its day.
-    let Some((first, last)) = file.times.or_else(|| file.span_of_day()) else { return true };
-    range.start.is_none_or(|s| last >= s.micros()) && range.end.is_none_or(|e| first < e.micros())
+fn fresh(batch: &Spooled, event: &Event<'_>) -> Kept {
+    Kept {
+        raw: event.json().to_owned(),
+        time: event.time(),
+        cluster: batch.origin.cluster.clone(),
+        source: batch.origin.source.clone(),
+        received: batch.received(),
+    }
 }
 
 impl std::fmt::Debug for Lake {

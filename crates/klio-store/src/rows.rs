@@ -120,7 +120,7 @@ impl Rows {
                     None if column.name == "body" => {
                         event.request_object.text().is_some() || event.response_object.text().is_some()
                     }
-                    None => is_whole(event, time),
+                    None => is_whole(event),
                 }),
             }
         }
@@ -159,14 +159,12 @@ impl Rows {
 }
 
 /// Whether what the columns of an event lack is known to be absent.
-fn is_whole(event: &Event<'_>, time: Option<Timestamp>) -> bool {
+fn is_whole(event: &Event<'_>) -> bool {
     let readable = !event.user.groups.unreadable()
         && !event.source_ips.unreadable()
-        && (event.user.extra.text().is_none()
-            || event.credential().is_some()
-            || !event.user.extra.unreadable());
-    let timed = time.is_some() || event.text_of(Field::Time).is_none();
-    let staged = event.text_of(Field::StageTime);
-    let timed = timed && staged.is_none_or(|t| Timestamp::parse(t).is_some());
+        && (event.user.extra.text().is_none() || event.credential().is_some() || !event.user.extra.unreadable());
+    // The column has the time of the stage where the field has a text that is no time.
+    let is_time = |field| event.text_of(field).is_none_or(|t| Timestamp::parse(t).is_some());
+    let timed = is_time(Field::Time) && is_time(Field::StageTime);
     !event.salvaged && readable && timed && event.stage != Stage::Unstated && event.level != Level::Unstated
 }

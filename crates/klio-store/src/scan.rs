@@ -1,17 +1,20 @@
 //! Finding events in data files.
 
-use std::ops::ControlFlow;
+use std::cell::OnceCell;
+use std::ops::{ControlFlow, Range};
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, ByteView, MAX_INLINE_VIEW_LEN, RecordBatch, StringViewArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{ArrowPrimitiveType, Int32Type, TimestampMicrosecondType};
+use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type, TimestampMicrosecondType};
 use klio_model::filter::{Matcher, Piece};
 use klio_model::{Event, Field, Filter, TimeRange, Timestamp};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use crate::answer::{Answers, answer, columns_for, in_range};
+use crate::answer::{answer, columns_for, in_range};
 use crate::columns::place;
 use crate::error::StoreError;
 use crate::file::OpenFile;
+use crate::needle::{Finder, Needles};
 
 /// A record of the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,76 +60,193 @@ impl Scanned {
     }
 }
 
+/// Rows read at a time: little more than a page, which stays in the processor's cache while it is looked through.
+const BATCH: usize = 1024;
+/// What is told of a record besides its text.
+const CUSTODY: [&str; 5] = ["time", "cluster", "source", "received", "flush"];
+
+/// What is asked of data files, prepared once.
+pub(crate) struct Question<'f> {
+    pub filter: &'f Filter,
+    pub range: TimeRange,
+    /// Audit ids of which an event must have one.
+    ids: Option<Vec<String>>,
+    /// The columns that answer a part of it.
+    places: Vec<usize>,
+    needles: Option<Needles>,
+    /// Made when the first records are seen.
+    finder: OnceCell<Option<Finder>>,
+}
+
 /// Rows of one group that may match.
 pub(crate) struct Candidates {
-    pub group: usize,
     pub may: BooleanBuffer,
     pub certain: BooleanBuffer,
 }
 
-/// Asks the columns of a group.
-pub(crate) fn candidates(
-    file: &OpenFile,
-    group: usize,
-    filter: &Filter,
-    range: TimeRange,
-) -> Result<Option<Candidates>, StoreError> {
-    let rows = file.rows(group);
-    let mut ids = Vec::new();
-    if required_ids(filter, &mut ids) && !ids.iter().any(|id| file.may_hold_id(group, id)) {
-        return Ok(None);
+impl<'f> Question<'f> {
+    pub(crate) fn new(filter: &'f Filter, range: TimeRange) -> Self {
+        let mut ids = Vec::new();
+        let ids = required_ids(filter, &mut ids).then_some(ids);
+        let places = columns_for(filter, range);
+        Self { filter, range, ids, places, needles: Needles::of(filter), finder: OnceCell::new() }
     }
-    let places = columns_for(filter, range);
-    let batch = if places.is_empty() {
-        RecordBatch::try_new_with_options(
-            std::sync::Arc::new(arrow::datatypes::Schema::empty()),
-            Vec::new(),
-            &arrow::array::RecordBatchOptions::new().with_row_count(Some(rows)),
-        )
-        .map_err(|e| file.damaged(e))?
-    } else {
-        file.columns(group, &places)?
-    };
-    let Answers { yes, no, unknown } = answer(filter, &batch);
-    let inside = in_range(range, &batch);
-    let may = &yes & &inside;
-    if may.count_set_bits() == 0 {
-        return Ok(None);
-    }
-    let certain = Answers { yes, no, unknown }.certain();
-    Ok(Some(Candidates { group, certain: &may & &certain, may }))
-}
 
-/// Reads the records of the candidates and keeps those that match.
-pub(crate) fn records(
-    file: &OpenFile,
-    found: &Candidates,
-    filter: &Filter,
-    scanned: &mut Scanned,
-    f: &mut dyn FnMut(Kept) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, StoreError> {
-    let places: Vec<usize> =
-        ["raw", "time", "cluster", "source", "received"].iter().filter_map(|n| place(n)).collect();
-    let certain: Vec<bool> = found.may.set_indices().map(|i| found.certain.value(i)).collect();
-    let mut at = 0;
-    for batch in file.read(found.group, &places, Some(&found.may), 1024)? {
-        let batch = batch.map_err(|e| file.damaged(e))?;
-        let raws = batch.column_by_name("raw").and_then(|c| c.as_string_opt::<i32>());
-        let Some(raws) = raws else { return Err(file.damaged("the column raw is missing")) };
-        for row in 0..batch.num_rows() {
-            let raw = raws.value(row);
-            scanned.records += 1;
-            let sure = certain.get(at).copied().unwrap_or(false);
-            at += 1;
-            if sure || Event::parse(raw).is_ok_and(|event| filter.matches(&event)) {
+    /// Whether an event that is in no data file matches.
+    pub(crate) fn holds(&self, event: &Event<'_>) -> bool {
+        let inside = self.range.is_all() || event.time().is_some_and(|t| self.range.contains(t));
+        inside && self.filter.matches(event)
+    }
+
+    /// Asks the columns of a group, of which `more` may be read besides for the caller.
+    pub(crate) fn candidates(
+        &self,
+        file: &OpenFile,
+        group: usize,
+        more: &[usize],
+    ) -> Result<Option<(Candidates, RecordBatch)>, StoreError> {
+        if self.ids.as_ref().is_some_and(|ids| !ids.iter().any(|id| file.may_hold_id(group, id))) {
+            return Ok(None);
+        }
+        let mut places = self.places.clone();
+        places.extend_from_slice(more);
+        places.sort_unstable();
+        places.dedup();
+        let batch = if places.is_empty() { file.no_columns(group)? } else { file.columns(group, &places)? };
+        let answers = answer(self.filter, &batch);
+        let may = &answers.yes & &in_range(self.range, &batch);
+        if may.count_set_bits() == 0 {
+            return Ok(None);
+        }
+        Ok(Some((Candidates { certain: &may & &answers.certain(), may }, batch)))
+    }
+
+    /// Reads the records of the candidates and hands on those that match.
+    pub(crate) fn records(
+        &self,
+        file: &OpenFile,
+        group: usize,
+        found: &Candidates,
+        scanned: &mut Scanned,
+        f: &mut dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let certain: Vec<bool> = found.may.set_indices().map(|i| found.certain.value(i)).collect();
+        let mut certain = certain.as_slice();
+        let raw: Vec<usize> = place("raw").into_iter().collect();
+        // Read beside the records from the first that matches on.
+        let mut custody: Option<ParquetRecordBatchReader> = None;
+        let mut passed = 0;
+        for batch in file.views(group, &raw, Some(&found.may), BATCH)? {
+            let batch = batch.map_err(|e| file.damaged(e))?;
+            let raws = batch.column_by_name("raw").and_then(|c| c.as_string_view_opt());
+            let Some(raws) = raws else { return Err(file.damaged("the column raw is missing")) };
+            let (sure, rest) = certain.split_at_checked(batch.num_rows()).unwrap_or((certain, &[]));
+            certain = rest;
+            let promising = self.promising(raws, sure);
+            scanned.records += batch.num_rows() as u64;
+            let rows = sure.iter().zip(&promising).enumerate().filter(|(row, (sure, promising))| {
+                let parsed = || Event::parse(raws.value(*row));
+                **sure || **promising && parsed().is_ok_and(|event| self.filter.matches(&event))
+            });
+            let matched: Vec<usize> = rows.map(|(row, _)| row).collect();
+            if custody.is_none() && !matched.is_empty() {
+                custody = Some(self.custody(file, group, &found.may, passed)?);
+            }
+            passed += batch.num_rows();
+            let Some(reader) = &mut custody else { continue };
+            let told = reader.next().transpose().map_err(|e| file.damaged(e))?;
+            let Some(told) = told.filter(|t| t.num_rows() == batch.num_rows()) else {
+                return Err(file.damaged("its columns differ in length"));
+            };
+            for row in matched {
                 scanned.matched += 1;
-                if f(kept(&batch, row, raw)).is_break() {
+                if f(&Row { batch: &told, row, raw: raws.value(row) })?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
         }
+        Ok(ControlFlow::Continue(()))
     }
-    Ok(ControlFlow::Continue(()))
+
+    /// The columns of custody for the candidates after the first `passed`.
+    fn custody(
+        &self,
+        file: &OpenFile,
+        group: usize,
+        may: &BooleanBuffer,
+        passed: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let places: Vec<usize> = CUSTODY.iter().filter_map(|name| place(name)).collect();
+        let first = may.set_indices().nth(passed).unwrap_or(may.len());
+        let left = BooleanBuffer::collect_bool(may.len(), |i| i >= first && may.value(i));
+        file.read(group, &places, Some(&left), BATCH)
+    }
+
+    /// The rows that must be parsed because what the filter demands stands in their text.
+    fn promising(&self, raws: &StringViewArray, sure: &[bool]) -> Vec<bool> {
+        let Some(needles) = self.needles.as_ref().filter(|_| sure.contains(&false)) else {
+            return vec![true; sure.len()];
+        };
+        let sample = || raws.data_buffers().first().map_or(&[][..], |b| b.as_slice());
+        let Some(finder) = self.finder.get_or_init(|| Finder::new(needles, sample())) else {
+            return vec![true; sure.len()];
+        };
+        let mut promising = vec![false; sure.len()];
+        // Rows of one page lie one behind the other.
+        let (mut page, mut rows, mut texts) = (0, Vec::new(), Vec::new());
+        let mut look = |page: u32, rows: &mut Vec<usize>, texts: &mut Vec<Range<usize>>, promising: &mut Vec<bool>| {
+            if let Some(buffer) = raws.data_buffers().get(page as usize) {
+                finder.each(buffer, texts, &mut |number| {
+                    if let Some(slot) = rows.get(number).and_then(|row| promising.get_mut(*row)) {
+                        *slot = true;
+                    }
+                });
+            }
+            rows.clear();
+            texts.clear();
+        };
+        for (row, view) in raws.views().iter().enumerate() {
+            let view = ByteView::from(*view);
+            if view.length <= MAX_INLINE_VIEW_LEN {
+                if let Some(slot) = promising.get_mut(row) {
+                    *slot = true;
+                }
+            } else if !sure.get(row).copied().unwrap_or(false) {
+                let start = view.offset as usize;
+                if view.buffer_index != page || texts.last().is_some_and(|t: &Range<usize>| t.end > start) {
+                    look(page, &mut rows, &mut texts, &mut promising);
+                    page = view.buffer_index;
+                }
+                rows.push(row);
+                texts.push(start..start + view.length as usize);
+            }
+        }
+        look(page, &mut rows, &mut texts, &mut promising);
+        promising
+    }
+}
+
+/// A record of a data file that matches.
+pub(crate) struct Row<'b> {
+    batch: &'b RecordBatch,
+    row: usize,
+    pub raw: &'b str,
+}
+
+impl Row<'_> {
+    /// When the request was received.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        number::<TimestampMicrosecondType>(self.batch, "time", self.row).map(Timestamp)
+    }
+
+    /// The log entry that stated it first.
+    pub(crate) fn segment(&self) -> Option<u64> {
+        number::<Int64Type>(self.batch, "flush", self.row).and_then(|n| n.try_into().ok())
+    }
+
+    pub(crate) fn kept(&self) -> Kept {
+        kept(self.batch, self.row, self.raw)
+    }
 }
 
 fn kept(batch: &RecordBatch, row: usize, raw: &str) -> Kept {

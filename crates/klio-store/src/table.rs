@@ -4,7 +4,7 @@
 //! that is repeated after a crash is known), and in `commitInfo` the manifests that the seal is to take next.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
@@ -39,19 +39,6 @@ pub(crate) struct DataFile {
     pub times: Option<(i64, i64)>,
 }
 
-impl DataFile {
-    /// First and last microsecond of the file's day.
-    pub(crate) fn span_of_day(&self) -> Option<(i64, i64)> {
-        let day = klio_model::Timestamp::parse(&format!("{}T00:00:00Z", self.day))?.micros();
-        Some((day, day + 86_399_999_999))
-    }
-
-    /// No event of the file is earlier.
-    pub(crate) fn first(&self) -> i64 {
-        self.times.or_else(|| self.span_of_day()).map_or(i64::MIN, |t| t.0)
-    }
-}
-
 /// What a commit changes.
 pub(crate) struct Change {
     pub add: Vec<DataFile>,
@@ -83,6 +70,9 @@ pub(crate) struct Table {
     runtime: Arc<Runtime>,
     /// How encrypted files are read. Then the log does not tell the times of the events.
     pub keys: Option<Arc<FileDecryptionProperties>>,
+    /// What was read from a version: parsing the log's actions anew takes longer than most questions.
+    upto: Mutex<Option<(u64, u64)>>,
+    files: Mutex<Option<(u64, Vec<DataFile>)>>,
 }
 
 impl Table {
@@ -110,11 +100,25 @@ impl Table {
         } else {
             return Err(StoreError::Table { table: name, said: "it does not exist".into() });
         }
-        Ok(Self { name, place, delta, runtime: runtime.clone(), keys })
+        Ok(Self {
+            name,
+            place,
+            delta,
+            runtime: runtime.clone(),
+            keys,
+            upto: Mutex::default(),
+            files: Mutex::default(),
+        })
     }
 
     /// Reads what others committed meanwhile.
     pub(crate) fn refresh(&mut self) -> Result<(), StoreError> {
+        // Versions have no gaps: where the next is not there, nothing is.
+        if let (Place::Local(dir), Some(version)) = (&self.place, self.delta.version()) {
+            if !dir.join(format!("_delta_log/{:020}.json", version + 1)).exists() {
+                return Ok(());
+            }
+        }
         self.runtime.block_on(self.delta.update_state()).map_err(failed(self.name))
     }
 
@@ -125,6 +129,18 @@ impl Table {
 
     /// The last batch of the spool that is in the table.
     pub(crate) fn upto(&self) -> Result<u64, StoreError> {
+        let mut known = self.upto.lock().unwrap_or_else(PoisonError::into_inner);
+        match *known {
+            Some((version, upto)) if version == self.version() => Ok(upto),
+            _ => {
+                let upto = self.read_upto()?;
+                *known = Some((self.version(), upto));
+                Ok(upto)
+            }
+        }
+    }
+
+    fn read_upto(&self) -> Result<u64, StoreError> {
         let state = self.delta.snapshot().map_err(failed(self.name))?;
         let log = self.delta.log_store();
         let version = self.runtime.block_on(state.transaction_version(log.as_ref(), APPLICATION));
@@ -133,6 +149,18 @@ impl Table {
 
     /// All active files.
     pub(crate) fn files(&self) -> Result<Vec<DataFile>, StoreError> {
+        let mut known = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((version, files)) if *version == self.version() => Ok(files.clone()),
+            _ => {
+                let files = self.read_files()?;
+                *known = Some((self.version(), files.clone()));
+                Ok(files)
+            }
+        }
+    }
+
+    fn read_files(&self) -> Result<Vec<DataFile>, StoreError> {
         let state = self.delta.snapshot().map_err(failed(self.name))?;
         let mut files: Vec<DataFile> = state
             .log_data()

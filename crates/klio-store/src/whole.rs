@@ -39,7 +39,7 @@ impl Whole {
         bytes: Bytes,
         keys: Option<&Arc<FileDecryptionProperties>>,
     ) -> Result<Self, StoreError> {
-        let footer = footer(&bytes, keys).map_err(damaged(name))?;
+        let footer = footer(&bytes, keys, false).map_err(damaged(name))?;
         Ok(Self { name: name.to_owned(), bytes, footer })
     }
 

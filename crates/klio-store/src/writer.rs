@@ -59,6 +59,8 @@ pub struct Flush {
     pub incidents: Vec<Verdict>,
     /// The last batch that is in them.
     pub upto: u64,
+    /// The id of the policy by which secrets were removed from the events.
+    pub redaction: String,
 }
 
 impl Writer {

@@ -63,7 +63,7 @@ fn fill(dir: &Path, settings: &Settings) -> Writer {
             actor: "alice-the-admin".into(),
             json: "{\"title\":\"a finding about alice\"}".into(),
         };
-        writer.flush(&Flush { rows: vec![rows], findings: vec![finding], incidents: Vec::new(), upto }).unwrap();
+        writer.flush(&Flush { rows: vec![rows], findings: vec![finding], upto, ..Flush::default() }).unwrap();
     }
     append(&mut writer, 200..250);
     writer

@@ -1,12 +1,20 @@
 //! The commands, one file each.
 
 mod demo;
+#[cfg(feature = "lake")]
+mod evidence;
 mod explain;
 mod hunt;
 #[cfg(feature = "lake")]
 mod ingest;
+#[cfg(feature = "lake")]
+mod lake;
 mod rule;
 mod scan;
+#[cfg(feature = "lake")]
+mod tail;
+#[cfg(feature = "lake")]
+mod verify;
 
 use crate::failure::Failure;
 
@@ -20,6 +28,19 @@ pub enum Command {
     Ingest(ingest::Ingest),
     /// Print the events that match a filter.
     Hunt(hunt::Hunt),
+    /// Print the newest events of the lake, and those that come.
+    #[cfg(feature = "lake")]
+    Tail(tail::Tail),
+    /// Check that nothing was altered, removed or added since it was sealed.
+    #[cfg(feature = "lake")]
+    Verify(verify::Verify),
+    /// Export events with the proofs that they were sealed.
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
+    /// See to the lake: what is in it, merging, expiry, legal holds, keys.
+    #[cfg(feature = "lake")]
+    Lake(lake::Lake),
     /// List, show, check and test detection rules.
     #[command(subcommand)]
     Rule(rule::Rule),
@@ -37,6 +58,14 @@ impl Command {
             #[cfg(feature = "lake")]
             Self::Ingest(c) => c.run(),
             Self::Hunt(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Tail(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Verify(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Evidence(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Lake(c) => c.run(),
             Self::Rule(c) => c.run(),
             Self::Explain(c) => c.run(),
             Self::Demo(c) => c.run(),

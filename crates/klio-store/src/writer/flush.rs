@@ -34,10 +34,10 @@ impl Writer {
             let key = |v: &Verdict| (v.id.clone(), (table == "incidents").then(|| v.json.clone()));
             let new = all.iter().filter(|v| !known.contains(&key(v)));
             let verdicts = Verdicts::of(new, Timestamp(now()), DEFAULT_CLASS);
-            self.add(table, &[&verdicts.0], before, flush.upto)?;
+            self.add(table, &[&verdicts.0], before, flush)?;
         }
         let events: Vec<&Sheet> = flush.rows.iter().map(|rows| &rows.sheet).collect();
-        self.add("events", &events, before, flush.upto)?;
+        self.add("events", &events, before, flush)?;
         self.spool.cut(flush.upto)?;
         Ok(())
     }
@@ -47,8 +47,9 @@ impl Writer {
         table: &'static str,
         sheets: &[&Sheet],
         before: u64,
-        upto: u64,
+        flush: &Flush,
     ) -> Result<(), StoreError> {
+        let upto = flush.upto;
         let (mut add, mut statements) = (Vec::new(), Vec::new());
         for sheet in sheets {
             let vault = self.lake.vault.as_deref();
@@ -57,6 +58,7 @@ impl Writer {
                 let path = Self::path(&segment, leaf);
                 let spool = Span { from: before + 1, to: upto + 1 };
                 let mut manifest = manifest(table, &path, &segment, leaf, spool, sheet);
+                manifest.redaction.clone_from(&flush.redaction);
                 if vault.is_some() {
                     // The log is not encrypted, so that it can be checked without a key: it names no values.
                     (manifest.first_event, manifest.last_event) = (None, None);

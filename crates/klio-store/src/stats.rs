@@ -1,0 +1,279 @@
+//! Counting without reading records: how many, of which values, when.
+//!
+//! Where columns tell both whether an event matches and what its values are, the codes of their dictionaries are
+//! counted; other events are read. Fresh events are counted with the rest.
+
+mod codes;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use arrow::array::{Array, AsArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::TimestampMicrosecondType;
+use klio_model::{Event, FieldRef, Filter, TimeRange, Timestamp};
+
+use crate::columns::place;
+use crate::error::StoreError;
+use crate::file::OpenFile;
+use crate::lake::Lake;
+use crate::scan::{Candidates, Question, Scanned};
+
+use tally::Tally;
+
+/// More buckets than this are no picture any more.
+const BUCKETS: i64 = 200_000;
+
+/// The most frequent values of a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Top {
+    /// Value and number of events, the most frequent first.
+    pub values: Vec<(String, u64)>,
+    /// Events with values that are not among them; an event counts for each of its values.
+    pub other: u64,
+    /// Events without a value.
+    pub missing: u64,
+    /// What was looked at.
+    pub scanned: Scanned,
+}
+
+/// The combinations of values that occur.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Distinct {
+    /// Values and number of events, the most frequent first.
+    pub rows: Vec<(Vec<Option<String>>, u64)>,
+    /// Combinations that were left out.
+    pub more: u64,
+    /// What was looked at.
+    pub scanned: Scanned,
+}
+
+/// Numbers of events over time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Histogram {
+    /// Beginning and number of events of each step, from the first with events to the last.
+    pub steps: Vec<(Timestamp, u64)>,
+    /// What was looked at.
+    pub scanned: Scanned,
+}
+
+impl Lake {
+    /// How many events match.
+    pub fn count(&mut self, filter: &Filter, range: TimeRange) -> Result<Scanned, StoreError> {
+        self.survey(filter, range, &[], &mut |_| {})
+    }
+
+    /// The `n` most frequent values of a field among the events that match.
+    pub fn top(&mut self, field: &FieldRef, filter: &Filter, range: TimeRange, n: usize) -> Result<Top, StoreError> {
+        let (tally, scanned) = self.tally(std::slice::from_ref(field), filter, range)?;
+        let mut top = Top { scanned, ..Top::default() };
+        for (mut values, count) in tally.sorted() {
+            match values.pop().flatten() {
+                None => top.missing += count,
+                Some(value) if top.values.len() < n => top.values.push((value, count)),
+                Some(_) => top.other += count,
+            }
+        }
+        Ok(top)
+    }
+
+    /// The combinations of values of some fields among the events that match, at most `limit`. An event with several
+    /// values of a field counts for each.
+    pub fn distinct(
+        &mut self,
+        fields: &[FieldRef],
+        filter: &Filter,
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Distinct, StoreError> {
+        let (tally, scanned) = self.tally(fields, filter, range)?;
+        let mut rows = tally.sorted();
+        let more = rows.len().saturating_sub(limit) as u64;
+        rows.truncate(limit);
+        Ok(Distinct { rows, more, scanned })
+    }
+
+    /// Events in each `step` microseconds, counted from 1970. Events without a time are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`] when there are too many steps.
+    pub fn histogram(&mut self, filter: &Filter, range: TimeRange, step: i64) -> Result<Histogram, StoreError> {
+        let step = step.max(1);
+        let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
+        let mut add = |number: i64, count: u64| *counts.entry(number).or_default() += count;
+        let scanned = self.survey(filter, range, &["time"], &mut |seen| match seen {
+            Seen::Columns(batch, rows) => {
+                let times = batch.column_by_name("time").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+                let Some(times) = times else { return };
+                let there = times.nulls().map_or_else(|| rows.clone(), |nulls| rows & nulls.inner());
+                count_steps(times.values(), &there, step, &mut add);
+            }
+            Seen::Event(event) => {
+                if let Some(time) = event.time() {
+                    add(time.micros().div_euclid(step), 1);
+                }
+            }
+        })?;
+        let (first, last) = (counts.keys().next().copied(), counts.keys().next_back().copied());
+        let (Some(first), Some(last)) = (first, last) else { return Ok(Histogram { steps: Vec::new(), scanned }) };
+        if last.saturating_sub(first) > BUCKETS {
+            return Err(StoreError::Query("so many steps are no picture; ask for longer steps or less time".into()));
+        }
+        let at = |number: i64| (Timestamp(number.saturating_mul(step)), counts.get(&number).copied().unwrap_or(0));
+        Ok(Histogram { steps: (first..=last).map(at).collect(), scanned })
+    }
+
+    fn tally(
+        &mut self,
+        fields: &[FieldRef],
+        filter: &Filter,
+        range: TimeRange,
+    ) -> Result<(Tally, Scanned), StoreError> {
+        let mut tally = Tally::new(fields);
+        let Some(columns) = codes::columns(fields) else {
+            let scanned = self.each_event(filter, range, &mut |event| tally.event(event))?;
+            return Ok((tally, scanned));
+        };
+        let mut view = self.view(range)?;
+        let question = Question::new(filter, range);
+        let mut scanned = view.scanned;
+        while let Some(file) = view.next(self)? {
+            for group in 0..file.groups() {
+                scanned.rows += file.rows(group) as u64;
+                let Some((found, batch)) = question.candidates(&file, group, &columns)? else { continue };
+                if tally.columns(&batch, &found.certain) {
+                    scanned.matched += found.certain.count_set_bits() as u64;
+                    read(&question, &file, group, found, true, &mut scanned, &mut |event| tally.event(event))?;
+                } else {
+                    read(&question, &file, group, found, false, &mut scanned, &mut |event| tally.event(event))?;
+                }
+            }
+        }
+        view.each_fresh(&question, &mut scanned, &mut |_, event| {
+            tally.event(event);
+            ControlFlow::Continue(())
+        });
+        Ok((tally, scanned))
+    }
+
+    /// Calls `f` for each event that matches, parsed.
+    fn each_event(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+        f: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<Scanned, StoreError> {
+        let mut view = self.view(range)?;
+        let question = Question::new(filter, range);
+        let mut scanned = view.scanned;
+        while let Some(file) = view.next(self)? {
+            for group in 0..file.groups() {
+                scanned.rows += file.rows(group) as u64;
+                let Some((found, _)) = question.candidates(&file, group, &[])? else { continue };
+                read(&question, &file, group, found, false, &mut scanned, f)?;
+            }
+        }
+        view.each_fresh(&question, &mut scanned, &mut |_, event| {
+            f(event);
+            ControlFlow::Continue(())
+        });
+        Ok(scanned)
+    }
+
+    /// Calls `f` with the rows of each batch that certainly match, and with each other event that matches.
+    fn survey(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+        columns: &[&str],
+        f: &mut dyn FnMut(Seen<'_, '_>),
+    ) -> Result<Scanned, StoreError> {
+        let columns: Vec<usize> = columns.iter().filter_map(|name| place(name)).collect();
+        let mut view = self.view(range)?;
+        let question = Question::new(filter, range);
+        let mut scanned = view.scanned;
+        while let Some(file) = view.next(self)? {
+            for group in 0..file.groups() {
+                scanned.rows += file.rows(group) as u64;
+                let Some((found, batch)) = question.candidates(&file, group, &columns)? else { continue };
+                f(Seen::Columns(&batch, &found.certain));
+                scanned.matched += found.certain.count_set_bits() as u64;
+                read(&question, &file, group, found, true, &mut scanned, &mut |event| f(Seen::Event(event)))?;
+            }
+        }
+        view.each_fresh(&question, &mut scanned, &mut |_, event| {
+            f(Seen::Event(event));
+            ControlFlow::Continue(())
+        });
+        Ok(scanned)
+    }
+}
+
+/// What a survey comes by.
+enum Seen<'s, 'e> {
+    Columns(&'s arrow::array::RecordBatch, &'s BooleanBuffer),
+    Event(&'s Event<'e>),
+}
+
+/// Reads the candidates of a group; with `rest`, only those that are not certain.
+fn read(
+    question: &Question<'_>,
+    file: &OpenFile,
+    group: usize,
+    found: Candidates,
+    rest: bool,
+    scanned: &mut Scanned,
+    f: &mut dyn FnMut(&Event<'_>),
+) -> Result<(), StoreError> {
+    let none = BooleanBuffer::new_unset(found.may.len());
+    let left = if rest { Candidates { may: &found.may & &!&found.certain, certain: none } } else { found };
+    if left.may.count_set_bits() == 0 {
+        return Ok(());
+    }
+    let flow = question.records(file, group, &left, scanned, &mut |row| {
+        if let Ok(event) = Event::parse(row.raw) {
+            f(&event);
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    flow.map(drop)
+}
+
+/// Counts times by step: those of a file lie close together, so that a list does, and a division is a multiplication.
+fn count_steps(times: &[i64], rows: &BooleanBuffer, step: i64, add: &mut dyn FnMut(i64, u64)) {
+    let all = rows.count_set_bits() == times.len();
+    let time = |row: usize| times.get(row).copied().unwrap_or_default();
+    let span = |span: (i64, i64), t: i64| (span.0.min(t), span.1.max(t));
+    let nothing = (i64::MAX, i64::MIN);
+    let (least, greatest) =
+        if all { times.iter().copied().fold(nothing, span) } else { rows.set_indices().map(time).fold(nothing, span) };
+    if least > greatest {
+        return;
+    }
+    let base = least.div_euclid(step);
+    let Some(start) = base.checked_mul(step).filter(|s| greatest.checked_sub(*s).is_some_and(|d| d / step <= BUCKETS))
+    else {
+        return rows.set_indices().for_each(|row| add(time(row).div_euclid(step), 1));
+    };
+    let mut counts = vec![0_u64; ((greatest - start) / step + 1) as usize];
+    let inverse = 1.0 / step as f64;
+    let mut count = |t: i64| {
+        let after = t - start;
+        let mut number = (after as f64 * inverse) as i64;
+        // The product may be off by one.
+        number -= i64::from(number * step > after);
+        number += i64::from((number + 1) * step <= after);
+        if let Some(slot) = counts.get_mut(number as usize) {
+            *slot += 1;
+        }
+    };
+    if all {
+        times.iter().copied().for_each(&mut count);
+    } else {
+        rows.set_indices().map(time).for_each(&mut count);
+    }
+    for (number, count) in (base..).zip(counts).filter(|(_, count)| *count > 0) {
+        add(number, count);
+    }
+}

@@ -1,0 +1,136 @@
+//! What a question is asked of: the data files of one version of the table, and the batches that are in none of them.
+//!
+//! Files are opened before the first is read. On a local disk an open file can be read to its end although
+//! compaction or expiry removed it meanwhile, so that an answer is that of one moment.
+
+use std::cmp::Reverse;
+use std::ops::ControlFlow;
+
+use klio_model::{Event, TimeRange};
+
+use crate::batch::Spooled;
+use crate::error::StoreError;
+use crate::file::OpenFile;
+use crate::lake::{Lake, TRIES};
+use crate::scan::{Question, Scanned};
+use crate::table::DataFile;
+
+/// Files held open at once; more are opened when it is their turn.
+const HELD: usize = 384;
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
+/// Data files in the order of their first events, and fresh batches.
+pub(crate) struct View {
+    /// The last is to be read first.
+    files: Vec<(DataFile, Option<OpenFile>)>,
+    pub fresh: Vec<Spooled>,
+    pub scanned: Scanned,
+}
+
+impl Lake {
+    /// What there is now, as far as it may lie in the range.
+    pub(crate) fn view(&mut self, range: TimeRange) -> Result<View, StoreError> {
+        let mut gone = None;
+        for _ in 0..TRIES {
+            // Read first: what is flushed while the files are read would be seen twice or never.
+            let fresh = self.fresh()?;
+            let mut scanned = Scanned::default();
+            let mut files = self.events.files()?;
+            scanned.files = files.len() as u64;
+            files.retain(|file| may_overlap(file, range));
+            scanned.skipped = scanned.files - files.len() as u64;
+            files.sort_by_key(|file| Reverse(begin(file)));
+            let first = files.len().saturating_sub(HELD);
+            let open = files.into_iter().enumerate().map(|(number, file)| {
+                let open = (number >= first).then(|| self.open_file(&file)).transpose()?;
+                Ok((file, open))
+            });
+            match open.collect::<Result<Vec<_>, StoreError>>() {
+                Ok(files) => return Ok(View { files, fresh, scanned }),
+                // Merged or expired since the table was read.
+                Err(e) if e.is_gone() => gone = Some(e),
+                Err(e) => return Err(e),
+            }
+        }
+        Err(gone.unwrap_or_else(|| StoreError::Query("the lake changes faster than it can be read; try again".into())))
+    }
+
+    fn open_file(&self, file: &DataFile) -> Result<OpenFile, StoreError> {
+        OpenFile::open(&self.events.place, file, &self.footers)
+    }
+}
+
+impl View {
+    /// The next file to be read.
+    pub(crate) fn next(&mut self, lake: &Lake) -> Result<Option<OpenFile>, StoreError> {
+        let Some((file, open)) = self.files.pop() else { return Ok(None) };
+        if let Some(open) = open {
+            return Ok(Some(open));
+        }
+        match lake.open_file(&file) {
+            Ok(open) => Ok(Some(open)),
+            Err(e) if e.is_gone() => {
+                Err(StoreError::Query("files were merged while they were read; ask again, or for less time".into()))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The file with the latest events of those that are left, opened, and the last moment that it may hold.
+    pub(crate) fn next_back(&mut self, lake: &Lake) -> Result<Option<(OpenFile, i64)>, StoreError> {
+        let end = |file: &DataFile| span(file).map_or(i64::MAX, |(_, last)| last);
+        let latest = self.files.iter().enumerate().max_by_key(|(_, (file, _))| end(file));
+        let Some((number, (file, _))) = latest else { return Ok(None) };
+        let end = end(file);
+        let (file, open) = self.files.remove(number);
+        let open = open.map_or_else(|| lake.open_file(&file), Ok)?;
+        Ok(Some((open, end)))
+    }
+
+    /// Calls `f` for each event that is in no file and matches.
+    pub(crate) fn each_fresh(
+        &self,
+        question: &Question<'_>,
+        scanned: &mut Scanned,
+        f: &mut dyn FnMut(&Spooled, &Event<'_>) -> ControlFlow<()>,
+    ) {
+        for batch in &self.fresh {
+            for raw in batch.records() {
+                scanned.fresh += 1;
+                let Ok(event) = Event::parse(raw) else { continue };
+                if question.holds(&event) {
+                    scanned.matched += 1;
+                    if f(batch, &event).is_break() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// No event of the files that are left is earlier.
+    pub(crate) fn horizon(&self) -> Option<i64> {
+        self.files.last().map(|(file, _)| begin(file))
+    }
+}
+
+/// The least time that an event of the file may have.
+fn begin(file: &DataFile) -> i64 {
+    span(file).map_or(i64::MIN, |(first, _)| first)
+}
+
+/// From when to when events of a file happened, if it tells more than its partition does.
+fn span(file: &DataFile) -> Option<(i64, i64)> {
+    let day = || {
+        let day = klio_model::Timestamp::parse(&format!("{}T00:00:00Z", file.day))?.micros();
+        Some((day, day + DAY - 1))
+    };
+    file.times.or_else(day)
+}
+
+/// Whether a file may hold events of a range. Events without a time lie in no range.
+pub(crate) fn may_overlap(file: &DataFile, range: TimeRange) -> bool {
+    let Some((first, last)) = span(file) else { return true };
+    range.start.is_none_or(|s| last >= s.micros()) && range.end.is_none_or(|e| first < e.micros())
+}
