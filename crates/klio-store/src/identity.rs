@@ -53,7 +53,7 @@ pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     }
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(seal)?;
-    let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let id: String = random.iter().fold(String::new(), |id, b| format!("{id}{b:02x}"));
     let created = Timestamp(jiff::Timestamp::now().as_microsecond()).to_string();
     let identity = Identity { layout: LAYOUT, origin: format!("klio/{id}"), created };
     let text = serde_json::to_string_pretty(&identity).unwrap_or_default();

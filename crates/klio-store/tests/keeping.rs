@@ -83,7 +83,7 @@ fn replaced_files_stay_for_readers() {
     holds_exactly(&mut reader, 0..20);
     assert_eq!(problems(dir.path(), &Trusted::default()), Vec::<String>::new());
     let later = Timestamp(Timestamp::parse("2030-01-01T00:00:00Z").unwrap().micros());
-    assert!(writer.sweep(later, Duration::from_secs(600)).unwrap().0 >= 4);
+    assert!(writer.sweep(later, Duration::from_mins(10)).unwrap().0 >= 4);
     assert_eq!(parquet(dir.path(), "events"), 1);
     holds_exactly(writer.lake(), 0..20);
 }

@@ -13,6 +13,7 @@ use crate::error::StoreError;
 use crate::ledger::Ledger;
 use crate::place::{Listed, Place};
 use crate::settings::Settings;
+use crate::sweep::is_unfinished;
 use crate::table::{DataFile, Table};
 use crate::writer::TABLES;
 
@@ -171,7 +172,7 @@ impl Seen {
     fn commits(&self, listed: &[Listed], ledger: &Ledger, report: &mut Report) {
         let listed: BTreeSet<String> = listed
             .iter()
-            .filter(|file| file.name.starts_with("_delta_log/"))
+            .filter(|file| file.name.starts_with("_delta_log/") && !is_unfinished(&file.name))
             .map(|file| format!("{}/{}", self.name, file.name))
             .collect();
         let sealed = |path: &&String| path.starts_with(&format!("{}/", self.name));
@@ -203,6 +204,10 @@ impl Seen {
             let path = format!("{}/{}", self.name, file.name);
             let known = active.contains(file.name.as_str()) || ledger.leaf_of(&path).is_some();
             if known || file.name.starts_with("_delta_log/") || ledger.gone.contains_key(&path) {
+                continue;
+            }
+            if is_unfinished(&file.name) {
+                report.facts.push(format!("{path} was not finished: it will be swept away"));
                 continue;
             }
             let name = file.name.rsplit('/').next().unwrap_or_default();
