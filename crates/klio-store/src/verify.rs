@@ -101,7 +101,13 @@ pub fn verify(
     let found = tables::Found::read(dir, settings)?;
     let log = klio_seal::verify::log(&dir.join("seal"), &keys, &trusted.checkpoints, &trusted.witnesses);
     told(&log, &mut report);
-    if !agree(dir) && !agree(dir) {
+    if !trusted.keys.is_empty() {
+        let own = identity::public_key(dir).is_ok_and(|key| keys.contains(&key) || log.keys.contains(&key));
+        if !own {
+            report.problem(Kind::Lake, "seal.pub", "it is not the log's public key".into(), None);
+        }
+    }
+    if (0..tables::TRIES).all(|_| !agree(dir)) {
         let said = "it is not the newest note of the history: cosignatures in one of them were altered, or a crash kept \
                     it from being copied";
         report.problem(Kind::Log, "seal/checkpoint", said.into(), None);
@@ -116,9 +122,7 @@ pub fn verify(
     let read = LogReader::open(&dir.join("seal")).map_err(|e| StoreError::Seal(e.to_string()));
     match read.and_then(|reader| Ledger::read(&reader)) {
         Ok(ledger) => {
-            let found = found.settled(dir, settings, &ledger)?;
-            let ledger = found.ledger.as_ref().unwrap_or(&ledger);
-            found.compare(ledger, &mut report);
+            let (found, ledger) = found.settled(dir, settings, ledger, &mut report)?;
             let known = ledger.commits.get(LAKE);
             let read = std::fs::read(dir.join(LAKE)).unwrap_or_default();
             if known.is_some_and(|known| known.hash != Hash::of(&read)) {
@@ -136,9 +140,9 @@ pub fn verify(
                     Reading::Hashes
                 }
             };
-            files::check(dir, &found, ledger, &depth, &mut report);
-            files::expiries(ledger, &mut report);
-            spool::check(dir, settings, &found, ledger, &mut report);
+            files::check(dir, &found, &ledger, &depth, &mut report);
+            files::expiries(&ledger, &mut report);
+            spool::check(dir, settings, &found, &ledger, &mut report);
         }
         Err(error) => {
             let said = format!("{error}: files cannot be compared with it");

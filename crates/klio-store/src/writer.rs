@@ -69,8 +69,11 @@ impl Writer {
         fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
         // Whoever has the spool is the writer.
         let key = settings.vault(dir)?.map(|vault| vault.spool()).transpose()?;
-        let options =
-            Options { max_bytes: settings.spool_bytes, file_bytes: (settings.spool_bytes / 4).min(64 << 20), key };
+        let options = Options {
+            max_bytes: settings.spool_bytes,
+            file_bytes: (settings.spool_bytes / 4).min(64 << 20),
+            key,
+        };
         let (spool, recovered) = Spool::open(&dir.join("spool"), options)?;
         if let Some(damage) = recovered.damage.into_iter().next() {
             return Err(damage.into());

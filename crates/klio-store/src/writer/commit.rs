@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{TABLE, TABLES, Writer, now, seal};
 use crate::error::StoreError;
 use crate::segment::Segment;
-use crate::table::{Change, ChangeKind, DataFile};
+use crate::table::{Change, ChangeKind, DataFile, Table};
 
 /// What is to become one commit.
 pub(crate) struct Batch {
@@ -98,7 +98,7 @@ impl Writer {
         version: u64,
     ) -> Result<Vec<Statement>, StoreError> {
         let Some(table) = self.lake.table(table) else { return Ok(Vec::new()) };
-        let written = table.written(version).into_iter().map(|name| {
+        let written = Table::written(version).into_iter().map(|name| {
             let hash = Some(Hash::of(&table.place.read_all(&name)?));
             Ok(Statement::Note(Remark { topic: TABLE.into(), text: format!("{}/{name}", table.name), hash }))
         });
