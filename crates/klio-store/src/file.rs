@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,6 +44,7 @@ pub(crate) const LOWER_IDS: &str = "klio.lower-ids";
 const FOOTERS: usize = 2_048;
 
 /// An open data file.
+#[derive(Clone)]
 pub(crate) struct OpenFile {
     name: String,
     blob: Blob,
@@ -67,6 +69,27 @@ impl OpenFile {
             }
         };
         Ok(Self { name: file.path.clone(), blob, footer })
+    }
+
+    /// The same without holding it open: it is opened for each read.
+    pub(crate) fn released(mut self, place: &Place) -> Self {
+        self.blob.source = Source::Named(place.clone(), self.name.as_str().into());
+        self
+    }
+
+    /// Whether reading does not wait for a network.
+    pub(crate) fn is_near(&self) -> bool {
+        !matches!(&self.blob.source, Source::Named(Place::Remote { .. }, _))
+    }
+
+    /// Some bytes of the file.
+    pub(crate) fn bytes(&self, range: Range<u64>) -> Result<Bytes, ParquetError> {
+        self.blob.get_bytes(range.start, range.end.saturating_sub(range.start) as usize)
+    }
+
+    /// What its footer says.
+    pub(crate) fn shared_metadata(&self) -> Arc<ParquetMetaData> {
+        self.footer.plain.metadata().clone()
     }
 
     fn metadata(&self) -> &ParquetMetaData {
@@ -195,7 +218,7 @@ struct Blob {
 #[derive(Clone)]
 enum Source {
     File(Arc<File>),
-    Remote(Place, Arc<str>),
+    Named(Place, Arc<str>),
 }
 
 impl Blob {
@@ -208,7 +231,7 @@ impl Blob {
                 Ok(Self { source: Source::File(Arc::new(file)), length })
             }
             Place::Remote { .. } => {
-                Ok(Self { source: Source::Remote(place.clone(), name.into()), length: size })
+                Ok(Self { source: Source::Named(place.clone(), name.into()), length: size })
             }
         }
     }
@@ -239,7 +262,7 @@ impl ChunkReader for Blob {
                 file.read_exact_at(&mut bytes, start)?;
                 Ok(bytes.into())
             }
-            Source::Remote(place, name) => place
+            Source::Named(place, name) => place
                 .read(name, start..start + length as u64)
                 .map_err(|e| ParquetError::External(Box::new(io::Error::other(e.to_string())))),
         }

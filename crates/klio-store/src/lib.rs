@@ -13,6 +13,7 @@ mod rows;
 mod scan;
 mod segment;
 mod settings;
+mod sql;
 mod stats;
 mod table;
 mod view;
@@ -24,6 +25,7 @@ pub use lake::Lake;
 pub use rows::{Custody, Rows, Verdict, Verdicts};
 pub use scan::{Kept, Scanned};
 pub use settings::{Classes, Retention, Settings};
+pub use sql::{Answered, Cancel, Limits, Page};
 pub use stats::{Distinct, Histogram, Top};
 pub use writer::{Flush, LAYOUT, Writer};
 

@@ -131,6 +131,12 @@ fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segm
     })
 }
 
+/// The rows of a sheet in the order in which they were pushed.
+pub(crate) fn as_pushed(sheet: &Sheet) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let rows: Vec<u32> = (0..sheet.count as u32).collect();
+    Arrays::new(sheet).batch(&rows)
+}
+
 /// The distinct texts of each column as Arrow has them, made once for all partitions.
 struct Arrays<'r> {
     rows: &'r Sheet,

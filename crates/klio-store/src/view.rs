@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
-use klio_model::{Event, TimeRange};
+use klio_model::{Event, TimeRange, Timestamp};
 
 use crate::batch::Spooled;
 use crate::error::StoreError;
@@ -16,7 +16,7 @@ use crate::scan::{Question, Scanned};
 use crate::table::DataFile;
 
 /// Files held open at once; more are opened when it is their turn.
-const HELD: usize = 384;
+pub(crate) const HELD: usize = 384;
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 
@@ -111,11 +111,12 @@ fn begin(file: &DataFile) -> i64 {
 
 /// From when to when events of a file happened, if it tells more than its partition does.
 fn span(file: &DataFile) -> Option<(i64, i64)> {
-    let day = || {
-        let day = klio_model::Timestamp::parse(&format!("{}T00:00:00Z", file.day))?.micros();
-        Some((day, day + DAY - 1))
-    };
-    file.times.or_else(day)
+    file.times.or_else(|| day_begin(&file.day).map(|day| (day, day + DAY - 1)))
+}
+
+/// The first microsecond of a day.
+pub(crate) fn day_begin(day: &str) -> Option<i64> {
+    Timestamp::parse(&format!("{day}T00:00:00Z")).map(Timestamp::micros)
 }
 
 /// Whether a file may hold events of a range. Events without a time lie in no range.
