@@ -136,9 +136,20 @@ impl OpenFile {
         rows: Option<&BooleanBuffer>,
         batch: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let names: Vec<&str> = places.iter().filter_map(|&at| COLUMNS.get(at)).map(|c| c.name).collect();
+        self.by_name(footer, group, &names, rows, batch)
+    }
+
+    fn by_name(
+        &self,
+        footer: ArrowReaderMetadata,
+        group: usize,
+        names: &[&str],
+        rows: Option<&BooleanBuffer>,
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), footer);
-        let names = places.iter().filter_map(|&at| COLUMNS.get(at)).map(|c| c.name);
-        let mask = ProjectionMask::columns(builder.parquet_schema(), names);
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
         let mut builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
         if let Some(rows) = rows {
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(
@@ -147,6 +158,13 @@ impl OpenFile {
             ));
         }
         builder.build().map_err(damaged(&self.name))
+    }
+
+    /// Columns by their names, of all rows of a group at once: for tables other than `events`.
+    pub(crate) fn named(&self, group: usize, names: &[&str]) -> Result<RecordBatch, StoreError> {
+        let rows = self.rows(group).max(1);
+        let mut reader = self.by_name(self.footer.plain.clone(), group, names, None, rows)?;
+        reader.next().transpose().map_err(|e| self.damaged(e))?.map_or_else(|| self.no_columns(group), Ok)
     }
 
     /// Some columns of all rows of a group at once.

@@ -31,26 +31,34 @@ pub(crate) struct View {
 impl Lake {
     /// What there is now, as far as it may lie in the range.
     pub(crate) fn view(&mut self, range: TimeRange) -> Result<View, StoreError> {
-        let mut gone = None;
-        for _ in 0..TRIES {
+        self.steady(|lake| {
             // Read first: what is flushed while the files are read would be seen twice or never.
-            let fresh = self.fresh()?;
+            let fresh = lake.fresh()?;
             let mut scanned = Scanned::default();
-            let mut files = self.events.files()?;
+            let mut files = lake.events.files()?;
             scanned.files = files.len() as u64;
             files.retain(|file| may_overlap(file, range));
             scanned.skipped = scanned.files - files.len() as u64;
             files.sort_by_key(|file| Reverse(begin(file)));
             let first = files.len().saturating_sub(HELD);
             let open = files.into_iter().enumerate().map(|(number, file)| {
-                let open = (number >= first).then(|| self.open_file(&file)).transpose()?;
+                let open = (number >= first).then(|| lake.open_file(&file)).transpose()?;
                 Ok((file, open))
             });
-            match open.collect::<Result<Vec<_>, StoreError>>() {
-                Ok(files) => return Ok(View { files, fresh, scanned }),
-                // Merged or expired since the table was read.
+            Ok(View { files: open.collect::<Result<Vec<_>, StoreError>>()?, fresh, scanned })
+        })
+    }
+
+    /// Starts over while files vanish that a table had when it was read: they were merged or expired.
+    pub(crate) fn steady<T>(
+        &mut self,
+        mut f: impl FnMut(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut gone = None;
+        for _ in 0..TRIES {
+            match f(self) {
                 Err(e) if e.is_gone() => gone = Some(e),
-                Err(e) => return Err(e),
+                done => return done,
             }
         }
         Err(gone.unwrap_or_else(|| StoreError::Query("the lake changes faster than it can be read; try again".into())))
@@ -120,7 +128,7 @@ pub(crate) fn day_begin(day: &str) -> Option<i64> {
 }
 
 /// Whether a file may hold events of a range. Events without a time lie in no range.
-fn may_overlap(file: &DataFile, range: TimeRange) -> bool {
+pub(crate) fn may_overlap(file: &DataFile, range: TimeRange) -> bool {
     let Some((first, last)) = span(file) else { return true };
     range.start.is_none_or(|s| last >= s.micros()) && range.end.is_none_or(|e| first < e.micros())
 }

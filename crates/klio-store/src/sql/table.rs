@@ -37,7 +37,7 @@ use super::session::PARTS;
 use crate::batch::Spooled;
 use crate::error::StoreError;
 use crate::file::OpenFile;
-use crate::lake::{Lake, TRIES};
+use crate::lake::Lake;
 use crate::rows::{Custody, Rows};
 use crate::segment::as_pushed;
 use crate::settings::DEFAULT_CLASS;
@@ -60,22 +60,17 @@ pub(super) struct LakeTable {
 impl Lake {
     /// The three tables as of now.
     pub(super) fn sql_tables(&mut self) -> Result<Vec<LakeTable>, StoreError> {
-        let mut gone = None;
-        for _ in 0..TRIES {
-            let fresh = self.fresh()?;
-            self.findings.refresh()?;
-            self.incidents.refresh()?;
+        self.steady(|lake| {
+            let fresh = lake.fresh()?;
+            lake.findings.refresh()?;
+            lake.incidents.refresh()?;
             let tables = ["events", "findings", "incidents"].map(|name| {
                 let columns = if name == "events" { &*crate::columns::EVENTS } else { &*crate::columns::VERDICT };
                 let rows = if name == "events" { fresh.as_slice() } else { &[] };
-                self.sql_table(name, columns, rows)
+                lake.sql_table(name, columns, rows)
             });
-            match tables.into_iter().collect::<Result<Vec<_>, StoreError>>() {
-                Err(e) if e.is_gone() => gone = Some(e),
-                done => return done,
-            }
-        }
-        Err(gone.unwrap_or_else(|| StoreError::Query("the lake changes faster than it can be read; try again".into())))
+            tables.into_iter().collect()
+        })
     }
 
     fn sql_table(&self, name: &'static str, columns: &SchemaRef, fresh: &[Spooled]) -> Result<LakeTable, StoreError> {
@@ -157,6 +152,13 @@ impl TableProvider for LakeTable {
         _: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let fresh = || {
+            let partition = std::slice::from_ref(&self.fresh);
+            MemorySourceConfig::try_new_exec(partition, self.schema(), projection.cloned())
+        };
+        if self.listed.is_empty() {
+            return Ok(fresh()?);
+        }
         let source = ParquetSource::new(self.table.clone())
             .with_parquet_file_reader_factory(self.files.clone())
             .with_pushdown_filters(true)
@@ -188,8 +190,7 @@ impl TableProvider for LakeTable {
         if self.fresh.is_empty() {
             return Ok(files);
         }
-        let fresh = MemorySourceConfig::try_new_exec(std::slice::from_ref(&self.fresh), self.schema(), projection.cloned())?;
-        UnionExec::try_new(vec![files, fresh])
+        UnionExec::try_new(vec![files, fresh()?])
     }
 }
 
