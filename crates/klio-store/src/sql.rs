@@ -148,9 +148,9 @@ async fn run(
     query: &str,
     send: &mpsc::Sender<Result<Part, DataFusionError>>,
 ) -> Result<(), DataFusionError> {
-    let frame = context.sql_with_options(query, session::reading_only()).await?;
+    let frame = klio_sql::plan(context, query, session::reading_only()).await?;
     let columns = frame.schema().fields().iter().map(|f| f.name().clone()).collect();
-    let mut stream = frame.execute_stream().await?;
+    let mut stream = klio_sql::run(frame).await?;
     if send.send(Ok(Part::Columns(columns))).await.is_err() {
         return Ok(());
     }

@@ -66,7 +66,7 @@ fn from(name: &str) -> Result<From, StoreError> {
         "source" => From::Source,
         _ => match COLUMNS.iter().find(|c| c.name == name).and_then(|c| c.field) {
             Some(field) => From::Field(FieldRef::of(field)),
-            None => From::Field(FieldRef::parse(name).map_err(|e| StoreError::Query(e.to_string()))?),
+            None => From::Field(FieldRef::parse(name).map_err(|e| StoreError::Query(format!("{e}; a column of the table `events` will do, too")))?),
         },
     })
 }
