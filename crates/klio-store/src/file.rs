@@ -160,7 +160,8 @@ impl OpenFile {
     ) -> Result<ParquetRecordBatchReader, StoreError> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), footer);
         let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
-        let mut builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
+        let mut builder =
+            builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
         if let Some(rows) = rows {
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(
                 rows.set_slices().map(|(a, b)| a..b),
@@ -200,7 +201,8 @@ impl OpenFile {
         if !notes.is_some_and(|all| all.iter().any(|n| n.key == LOWER_IDS)) {
             return true;
         }
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.plain.clone());
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.plain.clone());
         let schema = builder.parquet_schema();
         let Some(column) = schema.columns().iter().position(|c| c.name() == "audit_id") else { return true };
         match builder.get_row_group_column_bloom_filter(group, column) {
@@ -301,4 +303,3 @@ impl ChunkReader for Blob {
         }
     }
 }
-

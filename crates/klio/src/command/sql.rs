@@ -83,7 +83,8 @@ impl Sql {
                             csv(&mut out, cells.iter().map(String::as_str))?;
                         }
                         SqlFormat::Jsonl => {
-                            let values = columns.iter().enumerate().map(|(c, name)| (name.clone(), page.json(row, c)));
+                            let values =
+                                columns.iter().enumerate().map(|(c, name)| (name.clone(), page.json(row, c)));
                             writeln!(out, "{}", serde_json::Value::Object(values.collect()))?;
                         }
                         SqlFormat::Table => {
@@ -92,7 +93,10 @@ impl Sql {
                             *count += 1;
                             if *count == TOGETHER {
                                 write!(out, "{rows}")?;
-                                grid = Some((Grid::new(&columns.iter().map(String::as_str).collect::<Vec<_>>()), 0));
+                                grid = Some((
+                                    Grid::new(&columns.iter().map(String::as_str).collect::<Vec<_>>()),
+                                    0,
+                                ));
                             }
                         }
                     }
@@ -122,7 +126,11 @@ impl Sql {
 /// A line as RFC 4180 has it.
 fn csv<'c>(out: &mut impl Write, cells: impl Iterator<Item = &'c str>) -> std::io::Result<()> {
     let quoted = |cell: &str| {
-        if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+        if cell.contains(['"', ',', '\n', '\r']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.to_owned()
+        }
     };
     write!(out, "{}\r\n", cells.map(quoted).collect::<Vec<_>>().join(","))
 }

@@ -122,13 +122,15 @@ impl Stats {
                 let names: Vec<&str> = fields.split(',').map(str::trim).collect();
                 let refs = names.iter().map(|n| field(n)).collect::<Result<Vec<_>, _>>()?;
                 let mut lake = of.data.lake()?;
-                let found = lake.distinct(&refs, &of.filter()?, of.window.range()?, lines).map_err(Failure::world)?;
+                let found =
+                    lake.distinct(&refs, &of.filter()?, of.window.range()?, lines).map_err(Failure::world)?;
                 let mut heading = vec!["events"];
                 heading.extend(&names);
                 let mut grid = Grid::new(&heading);
                 for (values, count) in &found.rows {
                     if of.json {
-                        let pairs = names.iter().zip(values).map(|(n, v)| ((*n).to_owned(), v.clone().into()));
+                        let pairs =
+                            names.iter().zip(values).map(|(n, v)| ((*n).to_owned(), v.clone().into()));
                         let mut object: serde_json::Map<String, serde_json::Value> = pairs.collect();
                         object.insert("events".into(), (*count).into());
                         writeln!(out, "{}", serde_json::Value::Object(object))?;

@@ -43,7 +43,8 @@ pub struct Timeline {
 
 impl Timeline {
     fn filter(&self) -> Result<Filter, Failure> {
-        let is = |field, text: &str| Filter::test(FieldRef::of(field), Matcher::Text(TextMatch::literal(text)));
+        let is =
+            |field, text: &str| Filter::test(FieldRef::of(field), Matcher::Text(TextMatch::literal(text)));
         let mut parts = vec![self.window.filter()?];
         if let Some(actor) = &self.actor {
             parts.push(Filter::or([is(Field::User, actor), is(Field::Impersonated, actor)]));
@@ -68,7 +69,9 @@ impl Timeline {
             parts.push(is(Field::SourceIp, ip));
         }
         if self.brief {
-            let told = Filter::parse("verb:(create or update or patch or delete or deletecollection) or code >= 400");
+            let told = Filter::parse(
+                "verb:(create or update or patch or delete or deletecollection) or code >= 400",
+            );
             parts.push(told.map_err(|e| Failure::usage(e.to_string()))?);
         }
         Ok(Filter::and(parts))
