@@ -61,6 +61,11 @@ pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     Ok(identity)
 }
 
+/// The key that signs the log.
+pub(crate) fn signer(dir: &Path) -> Result<Signer, StoreError> {
+    Signer::load(&dir.join("seal.key")).map_err(seal)
+}
+
 /// Writes a small file whole, or not at all.
 fn write(dir: &Path, name: &str, text: &str) -> Result<(), StoreError> {
     let (new, path) = (dir.join(format!("{name}.new")), dir.join(name));
@@ -86,7 +91,7 @@ pub(crate) fn open_log(dir: &Path, identity: &Identity) -> Result<Log, StoreErro
         fs::rename(&new, &key).map_err(StoreError::io(&key))?;
         sync(dir)?;
     }
-    let signer = Signer::load(&key).map_err(seal)?;
+    let signer = signer(dir)?;
     let public = dir.join("seal.pub");
     if !public.is_file() {
         write(dir, "seal.pub", &format!("{}\n", signer.verifier()))?;

@@ -108,8 +108,7 @@ pub fn verify(
         }
     }
     if (0..tables::TRIES).all(|_| !agree(dir)) {
-        let said = "it is not the newest note of the history: cosignatures in one of them were altered, or a crash kept \
-                    it from being copied";
+        let said = "it is not as the history has it: cosignatures in one of them were altered";
         report.problem(Kind::Log, "seal/checkpoint", said.into(), None);
     }
     match identity::read(dir) {
@@ -152,14 +151,15 @@ pub fn verify(
     Ok(report)
 }
 
-/// Whether the checkpoint is the same text as the last one of its history; also the signatures of unknown witnesses.
+/// Whether the checkpoint stands in its history as it is, also with the signatures of witnesses that nobody named. One
+/// that the history lacks altogether is being copied there, or was when a crash came.
 fn agree(dir: &Path) -> bool {
     let Ok(log) = LogReader::open(&dir.join("seal")) else { return true };
-    let last = log.history().ok().and_then(|history| history.filter_map(Result::ok).last());
-    last.and_then(|kept| kept.note.ok()).is_none_or(|note| {
-        let size = Checkpoint::parse(&note).map(|(last, _)| last.size);
-        size.is_ok_and(|size| size > log.size()) || note == log.checkpoint()
-    })
+    let Ok(history) = log.history() else { return true };
+    let notes = history.filter_map(|kept| kept.ok()?.note.ok());
+    let mut same =
+        notes.filter(|note| Checkpoint::parse(note).is_ok_and(|(c, _)| c.size == log.size())).peekable();
+    same.peek().is_none() || same.any(|note| note == log.checkpoint())
 }
 
 fn told(log: &LogReport, report: &mut Report) {

@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use klio_seal::{Hash, Log, Manifest, Opened, Remark, Statement};
+use klio_seal::{Hash, Log, Manifest, Opened, Remark, Signer, Statement};
 
 use crate::batch::{Origin, Records, Spooled};
 use crate::error::StoreError;
-use crate::identity::{Identity, identity, open_log};
+use crate::identity::{Identity, identity, open_log, signer};
 use crate::lake::Lake;
 use crate::ledger::Ledger;
 use crate::rows::{Rows, Verdict};
@@ -42,6 +42,8 @@ pub(crate) const LAKE: &str = "lake.json";
 pub struct Writer {
     pub(crate) lake: Lake,
     pub(crate) log: Log,
+    /// Signs what is committed and not in the log yet.
+    signer: Signer,
     spool: Spool,
     positions: BTreeMap<String, String>,
     /// The last batch that the log attests, and when it did, in microseconds since 1970.
@@ -81,7 +83,9 @@ impl Writer {
         let identity = identity(dir)?;
         let lake = Lake::open_as(dir, settings, true)?;
         let log = open_log(dir, &identity)?;
-        let mut writer = Self { lake, log, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
+        let signer = signer(dir)?;
+        let mut writer =
+            Self { lake, log, signer, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
         writer.recover()?;
         writer.opened(identity)?;
         writer.miss()?;

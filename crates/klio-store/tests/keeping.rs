@@ -250,3 +250,56 @@ fn merging_takes_little_memory() {
     println!("flushes {before} MB, merge {merged} MB in {time:?}, verify {} MB, {done:?}", peak());
     assert!(report.ok() && merged < 600, "{merged} MB, {:?}", report.problems);
 }
+
+#[test]
+fn findings_stay_with_held_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), &settings()).unwrap();
+    append(&mut writer, 0..10, OLD);
+    append(&mut writer, 10..20, NEW);
+    flush(&mut writer);
+    let all = Classes::of(&Settings { keep_days: 30, ..settings() }).unwrap();
+    let hold = Hold { filter: "name:p-3".into(), owner: "legal".into(), reason: "case 7".into() };
+    writer.hold(&hold).unwrap();
+    let findings = |writer: &mut Writer| writer.lake().info().unwrap().tables[1].rows;
+    let expired = writer.expire(day("2026-11-21"), &all, false).unwrap();
+    assert!(expired.partitions.iter().all(|p| p.files == 0 && p.held == 1), "{expired:?}");
+    assert_eq!(findings(&mut writer), 2);
+    writer.release(&hold).unwrap();
+    assert_eq!(writer.expire(day("2026-11-21"), &all, false).unwrap().partitions.len(), 2);
+    assert_eq!(findings(&mut writer), 1);
+    holds_exactly(writer.lake(), 10..20);
+}
+
+#[test]
+fn a_look_at_the_lake() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), &settings()).unwrap();
+    append(&mut writer, 0..10, OLD);
+    flush(&mut writer);
+    append(&mut writer, 10..20, NEW);
+    let info = writer.lake().info().unwrap();
+    let events = &info.tables[0];
+    assert_eq!((events.name, events.files, events.rows, events.days), ("events", 1, 10, 1));
+    assert_eq!(events.classes["short"].0, 10);
+    assert!(events.oldest.as_ref().unwrap().starts_with(OLD), "{events:?}");
+    assert_eq!((info.flushed, info.spooled), (1, 1));
+    let check = writer.lake().check().unwrap();
+    assert_eq!((check.problems.len(), check.orphans.len(), check.files), (0, 0, 2), "{check:?}");
+
+    let key = dir.path().join("seal.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let one = files(&dir.path().join("events"))
+        .into_iter()
+        .find(|p| p.extension().is_some_and(|e| e == "parquet"))
+        .unwrap();
+    std::fs::copy(&one, one.with_file_name("0000000000000099.parquet")).unwrap();
+    std::fs::write(&one, "short").unwrap();
+    let check = writer.lake().check().unwrap();
+    assert_eq!(check.orphans.len(), 1);
+    let named = |what: &str| check.problems.iter().any(|p| p.contains(what));
+    assert!(named("others may read this key") && named("it has 5 bytes"), "{check:?}");
+    std::fs::remove_file(&one).unwrap();
+    assert!(writer.lake().check().unwrap().problems.iter().any(|p| p.contains("it is missing")));
+}

@@ -431,3 +431,54 @@ fn one_back_dated_entry_is_named_without_help() {
         log.state(&Manifest { time, statement: Statement::Hold(hold) }).unwrap();
     });
 }
+
+#[test]
+fn what_was_removed_before_its_time() {
+    let expiry = |at: i64, partition: &str| {
+        let (rule, reason) = ("default: 30 days".into(), "r".into());
+        let (table, partition) = ("events".into(), partition.into());
+        klio_store::seal::Expiry {
+            table,
+            partition,
+            rule,
+            reason,
+            at,
+            removed: Vec::new(),
+            files: Vec::new(),
+        }
+    };
+    let state = |dir: &Path, expiry| {
+        let mut log = Log::open(&dir.join("seal"), stolen(dir)).unwrap();
+        let last = log.reader().entry(log.size() - 1).unwrap();
+        let time = Manifest::decode(&last).unwrap().time().unwrap();
+        log.state(&Manifest { time, statement: Statement::Expiry(expiry) }).unwrap();
+    };
+    // Also who has the key cannot state a removal that no rule allows.
+    let at = |text: &str| Timestamp::parse(text).unwrap().micros();
+    named("before the rule", |dir| state(dir, expiry(at("2020-02-03T12:00:00Z"), "short/2020-02-03")));
+    named("by a clock that was ahead", |dir| {
+        state(dir, expiry(at("2090-01-01T00:00:00Z"), "default/2026-11-20"))
+    });
+    // A lawful one takes nothing else with it.
+    assert_eq!(
+        after(|dir| state(dir, expiry(at("2020-03-03T00:00:00Z"), "short/2020-02-03"))),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_writer_signs_only_its_own_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&honest().lake(), dir.path());
+    let last = commits(dir.path()).pop().unwrap();
+    let size = klio_store::seal::LogReader::open(&dir.path().join("seal")).unwrap().size();
+    // The last commit once more, as if a crash had kept its manifests from the log.
+    let text = fs::read_to_string(&last).unwrap();
+    let at = text.find("\"klio.leaf\":").unwrap() + 12;
+    let end = at + text[at..].find([',', '}']).unwrap();
+    let text = format!("{}{size}{}", &text[..at], &text[end..]);
+    let version = commits(dir.path()).len();
+    fs::write(last.with_file_name(format!("{version:020}.json")), text).unwrap();
+    let refused = Writer::open(dir.path(), &settings()).unwrap_err().to_string();
+    assert!(refused.contains("not made by this lake's writer"), "{refused}");
+}
