@@ -10,7 +10,11 @@ use datafusion::prelude::{DataFrame, SessionContext};
 use futures::future::BoxFuture;
 
 /// Plans a query.
-pub fn plan<'q>(context: &'q SessionContext, query: &'q str, options: SQLOptions) -> BoxFuture<'q, Result<DataFrame>> {
+pub fn plan<'q>(
+    context: &'q SessionContext,
+    query: &'q str,
+    options: SQLOptions,
+) -> BoxFuture<'q, Result<DataFrame>> {
     Box::pin(context.sql_with_options(query, options))
 }
 

@@ -56,19 +56,17 @@ impl OpenFile {
         let blob = Blob::open(place, &file.path, file.size)?;
         let lock = || footers.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().get(&file.path).cloned();
-        let footer = match known {
-            Some(footer) => footer,
-            None => {
-                let footer = footer(&blob).map_err(damaged(&file.path))?;
-                let mut all = lock();
-                if all.len() >= FOOTERS {
-                    all.clear();
-                }
-                all.insert(file.path.clone(), footer.clone());
-                footer
-            }
-        };
-        Ok(Self { name: file.path.clone(), blob, footer })
+        let name = file.path.clone();
+        if let Some(footer) = known {
+            return Ok(Self { name, blob, footer });
+        }
+        let footer = footer(&blob).map_err(damaged(&name))?;
+        let mut all = lock();
+        if all.len() >= FOOTERS {
+            all.clear();
+        }
+        all.insert(name.clone(), footer.clone());
+        Ok(Self { name, blob, footer })
     }
 
     /// The same without holding it open: it is opened for each read.
@@ -150,7 +148,8 @@ impl OpenFile {
     ) -> Result<ParquetRecordBatchReader, StoreError> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), footer);
         let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
-        let mut builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
+        let mut builder =
+            builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
         if let Some(rows) = rows {
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(
                 rows.set_slices().map(|(a, b)| a..b),
@@ -190,7 +189,8 @@ impl OpenFile {
         if !notes.is_some_and(|all| all.iter().any(|n| n.key == LOWER_IDS)) {
             return true;
         }
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.plain.clone());
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.plain.clone());
         let schema = builder.parquet_schema();
         let Some(column) = schema.columns().iter().position(|c| c.name() == "audit_id") else { return true };
         match builder.get_row_group_column_bloom_filter(group, column) {
@@ -286,4 +286,3 @@ impl ChunkReader for Blob {
         }
     }
 }
-

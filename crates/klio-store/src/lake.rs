@@ -158,7 +158,9 @@ impl Lake {
                 Err(e) => last = Some(e),
             }
         }
-        Err(last.unwrap_or_else(|| StoreError::Query("the spool is cut faster than it can be read; try again".into())))
+        Err(last.unwrap_or_else(|| {
+            StoreError::Query("the spool is cut faster than it can be read; try again".into())
+        }))
     }
 
     fn unchanged(&mut self, upto: u64) -> Result<bool, StoreError> {

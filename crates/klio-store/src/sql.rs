@@ -41,7 +41,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(60), memory_bytes: 512 << 20, rows: None }
+        Self { time: Duration::from_mins(1), memory_bytes: 512 << 20, rows: None }
     }
 }
 
@@ -173,11 +173,15 @@ fn said(e: &DataFusionError, limits: &Limits) -> StoreError {
             "it needs more than {megabytes} MB of memory; ask for less time or fewer columns, or raise the limit"
         ));
     }
-    let refused = ["DDL not supported", "DML not supported", "Statement not supported", "Unsupported SQL statement"];
+    let refused =
+        ["DDL not supported", "DML not supported", "Statement not supported", "Unsupported SQL statement"];
     if refused.iter().any(|r| text.contains(r)) {
-        return StoreError::Query("the lake is for reading: SELECT, WITH, EXPLAIN, SHOW and DESCRIBE are allowed".into());
+        return StoreError::Query(
+            "the lake is for reading: SELECT, WITH, EXPLAIN, SHOW and DESCRIBE are allowed".into(),
+        );
     }
-    let prefixes = ["Error during planning: ", "SQL error: ", "Schema error: ", "Execution error: ", "External error: "];
+    let prefixes =
+        ["Error during planning: ", "SQL error: ", "Schema error: ", "Execution error: ", "External error: "];
     let short = prefixes.iter().find_map(|p| text.strip_prefix(p)).unwrap_or(&text);
     let short = short.strip_prefix("ParserError(\"").and_then(|s| s.strip_suffix("\")")).unwrap_or(short);
     StoreError::Query(short.trim().to_owned())

@@ -57,12 +57,18 @@ const NAMES: [&str; 9] = ["time", "id", "cluster", "received", "severity", "rule
 impl Lake {
     /// The verdicts that are wanted, in the order of time. Of several with one id the last that was kept counts.
     /// Events that are in no data file yet have no verdicts yet.
-    pub fn verdicts(&mut self, kind: VerdictKind, wanted: Wanted<'_>) -> Result<Vec<KeptVerdict>, StoreError> {
+    pub fn verdicts(
+        &mut self,
+        kind: VerdictKind,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<KeptVerdict>, StoreError> {
         let files = self.steady(|lake| {
             let table = if kind == VerdictKind::Finding { &mut lake.findings } else { &mut lake.incidents };
             table.refresh()?;
             let files = table.files()?.into_iter().filter(|file| may_overlap(file, wanted.range));
-            files.map(|file| OpenFile::open(&table.place, &file, &lake.footers)).collect::<Result<Vec<_>, _>>()
+            files
+                .map(|file| OpenFile::open(&table.place, &file, &lake.footers))
+                .collect::<Result<Vec<_>, _>>()
         })?;
         let mut last: HashMap<String, (i64, KeptVerdict)> = HashMap::new();
         for file in &files {
@@ -77,7 +83,8 @@ impl Lake {
                 }
             }
         }
-        let mut found: Vec<KeptVerdict> = last.into_values().map(|(_, v)| v).filter(|v| wanted.fits(v)).collect();
+        let mut found: Vec<KeptVerdict> =
+            last.into_values().map(|(_, v)| v).filter(|v| wanted.fits(v)).collect();
         found.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
         Ok(found)
     }
@@ -85,9 +92,12 @@ impl Lake {
 
 impl Wanted<'_> {
     fn fits(&self, verdict: &KeptVerdict) -> bool {
-        let has = |text: &str, part: &str| part.is_empty() || text.to_lowercase().contains(&part.to_lowercase());
+        let has =
+            |text: &str, part: &str| part.is_empty() || text.to_lowercase().contains(&part.to_lowercase());
         let inside = self.range.is_all() || verdict.time.is_some_and(|t| self.range.contains(t));
-        inside && has(&verdict.actor, self.actor) && (has(&verdict.rule, self.rule) || has(&verdict.title, self.rule))
+        inside
+            && has(&verdict.actor, self.actor)
+            && (has(&verdict.rule, self.rule) || has(&verdict.title, self.rule))
     }
 }
 

@@ -61,7 +61,9 @@ impl Lake {
                 done => return done,
             }
         }
-        Err(gone.unwrap_or_else(|| StoreError::Query("the lake changes faster than it can be read; try again".into())))
+        Err(gone.unwrap_or_else(|| {
+            StoreError::Query("the lake changes faster than it can be read; try again".into())
+        }))
     }
 
     fn open_file(&self, file: &DataFile) -> Result<OpenFile, StoreError> {
@@ -78,9 +80,9 @@ impl View {
         }
         match lake.open_file(&file) {
             Ok(open) => Ok(Some(open)),
-            Err(e) if e.is_gone() => {
-                Err(StoreError::Query("files were merged while they were read; ask again, or for less time".into()))
-            }
+            Err(e) if e.is_gone() => Err(StoreError::Query(
+                "files were merged while they were read; ask again, or for less time".into(),
+            )),
             Err(e) => Err(e),
         }
     }

@@ -1,6 +1,8 @@
 //! The lake says exactly what `MemoryArchive` says: random questions about recorded and odd events, some of them in
 //! files of several partitions, some still in the spool.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // helpers of tests are not tests to the lint
+
 #[path = "oracle/ask.rs"]
 mod ask;
 #[path = "oracle/lake.rs"]
@@ -88,7 +90,9 @@ fn files_that_are_removed_while_they_are_read_are_read_to_their_end() {
     let mut count = 0;
     let scanned = both.lake.find(&Filter::All, TimeRange::default(), &mut |_| {
         if count == 0 {
-            files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+            for file in &files {
+                std::fs::remove_file(file).unwrap();
+            }
         }
         count += 1;
         ControlFlow::Continue(())

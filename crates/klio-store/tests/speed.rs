@@ -1,5 +1,7 @@
 //! CPU time of questions to a lake that exists: `KLIO_LAKE=DIR cargo test -p klio -p klio-store --test speed -- --ignored --nocapture`.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // helpers of tests are not tests to the lint
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -76,7 +78,11 @@ fn finding() {
     ask("nothing", "audit.id:none", range("2001-01-01T00:00:00Z", "2001-01-02T00:00:00Z"));
     ask("point", &format!("audit.id:\"{id}\""), all);
     ask("user's hour", &format!("user:\"{user}\""), hour);
-    ask("any hour of a user", &format!("user:\"{user}\""), range("2026-11-02T03:00:00Z", "2026-11-02T04:00:00Z"));
+    ask(
+        "any hour of a user",
+        &format!("user:\"{user}\""),
+        range("2026-11-02T03:00:00Z", "2026-11-02T04:00:00Z"),
+    );
     ask("keyword, rare", "\"payments-api-7\"", all);
     ask("keyword, none", "\"stolen-token-xyz\"", all);
     ask("body", "request.spec.containers.image:*cryptominer*", all);
@@ -92,9 +98,37 @@ fn counting() {
     measure("count", || format!("{:?}", lake.count(&Filter::All, all).unwrap()));
     let get = Filter::parse("verb:get and code >= 400").unwrap();
     measure("count of a filter", || format!("{:?}", lake.count(&get, all).unwrap()));
-    measure("top 20 by code", || format!("{:?}", lake.top(&field("code"), &Filter::All, all, 20).unwrap().values.len()));
-    measure("top 20 by user", || format!("{:?}", lake.top(&field("user"), &Filter::All, all, 20).unwrap().values.len()));
-    measure("per minute", || format!("{:?}", lake.histogram(&Filter::All, all, 60_000_000).unwrap().steps.len()));
+    measure("top 20 by code", || {
+        format!("{:?}", lake.top(&field("code"), &Filter::All, all, 20).unwrap().values.len())
+    });
+    measure("top 20 by user", || {
+        format!("{:?}", lake.top(&field("user"), &Filter::All, all, 20).unwrap().values.len())
+    });
+    measure("per minute", || {
+        format!("{:?}", lake.histogram(&Filter::All, all, 60_000_000).unwrap().steps.len())
+    });
     let three = [field("user"), field("resource"), field("verb")];
-    measure("distinct", || format!("{:?}", lake.distinct(&three, &Filter::All, all, 100_000).unwrap().rows.len()));
+    measure("distinct", || {
+        format!("{:?}", lake.distinct(&three, &Filter::All, all, 100_000).unwrap().rows.len())
+    });
+}
+
+#[test]
+#[ignore = "measures a lake that the caller names"]
+fn asking_in_sql() {
+    let Some(mut lake) = lake() else { return };
+    let limits = klio_store::Limits::default();
+    for query in [
+        "SELECT count(*) FROM events",
+        "SELECT code, count(*) AS n FROM events GROUP BY code ORDER BY n DESC LIMIT 20",
+        "SELECT raw FROM events WHERE user_name = 'system:node:node-1' AND time >= '2026-11-02T03:00:00Z' AND time < '2026-11-02T04:00:00Z'",
+        "SELECT count(*) FROM events WHERE raw LIKE '%payments-api-7%'",
+        "SELECT raw FROM events ORDER BY time DESC LIMIT 100",
+    ] {
+        measure(query, || {
+            let cancel = klio_store::Cancel::default();
+            let answered = lake.sql(query, &limits, &cancel, &mut |_| ControlFlow::Continue(()));
+            answered.map_or_else(|e| e.to_string(), |a| a.rows.to_string())
+        });
+    }
 }

@@ -28,13 +28,25 @@ pub(super) enum From {
 
 /// What an auditor asks first.
 const DEFAULT: [&str; 12] = [
-    "time", "cluster", "user_name", "verb", "resource", "subresource", "namespace", "name", "code", "source_ip", "agent",
+    "time",
+    "cluster",
+    "user_name",
+    "verb",
+    "resource",
+    "subresource",
+    "namespace",
+    "name",
+    "code",
+    "source_ip",
+    "agent",
     "audit_id",
 ];
 
 impl Default for ExportColumns {
     fn default() -> Self {
-        let known = DEFAULT.iter().filter_map(|name| from(name).ok().map(|from| ExportColumn { name: (*name).into(), from }));
+        let known = DEFAULT
+            .iter()
+            .filter_map(|name| from(name).ok().map(|from| ExportColumn { name: (*name).into(), from }));
         Self(known.collect())
     }
 }
@@ -66,7 +78,9 @@ fn from(name: &str) -> Result<From, StoreError> {
         "source" => From::Source,
         _ => match COLUMNS.iter().find(|c| c.name == name).and_then(|c| c.field) {
             Some(field) => From::Field(FieldRef::of(field)),
-            None => From::Field(FieldRef::parse(name).map_err(|e| StoreError::Query(format!("{e}; a column of the table `events` will do, too")))?),
+            None => From::Field(FieldRef::parse(name).map_err(|e| {
+                StoreError::Query(format!("{e}; a column of the table `events` will do, too"))
+            })?),
         },
     })
 }

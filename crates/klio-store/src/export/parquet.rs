@@ -67,7 +67,8 @@ impl<'c, W: Write + Send> Table<'c, W> {
         }
         arrays.push(Arc::new(self.raw.finish()));
         self.rows = 0;
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(|e| StoreError::Query(e.to_string()))?;
+        let batch = RecordBatch::try_new(self.schema.clone(), arrays)
+            .map_err(|e| StoreError::Query(e.to_string()))?;
         self.writer.write(&batch).map_err(wrong)?;
         if self.writer.in_progress_size() > GROUP {
             self.writer.flush().map_err(wrong)?;

@@ -48,7 +48,9 @@ impl<'p> Page<'p> {
         let to = |data: &DataType| arrow::compute::cast(&array.slice(row, 1), data).ok();
         match array.data_type() {
             DataType::Boolean => Value::Bool(text == "true"),
-            DataType::UInt64 => array.as_primitive_opt::<UInt64Type>().map_or(Value::Null, |a| a.value(row).into()),
+            DataType::UInt64 => {
+                array.as_primitive_opt::<UInt64Type>().map_or(Value::Null, |a| a.value(row).into())
+            }
             data if data.is_integer() => {
                 let one = to(&DataType::Int64);
                 let number = one.as_ref().and_then(|a| a.as_primitive_opt::<Int64Type>());

@@ -10,11 +10,18 @@ use klio_model::Json;
 
 /// The function, for a session.
 pub(super) fn json_get() -> ScalarUDF {
-    create_udf("json_get", vec![DataType::Utf8View, DataType::Utf8], DataType::Utf8, Volatility::Immutable, Arc::new(call))
+    create_udf(
+        "json_get",
+        vec![DataType::Utf8View, DataType::Utf8],
+        DataType::Utf8,
+        Volatility::Immutable,
+        Arc::new(call),
+    )
 }
 
 fn call(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
-    let wrong = || DataFusionError::Execution("json_get takes a record and a path, such as 'user.username'".into());
+    let wrong =
+        || DataFusionError::Execution("json_get takes a record and a path, such as 'user.username'".into());
     let arrays = ColumnarValue::values_to_arrays(arguments)?;
     let [records, paths] = arrays.as_slice() else { return Err(wrong()) };
     let records = records.as_string_view_opt().ok_or_else(wrong)?;
@@ -49,7 +56,8 @@ fn at<'j, 'a>(node: &'j Json<'a>, path: &str) -> Option<&'j Json<'a>> {
                 let rest = path.strip_prefix(key)?;
                 if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
             };
-            let mut fitting: Vec<_> = members.iter().filter_map(|(k, v)| Some((k.len(), rest(k)?, v))).collect();
+            let mut fitting: Vec<_> =
+                members.iter().filter_map(|(k, v)| Some((k.len(), rest(k)?, v))).collect();
             fitting.sort_by_key(|(length, ..)| std::cmp::Reverse(*length));
             fitting.into_iter().find_map(|(_, rest, value)| at(value, rest))
         }
@@ -71,7 +79,8 @@ mod tests {
     #[test]
     fn finds_values_by_path() {
         let record = r#"{"user":{"username":"eve","groups":["a","b"]},"annotations":{"x.y/z":"1"},"n":{"c":[{"i":7},{"i":8}]},"no":null}"#;
-        let check = |path: &str, want: Option<&str>| assert_eq!(value(record, path).as_deref(), want, "{path}");
+        let check =
+            |path: &str, want: Option<&str>| assert_eq!(value(record, path).as_deref(), want, "{path}");
         check("user.username", Some("eve"));
         check("user.groups.1", Some("b"));
         check("user.groups", Some(r#"["a","b"]"#));

@@ -65,7 +65,8 @@ impl Lake {
             lake.findings.refresh()?;
             lake.incidents.refresh()?;
             let tables = ["events", "findings", "incidents"].map(|name| {
-                let columns = if name == "events" { &*crate::columns::EVENTS } else { &*crate::columns::VERDICT };
+                let columns =
+                    if name == "events" { &*crate::columns::EVENTS } else { &*crate::columns::VERDICT };
                 let rows = if name == "events" { fresh.as_slice() } else { &[] };
                 lake.sql_table(name, columns, rows)
             });
@@ -73,7 +74,12 @@ impl Lake {
         })
     }
 
-    fn sql_table(&self, name: &'static str, columns: &SchemaRef, fresh: &[Spooled]) -> Result<LakeTable, StoreError> {
+    fn sql_table(
+        &self,
+        name: &'static str,
+        columns: &SchemaRef,
+        fresh: &[Spooled],
+    ) -> Result<LakeTable, StoreError> {
         let text = |f: &Arc<Field>| match f.data_type() {
             DataType::Utf8 | DataType::Dictionary(..) => Field::new(f.name(), DataType::Utf8View, true),
             _ => f.as_ref().clone(),
@@ -81,7 +87,7 @@ impl Lake {
         let schema = Arc::new(Schema::new(columns.fields().iter().map(text).collect::<Vec<_>>()));
         let partition = [("class", DataType::Utf8View), ("day", DataType::Date32)];
         let partition = partition.map(|(name, data)| Arc::new(Field::new(name, data, true)));
-        let table = TableSchema::new(schema, partition.to_vec());
+        let table = TableSchema::builder(schema).with_table_partition_cols(partition.to_vec()).build();
         let source = self.table(name).unwrap_or(&self.events);
         let listed = source.files()?;
         let mut files = HashMap::new();
@@ -106,7 +112,8 @@ fn as_batch(fresh: &[Spooled], schema: &SchemaRef) -> Result<Option<RecordBatch>
     let mut rows = Rows::new();
     for batch in fresh {
         let origin = batch.origin();
-        let custody = Custody { cluster: &origin.cluster, source: &origin.source, received: batch.received() };
+        let custody =
+            Custody { cluster: &origin.cluster, source: &origin.source, received: batch.received() };
         for event in batch.records().filter_map(|raw| Event::parse(raw).ok()) {
             rows.push(&event, custody, DEFAULT_CLASS, None, 0);
         }
@@ -169,7 +176,8 @@ impl TableProvider for LakeTable {
         for (number, file) in self.listed.iter().enumerate() {
             let day = day_begin(&file.day).map(|day| (day / DAY) as i32);
             let class = ScalarValue::Utf8View(Some(file.class.clone()));
-            let rows = Statistics::new_unknown(self.table.table_schema()).with_num_rows(Precision::Exact(file.rows as usize));
+            let rows = Statistics::new_unknown(self.table.table_schema())
+                .with_num_rows(Precision::Exact(file.rows as usize));
             total += file.rows as usize;
             let listed = PartitionedFile::new(file.path.clone(), file.size)
                 .with_partition_values(vec![class, ScalarValue::Date32(day)])
@@ -178,7 +186,8 @@ impl TableProvider for LakeTable {
                 group.push(listed);
             }
         }
-        let statistics = Statistics::new_unknown(self.table.table_schema()).with_num_rows(Precision::Exact(total));
+        let statistics =
+            Statistics::new_unknown(self.table.table_schema()).with_num_rows(Precision::Exact(total));
         let groups = groups.into_iter().filter(|g| !g.is_empty()).map(FileGroup::new).collect();
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
@@ -212,7 +221,8 @@ impl ParquetFileReaderFactory for Files {
         _: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
         let path = file.object_meta.location.as_ref();
-        let open = self.0.get(path).ok_or_else(|| DataFusionError::Execution(format!("{path} is not open")))?;
+        let open =
+            self.0.get(path).ok_or_else(|| DataFusionError::Execution(format!("{path} is not open")))?;
         Ok(Box::new(Reader(open.clone())))
     }
 }
