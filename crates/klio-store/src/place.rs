@@ -43,8 +43,10 @@ impl Place {
         match self {
             Self::Local(root) => {
                 let root = fs::canonicalize(root).map_err(StoreError::io(root))?;
-                Url::from_directory_path(&root)
-                    .map_err(|()| StoreError::Setting { place: root.display().to_string(), said: "no directory".into() })
+                Url::from_directory_path(&root).map_err(|()| StoreError::Setting {
+                    place: root.display().to_string(),
+                    said: "no directory".into(),
+                })
             }
             Self::Remote { url, .. } => Ok(url.clone()),
         }
@@ -85,7 +87,10 @@ impl Place {
                 let mut bytes = Vec::with_capacity(wanted.min(there) as usize);
                 file.take(wanted).read_to_end(&mut bytes).map_err(StoreError::io(&path))?;
                 if (bytes.len() as u64) < wanted {
-                    return Err(StoreError::Damaged { file: name.into(), said: "the file is too short".into() });
+                    return Err(StoreError::Damaged {
+                        file: name.into(),
+                        said: "the file is too short".into(),
+                    });
                 }
                 Ok(bytes.into())
             }

@@ -99,7 +99,9 @@ pub(crate) fn pack(rows: &Sheet) -> Result<Vec<Segment>, StoreError> {
 
 fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segment, StoreError> {
     let broken = |e: &dyn std::fmt::Display| StoreError::Damaged { file: day.into(), said: e.to_string() };
-    let options = ArrowWriterOptions::new().with_properties(properties(values.rows.columns)).with_skip_arrow_metadata(true);
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties(values.rows.columns))
+        .with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(Vec::new(), values.schema.clone(), options)
         .map_err(|e| broken(&e))?;
     let mut tree = RowTree::new();
@@ -224,7 +226,9 @@ fn array(
             }
         }
         Cells::Bools(bools) => Arc::new(
-            rows.iter().map(|&r| Some(bools.get(r as usize).copied().unwrap_or(false))).collect::<BooleanArray>(),
+            rows.iter()
+                .map(|&r| Some(bools.get(r as usize).copied().unwrap_or(false)))
+                .collect::<BooleanArray>(),
         ),
     })
 }

@@ -95,7 +95,15 @@ impl Table {
         } else {
             return Err(StoreError::Table { table: name, said: "it does not exist".into() });
         }
-        Ok(Self { name, place, delta, runtime: runtime.clone(), statistics: true, upto: Mutex::default(), files: Mutex::default() })
+        Ok(Self {
+            name,
+            place,
+            delta,
+            runtime: runtime.clone(),
+            statistics: true,
+            upto: Mutex::default(),
+            files: Mutex::default(),
+        })
     }
 
     /// Reads what others committed meanwhile.
@@ -149,23 +157,29 @@ impl Table {
 
     fn read_files(&self) -> Result<Vec<DataFile>, StoreError> {
         let state = self.delta.snapshot().map_err(failed(self.name))?;
-        let mut files: Vec<DataFile> = state.log_data().iter().map(|view| {
-            let values = view.partition_values_map();
-            let value = |key: &str| values.get(key).cloned().flatten().unwrap_or_default();
-            let stats: Value = view.stats().and_then(|s| serde_json::from_str(&s).ok()).unwrap_or_default();
-            let micros = |v: &Value| v.as_str().and_then(klio_model::Timestamp::parse).map(|t| t.micros());
-            // Delta keeps milliseconds: the greatest may lie up to one later.
-            let least = micros(&stats["minValues"]["time"]);
-            let greatest = micros(&stats["maxValues"]["time"]).map(|t| t + 999);
-            DataFile {
-                path: view.path().into_owned(),
-                class: value("class"),
-                day: value("day"),
-                size: view.size() as u64,
-                rows: stats["numRecords"].as_u64().unwrap_or(0),
-                times: least.zip(greatest),
-            }
-        }).collect();
+        let mut files: Vec<DataFile> = state
+            .log_data()
+            .iter()
+            .map(|view| {
+                let values = view.partition_values_map();
+                let value = |key: &str| values.get(key).cloned().flatten().unwrap_or_default();
+                let stats: Value =
+                    view.stats().and_then(|s| serde_json::from_str(&s).ok()).unwrap_or_default();
+                let micros =
+                    |v: &Value| v.as_str().and_then(klio_model::Timestamp::parse).map(|t| t.micros());
+                // Delta keeps milliseconds: the greatest may lie up to one later.
+                let least = micros(&stats["minValues"]["time"]);
+                let greatest = micros(&stats["maxValues"]["time"]).map(|t| t + 999);
+                DataFile {
+                    path: view.path().into_owned(),
+                    class: value("class"),
+                    day: value("day"),
+                    size: view.size() as u64,
+                    rows: stats["numRecords"].as_u64().unwrap_or(0),
+                    times: least.zip(greatest),
+                }
+            })
+            .collect();
         files.sort_by(|a, b| (&a.day, &a.path).cmp(&(&b.day, &b.path)));
         Ok(files)
     }
@@ -185,12 +199,10 @@ impl Table {
         let mut properties = CommitProperties::default()
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
-            .with_metadata(
-                change
-                    .info
-                    .into_iter()
-                    .chain([("klio.leaf".into(), change.leaf.into()), ("klio.manifests".into(), change.manifests.into())]),
-            );
+            .with_metadata(change.info.into_iter().chain([
+                ("klio.leaf".into(), change.leaf.into()),
+                ("klio.manifests".into(), change.manifests.into()),
+            ]));
         let operation = match change.kind {
             ChangeKind::Append { upto } => {
                 properties =
@@ -277,9 +289,8 @@ async fn create(
         };
         StructField::nullable(f.name(), data)
     });
-    let partition = ["class", "day"].map(|c| {
-        StructField::nullable(c, if c == "day" { DataType::DATE } else { DataType::STRING })
-    });
+    let partition = ["class", "day"]
+        .map(|c| StructField::nullable(c, if c == "day" { DataType::DATE } else { DataType::STRING }));
     CreateBuilder::new()
         .with_log_store(log)
         .with_table_name(name)

@@ -199,7 +199,10 @@ impl Writer {
             return Ok(());
         }
         let kind = ChangeKind::Append { upto };
-        self.commit(table, Change { add: files, remove: Vec::new(), kind, manifests, leaf: 0, info: Vec::new() })
+        self.commit(
+            table,
+            Change { add: files, remove: Vec::new(), kind, manifests, leaf: 0, info: Vec::new() },
+        )
     }
 
     /// Writes a packed segment.
@@ -221,7 +224,9 @@ impl Writer {
     pub(crate) fn commit(&mut self, table: &'static str, mut change: Change) -> Result<(), StoreError> {
         change.leaf = self.log.size();
         if table == "events" {
-            change.info.push(("klio.positions".into(), serde_json::to_value(&self.positions).unwrap_or_default()));
+            change
+                .info
+                .push(("klio.positions".into(), serde_json::to_value(&self.positions).unwrap_or_default()));
         }
         let manifests: Vec<Vec<u8>> =
             change.manifests.iter().filter_map(Value::as_str).map(|m| m.as_bytes().to_vec()).collect();

@@ -124,7 +124,8 @@ impl Keeper {
             return;
         }
         let id = format!("{head:016x}");
-        let skip = self.writer.positions().filter_map(|(_, text)| serde_json::from_str::<Position>(text).ok());
+        let skip =
+            self.writer.positions().filter_map(|(_, text)| serde_json::from_str::<Position>(text).ok());
         let skip = skip.filter(|p| p.id == id).map(|p| p.events).max().unwrap_or(0);
         let position = Some(Position { id, events: 0 });
         self.files.insert(file.clone(), Reading { position, skip, ..Reading::default() });
