@@ -50,7 +50,10 @@ pub fn check() -> Result<(), String> {
         for dependency in tree.lines().skip(1).filter_map(|line| line.split_whitespace().next()) {
             let ours = dependency == "klio" || dependency.starts_with("klio-");
             let foreign = rule.never.contains(&dependency)
-                || !MAY_HAVE_LAKE.contains(&rule.name) && LAKE.iter().any(|part| dependency == *part || dependency.starts_with(&format!("{part}-")))
+                || !MAY_HAVE_LAKE.contains(&rule.name)
+                    && LAKE
+                        .iter()
+                        .any(|part| dependency == *part || dependency.starts_with(&format!("{part}-")))
                 || rule.name == "xtask";
             if (ours && !rule.ours.contains(&dependency)) || (foreign && !ours) {
                 wrong.push(format!("{} → {dependency}", rule.name));

@@ -66,7 +66,12 @@ pub fn run(corpus: Option<&Path>, runs: usize, out: &mut dyn Write) -> Result<bo
                 Some(duckdb) => format!("{} (DuckDB: {duckdb})", row.measured),
                 None => row.measured,
             };
-            bars.push(Bar { name: row.name, required: row.required, measured: Some(measured), passed: row.passed });
+            bars.push(Bar {
+                name: row.name,
+                required: row.required,
+                measured: Some(measured),
+                passed: row.passed,
+            });
         }
     }
     match corpus {
@@ -117,13 +122,10 @@ fn fast(speed: &speed::Speed) -> Vec<Bar> {
 }
 
 /// Whether a folder or file of other people's rules loads whole.
-fn loads(
-    name: &str,
-    required: &str,
-    path: Option<String>,
-    count: usize,
-) -> Result<Bar, Error> {
-    let Some(path) = path else { return Ok(Bar { name: name.into(), required: required.into(), measured: None, passed: true }) };
+fn loads(name: &str, required: &str, path: Option<String>, count: usize) -> Result<Bar, Error> {
+    let Some(path) = path else {
+        return Ok(Bar { name: name.into(), required: required.into(), measured: None, passed: true });
+    };
     let loaded = rules(&["--only-rules", "--rules", &path])?;
     Ok(bar(name, required, loaded.to_string(), loaded >= count))
 }

@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use klio_detect::sigma;
 use klio_detect::rule::{Dialect, RuleFile};
+use klio_detect::sigma;
 use klio_model::{Event, FieldRef, Filter, TimeRange, Timestamp};
 use klio_store::{Lake, Settings};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -24,7 +24,11 @@ use crate::{klio, measure};
 
 /// Rules of the retro-hunt, by their pages in `rules/`.
 const RULES: [&str; 5] = [
-    "anonymous-request-allowed", "cluster-admin-binding", "events-deleted", "exec-into-system-pod", "key-secret-read",
+    "anonymous-request-allowed",
+    "cluster-admin-binding",
+    "events-deleted",
+    "exec-into-system-pod",
+    "key-secret-read",
 ];
 
 /// A question and what it cost.
@@ -113,24 +117,27 @@ fn questions(lake: &mut Lake, runs: usize) -> Result<Vec<Asked>, Error> {
     let field = |name: &str| FieldRef::parse(name).map_err(other);
     let (code, three) = (field("code")?, [field("user")?, field("resource")?, field("verb")?]);
     let mut asked = Vec::new();
-    let mut ask = |name, bar, f: &mut dyn FnMut() -> Result<u64, klio_store::StoreError>| -> Result<(), Error> {
-        let mut rows = f().map_err(other)?;
-        let mut times = Vec::new();
-        for _ in 0..runs.max(1) {
-            let before = cpu();
-            rows = f().map_err(other)?;
-            times.push(cpu() - before);
-        }
-        times.sort_by(f64::total_cmp);
-        let cpu = times.get(times.len() / 2).copied().unwrap_or_default();
-        asked.push(Asked { name, bar, cpu, rows, duckdb: None });
-        Ok(())
-    };
+    let mut ask =
+        |name, bar, f: &mut dyn FnMut() -> Result<u64, klio_store::StoreError>| -> Result<(), Error> {
+            let mut rows = f().map_err(other)?;
+            let mut times = Vec::new();
+            for _ in 0..runs.max(1) {
+                let before = cpu();
+                rows = f().map_err(other)?;
+                times.push(cpu() - before);
+            }
+            times.sort_by(f64::total_cmp);
+            let cpu = times.get(times.len() / 2).copied().unwrap_or_default();
+            asked.push(Asked { name, bar, cpu, rows, duckdb: None });
+            Ok(())
+        };
     let by_id = filter(&format!("audit.id:\"{id}\""))?;
     ask("an event by its audit id", 15.0, &mut || full(lake, &by_id, everything))?;
     let by_user = filter(&format!("user:\"{user}\""))?;
     ask("one user's hour, full records", 40.0, &mut || full(lake, &by_user, hour))?;
-    ask("top 20 by status", 15.0, &mut || Ok(lake.top(&code, &Filter::All, everything, 20)?.values.len() as u64))?;
+    ask("top 20 by status", 15.0, &mut || {
+        Ok(lake.top(&code, &Filter::All, everything, 20)?.values.len() as u64)
+    })?;
     ask("events per minute", 10.0, &mut || {
         Ok(lake.histogram(&Filter::All, everything, 60_000_000)?.steps.len() as u64)
     })?;
@@ -171,13 +178,20 @@ fn rules() -> Result<Vec<Filter>, Error> {
             if path.is_dir() {
                 open.push(path);
             } else if RULES.contains(&name.as_str()) {
-                files.push(RuleFile { name: path.display().to_string(), text: fs::read_to_string(&path)?.into() });
+                files.push(RuleFile {
+                    name: path.display().to_string(),
+                    text: fs::read_to_string(&path)?.into(),
+                });
             }
         }
     }
     let (set, _) = sigma::compile(&files, Dialect::Klio);
     let filters: Vec<Filter> = set.rules.into_iter().map(|rule| rule.filter).collect();
-    if filters.len() == RULES.len() { Ok(filters) } else { Err(other("the five rules of the retro-hunt are not all there")) }
+    if filters.len() == RULES.len() {
+        Ok(filters)
+    } else {
+        Err(other("the five rules of the retro-hunt are not all there"))
+    }
 }
 
 fn filter(text: &str) -> Result<Filter, Error> {
@@ -299,7 +313,10 @@ impl Measured {
             Row {
                 name: "On disk, of `zstd -3`".into(),
                 required: "≤ 1.15×, less than DuckDB".into(),
-                measured: format!("{ratio:.2}× ({:.1} B per event)", self.disk as f64 / self.events.max(1) as f64),
+                measured: format!(
+                    "{ratio:.2}× ({:.1} B per event)",
+                    self.disk as f64 / self.events.max(1) as f64
+                ),
                 duckdb: self.duckdb_disk.map(|b| format!("{:.2}×", b as f64 / self.zstd.max(1) as f64)),
                 passed: ratio <= 1.15 && self.duckdb_disk.is_none_or(|duck| self.disk < duck),
             },

@@ -65,20 +65,18 @@ impl OpenFile {
         let blob = Blob::open(place, &file.path, file.size)?;
         let lock = || footers.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().get(&file.path).cloned();
-        let footer = match known {
-            Some(footer) => footer,
-            None => {
-                let read = |views| footer(&blob, footers.keys.as_ref(), views).map_err(damaged(&file.path));
-                let footer = Footer { plain: read(false)?, views: read(true)? };
-                let mut all = lock();
-                if all.len() >= FOOTERS {
-                    all.clear();
-                }
-                all.insert(file.path.clone(), footer.clone());
-                footer
-            }
-        };
-        Ok(Self { name: file.path.clone(), blob, footer })
+        let name = file.path.clone();
+        if let Some(footer) = known {
+            return Ok(Self { name, blob, footer });
+        }
+        let read = |views| footer(&blob, footers.keys.as_ref(), views).map_err(damaged(&name));
+        let footer = Footer { plain: read(false)?, views: read(true)? };
+        let mut all = lock();
+        if all.len() >= FOOTERS {
+            all.clear();
+        }
+        all.insert(name.clone(), footer.clone());
+        Ok(Self { name, blob, footer })
     }
 
     /// The same without holding it open: it is opened for each read.

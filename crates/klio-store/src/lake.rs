@@ -73,7 +73,7 @@ impl Lake {
     }
 
     /// Calls `f` for each event of which the filter is certainly true and whose time lies in the range, in the order
-    /// of time; `f` breaks to stop. Events without a time come first.
+    /// of time; `f` breaks to stop. Events without a time come when their file is read.
     ///
     /// What was found waits until no file that is left can hold an earlier event.
     pub fn find(

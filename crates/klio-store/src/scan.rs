@@ -150,7 +150,7 @@ impl<'f> Question<'f> {
             });
             let matched: Vec<usize> = rows.map(|(row, _)| row).collect();
             if custody.is_none() && !matched.is_empty() {
-                custody = Some(self.custody(file, group, &found.may, passed)?);
+                custody = Some(custody_after(file, group, &found.may, passed)?);
             }
             passed += batch.num_rows();
             let Some(reader) = &mut custody else { continue };
@@ -168,20 +168,6 @@ impl<'f> Question<'f> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The columns of custody for the candidates after the first `passed`.
-    fn custody(
-        &self,
-        file: &OpenFile,
-        group: usize,
-        may: &BooleanBuffer,
-        passed: usize,
-    ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let places: Vec<usize> = CUSTODY.iter().filter_map(|name| place(name)).collect();
-        let first = may.set_indices().nth(passed).unwrap_or(may.len());
-        let left = BooleanBuffer::collect_bool(may.len(), |i| i >= first && may.value(i));
-        file.read(group, &places, Some(&left), BATCH)
-    }
-
     /// The rows that must be parsed because what the filter demands stands in their text.
     fn promising(&self, raws: &StringViewArray, sure: &[bool]) -> Vec<bool> {
         let Some(needles) = self.needles.as_ref().filter(|_| sure.contains(&false)) else {
@@ -194,7 +180,7 @@ impl<'f> Question<'f> {
         let mut promising = vec![false; sure.len()];
         // Rows of one page lie one behind the other.
         let (mut page, mut rows, mut texts) = (0, Vec::new(), Vec::new());
-        let mut look =
+        let look =
             |page: u32, rows: &mut Vec<usize>, texts: &mut Vec<Range<usize>>, promising: &mut Vec<bool>| {
                 if let Some(buffer) = raws.data_buffers().get(page as usize) {
                     finder.each(buffer, texts, &mut |number| {
@@ -225,6 +211,19 @@ impl<'f> Question<'f> {
         look(page, &mut rows, &mut texts, &mut promising);
         promising
     }
+}
+
+/// The columns of custody for the candidates after the first `passed`.
+fn custody_after(
+    file: &OpenFile,
+    group: usize,
+    may: &BooleanBuffer,
+    passed: usize,
+) -> Result<ParquetRecordBatchReader, StoreError> {
+    let places: Vec<usize> = CUSTODY.iter().filter_map(|name| place(name)).collect();
+    let first = may.set_indices().nth(passed).unwrap_or(may.len());
+    let left = BooleanBuffer::collect_bool(may.len(), |i| i >= first && may.value(i));
+    file.read(group, &places, Some(&left), BATCH)
 }
 
 /// A record of a data file that matches.

@@ -41,7 +41,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_secs(60), memory_bytes: 512 << 20, rows: None }
+        Self { time: Duration::from_mins(1), memory_bytes: 512 << 20, rows: None }
     }
 }
 

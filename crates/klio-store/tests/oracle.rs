@@ -1,6 +1,8 @@
 //! The lake says exactly what `MemoryArchive` says: random questions about recorded and odd events, some of them in
 //! files of several partitions, some still in the spool.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // helpers of tests are not tests to the lint
+
 #[path = "oracle/ask.rs"]
 mod ask;
 #[path = "oracle/lake.rs"]
@@ -88,7 +90,9 @@ fn files_that_are_removed_while_they_are_read_are_read_to_their_end() {
     let mut count = 0;
     let scanned = both.lake.find(&Filter::All, TimeRange::default(), &mut |_| {
         if count == 0 {
-            files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+            for file in &files {
+                std::fs::remove_file(file).unwrap();
+            }
         }
         count += 1;
         ControlFlow::Continue(())
@@ -111,8 +115,10 @@ fn events_come_in_the_order_of_time() {
     let mut both = both(&mut Random(23));
     let mut last = None;
     let found = both.lake.find(&Filter::All, TimeRange::default(), &mut |kept| {
-        assert!(kept.time >= last, "{:?} after {last:?}", kept.time);
-        last = kept.time;
+        if kept.time.is_some() {
+            assert!(kept.time >= last, "{:?} after {last:?}", kept.time);
+            last = kept.time;
+        }
         ControlFlow::Continue(())
     });
     assert_eq!(found.unwrap().matched, both.events.len() as u64);

@@ -1,5 +1,7 @@
 //! CPU time of questions to a lake that exists: `KLIO_LAKE=DIR cargo test -p klio -p klio-store --test speed -- --ignored --nocapture`.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // helpers of tests are not tests to the lint
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -109,4 +111,24 @@ fn counting() {
     measure("distinct", || {
         format!("{:?}", lake.distinct(&three, &Filter::All, all, 100_000).unwrap().rows.len())
     });
+}
+
+#[test]
+#[ignore = "measures a lake that the caller names"]
+fn asking_in_sql() {
+    let Some(mut lake) = lake() else { return };
+    let limits = klio_store::Limits::default();
+    for query in [
+        "SELECT count(*) FROM events",
+        "SELECT code, count(*) AS n FROM events GROUP BY code ORDER BY n DESC LIMIT 20",
+        "SELECT raw FROM events WHERE user_name = 'system:node:node-1' AND time >= '2026-11-02T03:00:00Z' AND time < '2026-11-02T04:00:00Z'",
+        "SELECT count(*) FROM events WHERE raw LIKE '%payments-api-7%'",
+        "SELECT raw FROM events ORDER BY time DESC LIMIT 100",
+    ] {
+        measure(query, || {
+            let cancel = klio_store::Cancel::default();
+            let answered = lake.sql(query, &limits, &cancel, &mut |_| ControlFlow::Continue(()));
+            answered.map_or_else(|e| e.to_string(), |a| a.rows.to_string())
+        });
+    }
 }

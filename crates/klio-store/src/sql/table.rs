@@ -87,7 +87,7 @@ impl Lake {
         let schema = Arc::new(Schema::new(columns.fields().iter().map(text).collect::<Vec<_>>()));
         let partition = [("class", DataType::Utf8View), ("day", DataType::Date32)];
         let partition = partition.map(|(name, data)| Arc::new(Field::new(name, data, true)));
-        let table = TableSchema::new(schema, partition.to_vec());
+        let table = TableSchema::builder(schema).with_table_partition_cols(partition.to_vec()).build();
         let source = self.table(name).unwrap_or(&self.events);
         let listed = source.files()?;
         let mut files = HashMap::new();

@@ -105,7 +105,7 @@ pub fn range(random: &mut Random, values: &Values) -> TimeRange {
 
 pub fn filter(random: &mut Random, values: &Values, depth: usize) -> Filter {
     let some = |random: &mut Random| {
-        (0..1 + random.below(3)).map(|_| filter(random, values, depth - 1)).collect::<Vec<_>>()
+        (0..=random.below(3)).map(|_| filter(random, values, depth - 1)).collect::<Vec<_>>()
     };
     match if depth == 0 { 3 + random.below(20) } else { random.below(12) } {
         0 => Filter::And(some(random)),

@@ -41,10 +41,18 @@ pub fn events(random: &mut Random) -> Vec<String> {
     let mut all = recorded.clone();
     while all.len() < recorded.len() + ODD {
         let mut event: Value = serde_json::from_str(random.pick(&recorded).as_str()).unwrap();
-        for _ in 0..1 + random.below(4) {
+        for _ in 0..=random.below(4) {
             bend(&mut event, random);
         }
-        let text = event.to_string();
+        let mut text = event.to_string();
+        // The same in another spelling.
+        match random.below(12) {
+            0 => text = text.replace("system", "s\\u0079stem").replace("kube", "ku\\u0062e"),
+            1 => text = text.replace("/api", "\\/api").replace("/v1", "\\/v1"),
+            2 => text = text.replace("k", "\u{212a}"),
+            3 => text = text.replace("\":", "\" : ").replace(',', ", "),
+            _ => {}
+        }
         if Event::parse(&text).is_ok() {
             all.push(text);
         }
