@@ -27,7 +27,9 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
 pub fn leaf_hash_of(parts: &[&[u8]]) -> Hash {
     let mut sha = Sha256::new();
     sha.update([0]);
-    parts.iter().for_each(|part| sha.update(part));
+    for part in parts {
+        sha.update(part);
+    }
     Hash(sha.finalize().into())
 }
 
