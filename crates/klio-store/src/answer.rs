@@ -111,7 +111,9 @@ fn of_test(test: &Test, batch: &RecordBatch) -> Option<Answers> {
     let holds = |value: Value<'_>| test.matcher.matches(value);
     let yes = if let Some(words) = array.as_dictionary_opt::<Int32Type>() {
         let values = words.values().as_string_opt::<i32>()?;
-        let of = |text: &str| if field == Field::Groups { of_list(test, text) } else { Some(holds(Value::Text(text))) };
+        let of = |text: &str| {
+            if field == Field::Groups { of_list(test, text) } else { Some(holds(Value::Text(text))) }
+        };
         let each: Vec<bool> = values.iter().map(|v| of(v?)).collect::<Option<_>>()?;
         let keys = words.keys().values();
         BooleanBuffer::collect_bool(rows, |i| each.get(keys[i] as usize).copied().unwrap_or(false))
@@ -141,7 +143,10 @@ fn of_test(test: &Test, batch: &RecordBatch) -> Option<Answers> {
     Some(with_nulls(array.as_ref(), field, yes, whole))
 }
 
-fn over<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, mut f: impl FnMut(T::Native) -> bool) -> BooleanBuffer {
+fn over<T: ArrowPrimitiveType>(
+    array: &PrimitiveArray<T>,
+    mut f: impl FnMut(T::Native) -> bool,
+) -> BooleanBuffer {
     let values = array.values();
     BooleanBuffer::collect_bool(values.len(), |i| f(values[i]))
 }
@@ -164,7 +169,8 @@ fn with_nulls(array: &dyn Array, field: Field, yes: BooleanBuffer, whole: &Boole
 fn of_list(test: &Test, json: &str) -> Option<bool> {
     // A single text stands for a list of one, and a list may hold others: the record says.
     let list = Json::parse(json).filter(|json| matches!(json, Json::Array(_)))?;
-    let mut held = list.items().iter().map(|item| item.as_str().map(|s| test.matcher.matches(Value::Text(s))));
+    let mut held =
+        list.items().iter().map(|item| item.as_str().map(|s| test.matcher.matches(Value::Text(s))));
     if list.items().is_empty() {
         return Some(false);
     }

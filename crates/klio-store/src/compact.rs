@@ -38,7 +38,7 @@ pub struct CompactOptions {
 
 impl Default for CompactOptions {
     fn default() -> Self {
-        Self { target_bytes: 16 << 20, min_files: 4, fan_in: 48, grace: Duration::from_secs(600) }
+        Self { target_bytes: 16 << 20, min_files: 4, fan_in: 48, grace: Duration::from_mins(10) }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,6 +53,7 @@ pub(crate) const LOWER_IDS: &str = "klio.lower-ids";
 const FOOTERS: usize = 2_048;
 
 /// An open data file.
+#[derive(Clone)]
 pub(crate) struct OpenFile {
     name: String,
     blob: Blob,
@@ -77,6 +79,27 @@ impl OpenFile {
             }
         };
         Ok(Self { name: file.path.clone(), blob, footer })
+    }
+
+    /// The same without holding it open: it is opened for each read.
+    pub(crate) fn released(mut self, place: &Place) -> Self {
+        self.blob.source = Source::Named(place.clone(), self.name.as_str().into());
+        self
+    }
+
+    /// Whether reading does not wait for a network.
+    pub(crate) fn is_near(&self) -> bool {
+        !matches!(&self.blob.source, Source::Named(Place::Remote { .. }, _))
+    }
+
+    /// Some bytes of the file.
+    pub(crate) fn bytes(&self, range: Range<u64>) -> Result<Bytes, ParquetError> {
+        self.blob.get_bytes(range.start, range.end.saturating_sub(range.start) as usize)
+    }
+
+    /// What its footer says.
+    pub(crate) fn shared_metadata(&self) -> Arc<ParquetMetaData> {
+        self.footer.plain.metadata().clone()
     }
 
     fn metadata(&self) -> &ParquetMetaData {
@@ -123,10 +146,22 @@ impl OpenFile {
         rows: Option<&BooleanBuffer>,
         batch: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let names: Vec<&str> = places.iter().filter_map(|&at| COLUMNS.get(at)).map(|c| c.name).collect();
+        self.by_name(footer, group, &names, rows, batch)
+    }
+
+    fn by_name(
+        &self,
+        footer: ArrowReaderMetadata,
+        group: usize,
+        names: &[&str],
+        rows: Option<&BooleanBuffer>,
+        batch: usize,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), footer);
-        let names = places.iter().filter_map(|&at| COLUMNS.get(at)).map(|c| c.name);
-        let mask = ProjectionMask::columns(builder.parquet_schema(), names);
-        let mut builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
+        let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
+        let mut builder =
+            builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
         if let Some(rows) = rows {
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(
                 rows.set_slices().map(|(a, b)| a..b),
@@ -134,6 +169,13 @@ impl OpenFile {
             ));
         }
         builder.build().map_err(damaged(&self.name))
+    }
+
+    /// Columns by their names, of all rows of a group at once: for tables other than `events`.
+    pub(crate) fn named(&self, group: usize, names: &[&str]) -> Result<RecordBatch, StoreError> {
+        let rows = self.rows(group).max(1);
+        let mut reader = self.by_name(self.footer.plain.clone(), group, names, None, rows)?;
+        reader.next().transpose().map_err(|e| self.damaged(e))?.map_or_else(|| self.no_columns(group), Ok)
     }
 
     /// Some columns of all rows of a group at once.
@@ -159,7 +201,8 @@ impl OpenFile {
         if !notes.is_some_and(|all| all.iter().any(|n| n.key == LOWER_IDS)) {
             return true;
         }
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.plain.clone());
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), self.footer.plain.clone());
         let schema = builder.parquet_schema();
         let Some(column) = schema.columns().iter().position(|c| c.name() == "audit_id") else { return true };
         match builder.get_row_group_column_bloom_filter(group, column) {
@@ -210,7 +253,7 @@ struct Blob {
 #[derive(Clone)]
 enum Source {
     File(Arc<File>),
-    Remote(Place, Arc<str>),
+    Named(Place, Arc<str>),
 }
 
 impl Blob {
@@ -223,7 +266,7 @@ impl Blob {
                 Ok(Self { source: Source::File(Arc::new(file)), length })
             }
             Place::Remote { .. } => {
-                Ok(Self { source: Source::Remote(place.clone(), name.into()), length: size })
+                Ok(Self { source: Source::Named(place.clone(), name.into()), length: size })
             }
         }
     }
@@ -254,10 +297,9 @@ impl ChunkReader for Blob {
                 file.read_exact_at(&mut bytes, start)?;
                 Ok(bytes.into())
             }
-            Source::Remote(place, name) => place
+            Source::Named(place, name) => place
                 .read(name, start..start + length as u64)
                 .map_err(|e| ParquetError::External(Box::new(io::Error::other(e.to_string())))),
         }
     }
 }
-

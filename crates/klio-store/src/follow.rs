@@ -79,13 +79,19 @@ impl Lake {
     }
 
     /// Events of segments that were written since, but for those told while they were in the spool.
-    fn flushed_since(&self, filter: &Filter, cursor: &Cursor, found: &mut Vec<Kept>) -> Result<(), StoreError> {
+    fn flushed_since(
+        &self,
+        filter: &Filter,
+        cursor: &Cursor,
+        found: &mut Vec<Kept>,
+    ) -> Result<(), StoreError> {
         let ledger = self.ledger()?;
         let question = Question::new(filter, TimeRange::default());
         for file in self.events.files()? {
             let Some(leaf) = ledger.leaf_of(&format!("events/{}", file.path)) else { continue };
             let is_new = |leaf: &u64| {
-                *leaf >= cursor.leaves || ledger.sources.get(leaf).is_some_and(|s| s.spool.to > cursor.flushed + 1)
+                *leaf >= cursor.leaves
+                    || ledger.sources.get(leaf).is_some_and(|s| s.spool.to > cursor.flushed + 1)
             };
             if !ledger.origins(leaf).iter().any(is_new) {
                 continue;
@@ -117,7 +123,9 @@ impl Lake {
             number += 1;
             heap.push(Reverse((event.time, number)));
             kept.insert(number, event);
-            if heap.len() > n && let Some(Reverse((_, out))) = heap.pop() {
+            if heap.len() > n
+                && let Some(Reverse((_, out))) = heap.pop()
+            {
                 kept.remove(&out);
             }
             (heap.len() >= n).then(|| heap.peek().and_then(|Reverse((time, _))| *time)).flatten()

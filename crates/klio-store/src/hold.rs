@@ -26,8 +26,6 @@ pub struct Hold {
 /// A hold in force.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    /// The log leaf that states it.
-    pub leaf: u64,
     /// When it was stated, in microseconds since 1970.
     pub time: i64,
     pub hold: Hold,
@@ -52,10 +50,10 @@ impl Hold {
 }
 
 impl Held {
-    pub(crate) fn of(leaf: u64, time: i64, hold: &klio_seal::Hold) -> Self {
+    pub(crate) fn of(time: i64, hold: &klio_seal::Hold) -> Self {
         let hold =
             Hold { filter: hold.filter.clone(), owner: hold.owner.clone(), reason: hold.reason.clone() };
-        Self { leaf, time, parsed: parse(&hold.filter).ok(), hold }
+        Self { time, parsed: parse(&hold.filter).ok(), hold }
     }
 
     /// Whether an event must stay; also when it cannot be read.

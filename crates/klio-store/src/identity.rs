@@ -40,7 +40,9 @@ pub(crate) fn read(dir: &Path) -> Result<Identity, StoreError> {
 pub(crate) fn public_key(dir: &Path) -> Result<Verifier, StoreError> {
     let path = dir.join("seal.pub");
     let text = fs::read_to_string(&path).map_err(StoreError::io(&path))?;
-    text.trim().parse().map_err(seal)
+    let key: Verifier = text.trim_end_matches('\n').parse().map_err(seal)?;
+    // Nothing but what was written: one key has one text.
+    if text == format!("{key}\n") { Ok(key) } else { Err(seal("seal.pub is not as it was written")) }
 }
 
 /// Reads `lake.json`, or writes it for a new lake.
@@ -51,12 +53,17 @@ pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     }
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(seal)?;
-    let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let id: String = random.iter().fold(String::new(), |id, b| format!("{id}{b:02x}"));
     let created = Timestamp(jiff::Timestamp::now().as_microsecond()).to_string();
     let identity = Identity { layout: LAYOUT, origin: format!("klio/{id}"), created };
     let text = serde_json::to_string_pretty(&identity).unwrap_or_default();
     write(dir, "lake.json", &text)?;
     Ok(identity)
+}
+
+/// The key that signs the log.
+pub(crate) fn signer(dir: &Path) -> Result<Signer, StoreError> {
+    Signer::load(&dir.join("seal.key")).map_err(seal)
 }
 
 /// Writes a small file whole, or not at all.
@@ -84,7 +91,7 @@ pub(crate) fn open_log(dir: &Path, identity: &Identity) -> Result<Log, StoreErro
         fs::rename(&new, &key).map_err(StoreError::io(&key))?;
         sync(dir)?;
     }
-    let signer = Signer::load(&key).map_err(seal)?;
+    let signer = signer(dir)?;
     let public = dir.join("seal.pub");
     if !public.is_file() {
         write(dir, "seal.pub", &format!("{}\n", signer.verifier()))?;

@@ -164,7 +164,9 @@ impl Lake {
                 Err(e) => last = Some(e),
             }
         }
-        Err(last.unwrap_or_else(|| StoreError::Query("the spool is cut faster than it can be read; try again".into())))
+        Err(last.unwrap_or_else(|| {
+            StoreError::Query("the spool is cut faster than it can be read; try again".into())
+        }))
     }
 
     pub(crate) fn spool_key(&self) -> Result<Option<Arc<Cipher>>, StoreError> {

@@ -103,7 +103,7 @@ impl Ledger {
                 }
                 self.expiries.push((index, time, expiry.clone()));
             }
-            Statement::Hold(hold) => self.holds.push(Held::of(index, time, hold)),
+            Statement::Hold(hold) => self.holds.push(Held::of(time, hold)),
             Statement::Release(hold) => {
                 let same = |held: &Held| held.hold.filter == hold.filter && held.hold.owner == hold.owner;
                 if let Some(place) = self.holds.iter().position(same) {

@@ -83,7 +83,9 @@ impl Needles {
         };
         let (literal, _) = longest(text, plain)?;
         // Numbers have several spellings.
-        if stands == Stands::Tree && !literal.bytes().any(|b| b.is_ascii_alphabetic() && !b.eq_ignore_ascii_case(&b'e')) {
+        if stands == Stands::Tree
+            && !literal.bytes().any(|b| b.is_ascii_alphabetic() && !b.eq_ignore_ascii_case(&b'e'))
+        {
             return None;
         }
         let fold = text.case() == Case::Insensitive;
@@ -171,7 +173,8 @@ fn stands_in_text(field: Field) -> Option<Stands> {
 
 /// The longest run of allowed characters in the literal pieces, and whether the pattern is that run alone.
 fn longest(text: &TextMatch, allowed: impl Fn(char) -> bool) -> Option<(&str, bool)> {
-    let literals = text.pieces().iter().filter_map(|p| if let Piece::Literal(l) = p { Some(l.as_str()) } else { None });
+    let literals =
+        text.pieces().iter().filter_map(|p| if let Piece::Literal(l) = p { Some(l.as_str()) } else { None });
     let runs = literals.flat_map(|l| l.split(|c| !allowed(c)));
     let best = runs.max_by_key(|run| run.len()).filter(|run| run.len() >= SHORTEST)?;
     let one = match text.pieces() {
@@ -293,7 +296,11 @@ mod tests {
     #[test]
     fn only_what_a_record_must_contain_is_looked_for() {
         let check = |filter: &str, want: Option<&[&str]>| {
-            assert_eq!(needles(filter), want.map(|w| w.iter().map(|s| (*s).to_owned()).collect()), "{filter}");
+            assert_eq!(
+                needles(filter),
+                want.map(|w| w.iter().map(|s| (*s).to_owned()).collect()),
+                "{filter}"
+            );
         };
         check("\"stolen-token\"", Some(&["stolen-token"]));
         check("\"stolen-token\" and verb:get", Some(&["stolen-token"]));
@@ -309,7 +316,8 @@ mod tests {
     fn hits_are_told_by_record() {
         let text = b"abc STOLEN-token x|stolen|-token|sTolen-ToKen";
         let records = [0..18, 19..25, 26..32, 33..text.len()];
-        let finder = Finder::new(&Needles::of(&Filter::parse("\"stolen-token\"").unwrap()).unwrap(), text).unwrap();
+        let finder =
+            Finder::new(&Needles::of(&Filter::parse("\"stolen-token\"").unwrap()).unwrap(), text).unwrap();
         let mut hits = Vec::new();
         finder.each(text, &records, &mut |n| hits.push(n));
         assert_eq!(hits, [0, 3]);

@@ -162,7 +162,9 @@ impl Rows {
 fn is_whole(event: &Event<'_>) -> bool {
     let readable = !event.user.groups.unreadable()
         && !event.source_ips.unreadable()
-        && (event.user.extra.text().is_none() || event.credential().is_some() || !event.user.extra.unreadable());
+        && (event.user.extra.text().is_none()
+            || event.credential().is_some()
+            || !event.user.extra.unreadable());
     // The column has the time of the stage where the field has a text that is no time.
     let is_time = |field| event.text_of(field).is_none_or(|t| Timestamp::parse(t).is_some());
     let timed = is_time(Field::Time) && is_time(Field::StageTime);

@@ -194,17 +194,18 @@ impl<'f> Question<'f> {
         let mut promising = vec![false; sure.len()];
         // Rows of one page lie one behind the other.
         let (mut page, mut rows, mut texts) = (0, Vec::new(), Vec::new());
-        let mut look = |page: u32, rows: &mut Vec<usize>, texts: &mut Vec<Range<usize>>, promising: &mut Vec<bool>| {
-            if let Some(buffer) = raws.data_buffers().get(page as usize) {
-                finder.each(buffer, texts, &mut |number| {
-                    if let Some(slot) = rows.get(number).and_then(|row| promising.get_mut(*row)) {
-                        *slot = true;
-                    }
-                });
-            }
-            rows.clear();
-            texts.clear();
-        };
+        let mut look =
+            |page: u32, rows: &mut Vec<usize>, texts: &mut Vec<Range<usize>>, promising: &mut Vec<bool>| {
+                if let Some(buffer) = raws.data_buffers().get(page as usize) {
+                    finder.each(buffer, texts, &mut |number| {
+                        if let Some(slot) = rows.get(number).and_then(|row| promising.get_mut(*row)) {
+                            *slot = true;
+                        }
+                    });
+                }
+                rows.clear();
+                texts.clear();
+            };
         for (row, view) in raws.views().iter().enumerate() {
             let view = ByteView::from(*view);
             if view.length <= MAX_INLINE_VIEW_LEN {

@@ -11,8 +11,8 @@ use arrow::datatypes::SchemaRef;
 use klio_seal::{Hash, RowTree};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -41,8 +41,6 @@ pub(crate) struct Segment {
     /// SHA-256 of the file.
     pub file_hash: Hash,
     pub rows: u64,
-    /// Bytes of the records.
-    pub bytes: u64,
     /// Root of the row tree.
     pub root: Hash,
     /// Least and greatest time of an event.
@@ -95,7 +93,6 @@ pub(crate) fn properties(
 pub(crate) struct Packer {
     writer: ArrowWriter<Vec<u8>>,
     tree: RowTree,
-    bytes: u64,
     rows: u64,
     times: Option<(i64, i64)>,
     received: Option<(i64, i64)>,
@@ -113,7 +110,7 @@ impl Packer {
         let options = ArrowWriterOptions::new().with_properties(properties(columns, encryption));
         let options = options.with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(unpacked)?;
-        Ok(Self { writer, tree: RowTree::new(), bytes: 0, rows: 0, times: None, received: None })
+        Ok(Self { writer, tree: RowTree::new(), rows: 0, times: None, received: None })
     }
 
     /// Adds rows, calling `f` with segment and leaf of each.
@@ -122,9 +119,8 @@ impl Packer {
         batch: &RecordBatch,
         f: &mut dyn FnMut(u64, Hash),
     ) -> Result<(), StoreError> {
-        whole::leaves(batch, &mut |_, segment, leaf, raw| {
+        whole::leaves(batch, &mut |_, segment, leaf, _| {
             self.tree.push(leaf);
-            self.bytes += raw.len() as u64;
             f(segment, leaf);
         })?;
         self.rows += batch.num_rows() as u64;
@@ -145,7 +141,6 @@ impl Packer {
             day: day.into(),
             file_hash: Hash::of(&file),
             rows: self.rows,
-            bytes: self.bytes,
             root: self.tree.root(),
             times: self.times,
             received: self.received,
@@ -242,7 +237,7 @@ fn array(
     Ok(match cells {
         Cells::Words(cells) => {
             let codes = rows.iter().map(|&r| cells.codes.get(r as usize).copied().unwrap_or(0));
-            let nulls = NullBuffer::from_iter(codes.clone().map(|c| c > 0));
+            let nulls = codes.clone().map(|c| c > 0).collect::<NullBuffer>();
             let keys: ScalarBuffer<i32> = codes.map(|c| c.saturating_sub(1) as i32).collect();
             let keys = Int32Array::try_new(keys, Some(nulls))?;
             let words = words.cloned().unwrap_or_else(|| Arc::new(StringArray::new_null(0)));
@@ -256,12 +251,12 @@ fn array(
                 values.extend_from_slice(text.as_bytes().get(span(r)).unwrap_or_default());
             }
             let is_there = |r: u32| !missing.get(r as usize).copied().unwrap_or(true);
-            let nulls = NullBuffer::from_iter(rows.iter().map(|&r| is_there(r)));
+            let nulls = rows.iter().map(|&r| is_there(r)).collect::<NullBuffer>();
             Arc::new(StringArray::try_new(lengths, values.into(), Some(nulls))?)
         }
         Cells::Numbers(numbers) => {
             let value = |r: u32| numbers.get(r as usize).copied().unwrap_or(i64::MIN);
-            let nulls = NullBuffer::from_iter(rows.iter().map(|&r| value(r) != i64::MIN));
+            let nulls = rows.iter().map(|&r| value(r) != i64::MIN).collect::<NullBuffer>();
             let numbers: ScalarBuffer<i64> = rows.iter().map(|&r| value(r)).collect();
             if column.kind == Kind::Time {
                 Arc::new(TimestampMicrosecondArray::try_new(numbers, Some(nulls))?.with_timezone("UTC"))

@@ -82,7 +82,12 @@ impl Settings {
         let url = Url::parse(text).map_err(|e| wrong(e.to_string()))?;
         let (store, prefix) =
             object_store::parse_url_opts(&url, &self.options).map_err(|e| wrong(e.to_string()))?;
-        Ok(Place::Remote { store: store.into(), url, prefix: Key::from(prefix.as_ref()), runtime: runtime.clone() })
+        Ok(Place::Remote {
+            store: store.into(),
+            url,
+            prefix: Key::from(prefix.as_ref()),
+            runtime: runtime.clone(),
+        })
     }
 
     pub(crate) fn vault(&self, dir: &Path) -> Result<Option<Arc<Vault>>, StoreError> {
@@ -137,7 +142,8 @@ impl Classes {
                 Filter::parse(&rule.filter).map_err(|e| wrong(format!("`where`: {e}")))?
             };
             let severity = rule.severity.as_deref().map(str::parse).transpose();
-            let severity = severity.map_err(|_| wrong("`severity` is info, low, medium, high or critical".into()))?;
+            let severity =
+                severity.map_err(|_| wrong("`severity` is info, low, medium, high or critical".into()))?;
             rules.push((rule.clone(), filter, severity));
         }
         Ok(Self { rules, default_days: settings.keep_days.max(1) })
@@ -168,6 +174,9 @@ impl Classes {
 
     /// Days that a class is kept: one that no rule names any more is kept as the default says.
     pub fn days(&self, class: &str) -> u32 {
-        self.rules.iter().find(|(rule, ..)| rule.class == class).map_or(self.default_days, |(r, ..)| r.keep_days)
+        self.rules
+            .iter()
+            .find(|(rule, ..)| rule.class == class)
+            .map_or(self.default_days, |(r, ..)| r.keep_days)
     }
 }

@@ -390,7 +390,7 @@ pub(crate) fn survey(dir: &Path, seq: u64) -> Result<Survey, SpoolError> {
     let bytes = files.iter().filter_map(|(_, path)| fs::metadata(path).ok()).map(|m| m.len()).sum();
     let mut walk = Walk::check(dir, seq);
     let damage = walk.by_ref().filter_map(Result::err).collect();
-    let (cut, intact) = cut.map_or((0, true), |cut| (cut.seq, cut.intact));
+    let (cut, intact) = cut.map_or((0, files.is_empty()), |cut| (cut.seq, cut.intact));
     Ok(Survey { cut, intact, files: files.len(), bytes, last: walk.tail().last, damage })
 }
 

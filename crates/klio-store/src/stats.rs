@@ -65,7 +65,13 @@ impl Lake {
     }
 
     /// The `n` most frequent values of a field among the events that match.
-    pub fn top(&mut self, field: &FieldRef, filter: &Filter, range: TimeRange, n: usize) -> Result<Top, StoreError> {
+    pub fn top(
+        &mut self,
+        field: &FieldRef,
+        filter: &Filter,
+        range: TimeRange,
+        n: usize,
+    ) -> Result<Top, StoreError> {
         let (tally, scanned) = self.tally(std::slice::from_ref(field), filter, range)?;
         let mut top = Top { scanned, ..Top::default() };
         for (mut values, count) in tally.sorted() {
@@ -98,13 +104,20 @@ impl Lake {
     ///
     /// # Errors
     /// [`StoreError::Query`] when there are too many steps.
-    pub fn histogram(&mut self, filter: &Filter, range: TimeRange, step: i64) -> Result<Histogram, StoreError> {
+    pub fn histogram(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+        step: i64,
+    ) -> Result<Histogram, StoreError> {
         let step = step.max(1);
         let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
         let mut add = |number: i64, count: u64| *counts.entry(number).or_default() += count;
         let scanned = self.survey(filter, range, &["time"], &mut |seen| match seen {
             Seen::Columns(batch, rows) => {
-                let times = batch.column_by_name("time").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+                let times = batch
+                    .column_by_name("time")
+                    .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
                 let Some(times) = times else { return };
                 let there = times.nulls().map_or_else(|| rows.clone(), |nulls| rows & nulls.inner());
                 count_steps(times.values(), &there, step, &mut add);
@@ -116,11 +129,16 @@ impl Lake {
             }
         })?;
         let (first, last) = (counts.keys().next().copied(), counts.keys().next_back().copied());
-        let (Some(first), Some(last)) = (first, last) else { return Ok(Histogram { steps: Vec::new(), scanned }) };
+        let (Some(first), Some(last)) = (first, last) else {
+            return Ok(Histogram { steps: Vec::new(), scanned });
+        };
         if last.saturating_sub(first) > BUCKETS {
-            return Err(StoreError::Query("so many steps are no picture; ask for longer steps or less time".into()));
+            return Err(StoreError::Query(
+                "so many steps are no picture; ask for longer steps or less time".into(),
+            ));
         }
-        let at = |number: i64| (Timestamp(number.saturating_mul(step)), counts.get(&number).copied().unwrap_or(0));
+        let at =
+            |number: i64| (Timestamp(number.saturating_mul(step)), counts.get(&number).copied().unwrap_or(0));
         Ok(Histogram { steps: (first..=last).map(at).collect(), scanned })
     }
 
@@ -144,9 +162,13 @@ impl Lake {
                 let Some((found, batch)) = question.candidates(&file, group, &columns)? else { continue };
                 if tally.columns(&batch, &found.certain) {
                     scanned.matched += found.certain.count_set_bits() as u64;
-                    read(&question, &file, group, found, true, &mut scanned, &mut |event| tally.event(event))?;
+                    read(&question, &file, group, found, true, &mut scanned, &mut |event| {
+                        tally.event(event)
+                    })?;
                 } else {
-                    read(&question, &file, group, found, false, &mut scanned, &mut |event| tally.event(event))?;
+                    read(&question, &file, group, found, false, &mut scanned, &mut |event| {
+                        tally.event(event)
+                    })?;
                 }
             }
         }
@@ -246,13 +268,17 @@ fn count_steps(times: &[i64], rows: &BooleanBuffer, step: i64, add: &mut dyn FnM
     let time = |row: usize| times.get(row).copied().unwrap_or_default();
     let span = |span: (i64, i64), t: i64| (span.0.min(t), span.1.max(t));
     let nothing = (i64::MAX, i64::MIN);
-    let (least, greatest) =
-        if all { times.iter().copied().fold(nothing, span) } else { rows.set_indices().map(time).fold(nothing, span) };
+    let (least, greatest) = if all {
+        times.iter().copied().fold(nothing, span)
+    } else {
+        rows.set_indices().map(time).fold(nothing, span)
+    };
     if least > greatest {
         return;
     }
     let base = least.div_euclid(step);
-    let Some(start) = base.checked_mul(step).filter(|s| greatest.checked_sub(*s).is_some_and(|d| d / step <= BUCKETS))
+    let Some(start) =
+        base.checked_mul(step).filter(|s| greatest.checked_sub(*s).is_some_and(|d| d / step <= BUCKETS))
     else {
         return rows.set_indices().for_each(|row| add(time(row).div_euclid(step), 1));
     };

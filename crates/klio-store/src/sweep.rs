@@ -41,12 +41,18 @@ impl Writer {
     }
 }
 
+/// Whether a file is what the object store writes before it gives a file its name: `…#1`. Nobody reads it.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    let number = name.rsplit_once('#').map(|(_, number)| number);
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
 /// Data files that neither the table nor the log names. A file that only the log names is evidence and stays.
 pub(crate) fn orphans(table: &Table, ledger: &Ledger) -> Result<Vec<Listed>, StoreError> {
     let active: HashSet<String> = table.files()?.into_iter().map(|file| file.path).collect();
     let mut found = table.place.list()?;
     found.retain(|file| {
-        !file.name.starts_with("_delta_log/")
+        (!file.name.starts_with("_delta_log/") || is_unfinished(&file.name))
             && !active.contains(&file.name)
             && ledger.leaf_of(&format!("{}/{}", table.name, file.name)).is_none()
     });

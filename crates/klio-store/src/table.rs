@@ -255,7 +255,7 @@ impl Table {
     }
 
     /// The files of the table's log that a commit writes.
-    pub(crate) fn written(&self, version: u64) -> Vec<String> {
+    pub(crate) fn written(version: u64) -> Vec<String> {
         let mut names = vec![format!("_delta_log/{version:020}.json")];
         if is_due(version) {
             names.push(format!("_delta_log/{version:020}.checkpoint.parquet"));

@@ -49,7 +49,8 @@ impl Encryption {
             (Some(key), None) => Ok(Arc::new(FileKeyProvider::from_reference(key)?)),
             (None, Some((program, arguments))) => {
                 let name = self.key_name.as_deref();
-                let name = name.ok_or_else(|| wrong("`command` needs `key_name`, the name of the key that it uses"))?;
+                let name = name
+                    .ok_or_else(|| wrong("`command` needs `key_name`, the name of the key that it uses"))?;
                 let arguments = arguments.iter().map(Into::into).collect();
                 Ok(Arc::new(CommandKeyProvider::new(name, program, arguments, Duration::from_secs(30))))
             }
@@ -83,14 +84,17 @@ impl Vault {
         let mut note = version.to_le_bytes().to_vec();
         note.extend_from_slice(&salt);
         note.extend_from_slice(name.as_bytes());
-        let properties = FileEncryptionProperties::builder(key.expose().to_vec()).with_footer_key_metadata(note);
+        let properties =
+            FileEncryptionProperties::builder(key.expose().to_vec()).with_footer_key_metadata(note);
         properties.build().map_err(|e| StoreError::Query(e.to_string()))
     }
 
     /// How files are read, whichever key they have.
     pub(crate) fn decrypt(self: &Arc<Self>) -> Result<Arc<FileDecryptionProperties>, StoreError> {
         let keys: Arc<dyn KeyRetriever> = Arc::new(Retriever(self.clone()));
-        FileDecryptionProperties::with_key_retriever(keys).build().map_err(|e| StoreError::Query(e.to_string()))
+        FileDecryptionProperties::with_key_retriever(keys)
+            .build()
+            .map_err(|e| StoreError::Query(e.to_string()))
     }
 
     /// What stands for a retention class in paths and in the table's log.

@@ -101,9 +101,14 @@ pub fn verify(
     let found = tables::Found::read(dir, settings)?;
     let log = klio_seal::verify::log(&dir.join("seal"), &keys, &trusted.checkpoints, &trusted.witnesses);
     told(&log, &mut report);
-    if !agree(dir) && !agree(dir) {
-        let said = "it is not the newest note of the history: cosignatures in one of them were altered, or a crash kept \
-                    it from being copied";
+    if !trusted.keys.is_empty() {
+        let own = identity::public_key(dir).is_ok_and(|key| keys.contains(&key) || log.keys.contains(&key));
+        if !own {
+            report.problem(Kind::Lake, "seal.pub", "it is not the log's public key".into(), None);
+        }
+    }
+    if (0..tables::TRIES).all(|_| !agree(dir)) {
+        let said = "it is not as the history has it: cosignatures in one of them were altered";
         report.problem(Kind::Log, "seal/checkpoint", said.into(), None);
     }
     match identity::read(dir) {
@@ -116,9 +121,7 @@ pub fn verify(
     let read = LogReader::open(&dir.join("seal")).map_err(|e| StoreError::Seal(e.to_string()));
     match read.and_then(|reader| Ledger::read(&reader)) {
         Ok(ledger) => {
-            let found = found.settled(dir, settings, &ledger)?;
-            let ledger = found.ledger.as_ref().unwrap_or(&ledger);
-            found.compare(ledger, &mut report);
+            let (found, ledger) = found.settled(dir, settings, ledger, &mut report)?;
             let known = ledger.commits.get(LAKE);
             let read = std::fs::read(dir.join(LAKE)).unwrap_or_default();
             if known.is_some_and(|known| known.hash != Hash::of(&read)) {
@@ -136,9 +139,9 @@ pub fn verify(
                     Reading::Hashes
                 }
             };
-            files::check(dir, &found, ledger, &depth, &mut report);
-            files::expiries(ledger, &mut report);
-            spool::check(dir, settings, &found, ledger, &mut report);
+            files::check(dir, &found, &ledger, &depth, &mut report);
+            files::expiries(&ledger, &mut report);
+            spool::check(dir, settings, &found, &ledger, &mut report);
         }
         Err(error) => {
             let said = format!("{error}: files cannot be compared with it");
@@ -148,14 +151,15 @@ pub fn verify(
     Ok(report)
 }
 
-/// Whether the checkpoint is the same text as the last one of its history; also the signatures of unknown witnesses.
+/// Whether the checkpoint stands in its history as it is, also with the signatures of witnesses that nobody named. One
+/// that the history lacks altogether is being copied there, or was when a crash came.
 fn agree(dir: &Path) -> bool {
     let Ok(log) = LogReader::open(&dir.join("seal")) else { return true };
-    let last = log.history().ok().and_then(|history| history.filter_map(Result::ok).last());
-    last.and_then(|kept| kept.note.ok()).is_none_or(|note| {
-        let size = Checkpoint::parse(&note).map(|(last, _)| last.size);
-        size.is_ok_and(|size| size > log.size()) || note == log.checkpoint()
-    })
+    let Ok(history) = log.history() else { return true };
+    let notes = history.filter_map(|kept| kept.ok()?.note.ok());
+    let mut same =
+        notes.filter(|note| Checkpoint::parse(note).is_ok_and(|(c, _)| c.size == log.size())).peekable();
+    same.peek().is_none() || same.any(|note| note == log.checkpoint())
 }
 
 fn told(log: &LogReport, report: &mut Report) {

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
-use klio_model::{Event, TimeRange};
+use klio_model::{Event, TimeRange, Timestamp};
 
 use crate::batch::Spooled;
 use crate::error::StoreError;
@@ -16,7 +16,7 @@ use crate::scan::{Question, Scanned};
 use crate::table::DataFile;
 
 /// Files held open at once; more are opened when it is their turn.
-const HELD: usize = 384;
+pub(crate) const HELD: usize = 384;
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 
@@ -31,29 +31,39 @@ pub(crate) struct View {
 impl Lake {
     /// What there is now, as far as it may lie in the range.
     pub(crate) fn view(&mut self, range: TimeRange) -> Result<View, StoreError> {
-        let mut gone = None;
-        for _ in 0..TRIES {
+        self.steady(|lake| {
             // Read first: what is flushed while the files are read would be seen twice or never.
-            let fresh = self.fresh()?;
+            let fresh = lake.fresh()?;
             let mut scanned = Scanned::default();
-            let mut files = self.events.files()?;
+            let mut files = lake.events.files()?;
             scanned.files = files.len() as u64;
             files.retain(|file| may_overlap(file, range));
             scanned.skipped = scanned.files - files.len() as u64;
             files.sort_by_key(|file| Reverse(begin(file)));
             let first = files.len().saturating_sub(HELD);
             let open = files.into_iter().enumerate().map(|(number, file)| {
-                let open = (number >= first).then(|| self.open_file(&file)).transpose()?;
+                let open = (number >= first).then(|| lake.open_file(&file)).transpose()?;
                 Ok((file, open))
             });
-            match open.collect::<Result<Vec<_>, StoreError>>() {
-                Ok(files) => return Ok(View { files, fresh, scanned }),
-                // Merged or expired since the table was read.
+            Ok(View { files: open.collect::<Result<Vec<_>, StoreError>>()?, fresh, scanned })
+        })
+    }
+
+    /// Starts over while files vanish that a table had when it was read: they were merged or expired.
+    pub(crate) fn steady<T>(
+        &mut self,
+        mut f: impl FnMut(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut gone = None;
+        for _ in 0..TRIES {
+            match f(self) {
                 Err(e) if e.is_gone() => gone = Some(e),
-                Err(e) => return Err(e),
+                done => return done,
             }
         }
-        Err(gone.unwrap_or_else(|| StoreError::Query("the lake changes faster than it can be read; try again".into())))
+        Err(gone.unwrap_or_else(|| {
+            StoreError::Query("the lake changes faster than it can be read; try again".into())
+        }))
     }
 
     fn open_file(&self, file: &DataFile) -> Result<OpenFile, StoreError> {
@@ -70,9 +80,9 @@ impl View {
         }
         match lake.open_file(&file) {
             Ok(open) => Ok(Some(open)),
-            Err(e) if e.is_gone() => {
-                Err(StoreError::Query("files were merged while they were read; ask again, or for less time".into()))
-            }
+            Err(e) if e.is_gone() => Err(StoreError::Query(
+                "files were merged while they were read; ask again, or for less time".into(),
+            )),
             Err(e) => Err(e),
         }
     }
@@ -122,11 +132,12 @@ fn begin(file: &DataFile) -> i64 {
 
 /// From when to when events of a file happened, if it tells more than its partition does.
 fn span(file: &DataFile) -> Option<(i64, i64)> {
-    let day = || {
-        let day = klio_model::Timestamp::parse(&format!("{}T00:00:00Z", file.day))?.micros();
-        Some((day, day + DAY - 1))
-    };
-    file.times.or_else(day)
+    file.times.or_else(|| day_begin(&file.day).map(|day| (day, day + DAY - 1)))
+}
+
+/// The first microsecond of a day.
+pub(crate) fn day_begin(day: &str) -> Option<i64> {
+    Timestamp::parse(&format!("{day}T00:00:00Z")).map(Timestamp::micros)
 }
 
 /// Whether a file may hold events of a range. Events without a time lie in no range.

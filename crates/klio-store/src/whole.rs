@@ -8,10 +8,10 @@ use arrow::datatypes::{Int64Type, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use klio_seal::{Hash, RowTree};
 use parquet::arrow::ProjectionMask;
-use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::encryption::decrypt::FileDecryptionProperties;
 
 use crate::error::StoreError;
 use crate::file::{LOWER_IDS, footer};

@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use klio_seal::{Hash, Log, Manifest, Opened, Remark, Statement};
+use klio_seal::{Hash, Log, Manifest, Opened, Remark, Signer, Statement};
 
 use crate::batch::{Origin, Records, Spooled};
 use crate::error::StoreError;
-use crate::identity::{Identity, identity, open_log};
+use crate::identity::{Identity, identity, open_log, signer};
 use crate::lake::Lake;
 use crate::ledger::Ledger;
 use crate::rows::{Rows, Verdict};
@@ -42,6 +42,8 @@ pub(crate) const LAKE: &str = "lake.json";
 pub struct Writer {
     pub(crate) lake: Lake,
     pub(crate) log: Log,
+    /// Signs what is committed and not in the log yet.
+    signer: Signer,
     spool: Spool,
     positions: BTreeMap<String, String>,
     /// The last batch that the log attests, and when it did, in microseconds since 1970.
@@ -69,8 +71,11 @@ impl Writer {
         fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
         // Whoever has the spool is the writer.
         let key = settings.vault(dir)?.map(|vault| vault.spool()).transpose()?;
-        let options =
-            Options { max_bytes: settings.spool_bytes, file_bytes: (settings.spool_bytes / 4).min(64 << 20), key };
+        let options = Options {
+            max_bytes: settings.spool_bytes,
+            file_bytes: (settings.spool_bytes / 4).min(64 << 20),
+            key,
+        };
         let (spool, recovered) = Spool::open(&dir.join("spool"), options)?;
         if let Some(damage) = recovered.damage.into_iter().next() {
             return Err(damage.into());
@@ -78,7 +83,9 @@ impl Writer {
         let identity = identity(dir)?;
         let lake = Lake::open_as(dir, settings, true)?;
         let log = open_log(dir, &identity)?;
-        let mut writer = Self { lake, log, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
+        let signer = signer(dir)?;
+        let mut writer =
+            Self { lake, log, signer, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
         writer.recover()?;
         writer.opened(identity)?;
         writer.miss()?;

@@ -12,8 +12,15 @@ use klio_store::{Custody, Encryption, Flush, Lake, Origin, Records, Rows, Settin
 
 /// What must not be found in any byte of the lake.
 const PLANTED: [&str; 9] = [
-    "alice-the-admin", "payroll-prod", "10.11.12.13", "6f1f0ce9", "kubectl/v1.36", "hr-files", "prod-frankfurt",
-    "/var/log/audit-of-hr", "a finding about alice",
+    "alice-the-admin",
+    "payroll-prod",
+    "10.11.12.13",
+    "6f1f0ce9",
+    "kubectl/v1.36",
+    "hr-files",
+    "prod-frankfurt",
+    "/var/log/audit-of-hr",
+    "a finding about alice",
 ];
 
 fn event(number: usize) -> String {
@@ -25,7 +32,10 @@ fn event(number: usize) -> String {
 
 fn settings(key: &Path) -> Settings {
     let key = format!("file:{}", key.display());
-    Settings { encryption: Some(Encryption { key: Some(key), command: Vec::new(), key_name: None }), ..Settings::default() }
+    Settings {
+        encryption: Some(Encryption { key: Some(key), command: Vec::new(), key_name: None }),
+        ..Settings::default()
+    }
 }
 
 fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> (Rows, u64) {

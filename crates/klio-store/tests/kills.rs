@@ -160,7 +160,7 @@ fn killed_at_any_moment() {
         let ever: BTreeSet<u64> = acknowledged.iter().chain(&old).chain(found.keys()).copied().collect();
         let info = writer.lake().info().unwrap();
         let findings = info.tables.iter().find(|t| t.name == "findings").unwrap().rows;
-        assert_eq!(findings, ever.iter().filter(|n| *n % 10 == 0).count() as u64, "{what}: findings");
+        assert_eq!(findings, ever.iter().filter(|n| n.is_multiple_of(10)).count() as u64, "{what}: findings");
         // What was durable before it could be acknowledged counts from now on.
         next = ever.last().map_or(0, |n| n + 1) + 1000;
         old.extend(made::of_day(writer.lake(), OLD));

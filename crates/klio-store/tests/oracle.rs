@@ -79,3 +79,41 @@ fn an_answer_can_be_broken_off() {
     assert_eq!(count, 5);
     assert!(scanned.matched >= 5);
 }
+
+#[test]
+fn files_that_are_removed_while_they_are_read_are_read_to_their_end() {
+    let mut both = both(&mut Random(11));
+    let files = data_files(&both.dir.path().join("events"));
+    assert!(files.len() > 3);
+    let mut count = 0;
+    let scanned = both.lake.find(&Filter::All, TimeRange::default(), &mut |_| {
+        if count == 0 {
+            files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        }
+        count += 1;
+        ControlFlow::Continue(())
+    });
+    assert_eq!(scanned.unwrap().matched, both.events.len() as u64);
+    assert_eq!(count, both.events.len());
+    // Files that are gone though the table names them are no empty answer.
+    assert!(both.lake.find(&Filter::All, TimeRange::default(), &mut |_| ControlFlow::Continue(())).is_err());
+}
+
+fn data_files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (dirs, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let here = files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "parquet"));
+    here.chain(dirs.iter().flat_map(|dir| data_files(dir))).collect()
+}
+
+#[test]
+fn events_come_in_the_order_of_time() {
+    let mut both = both(&mut Random(23));
+    let mut last = None;
+    let found = both.lake.find(&Filter::All, TimeRange::default(), &mut |kept| {
+        assert!(kept.time >= last, "{:?} after {last:?}", kept.time);
+        last = kept.time;
+        ControlFlow::Continue(())
+    });
+    assert_eq!(found.unwrap().matched, both.events.len() as u64);
+}

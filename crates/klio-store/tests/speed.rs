@@ -76,7 +76,11 @@ fn finding() {
     ask("nothing", "audit.id:none", range("2001-01-01T00:00:00Z", "2001-01-02T00:00:00Z"));
     ask("point", &format!("audit.id:\"{id}\""), all);
     ask("user's hour", &format!("user:\"{user}\""), hour);
-    ask("any hour of a user", &format!("user:\"{user}\""), range("2026-11-02T03:00:00Z", "2026-11-02T04:00:00Z"));
+    ask(
+        "any hour of a user",
+        &format!("user:\"{user}\""),
+        range("2026-11-02T03:00:00Z", "2026-11-02T04:00:00Z"),
+    );
     ask("keyword, rare", "\"payments-api-7\"", all);
     ask("keyword, none", "\"stolen-token-xyz\"", all);
     ask("body", "request.spec.containers.image:*cryptominer*", all);
@@ -92,9 +96,17 @@ fn counting() {
     measure("count", || format!("{:?}", lake.count(&Filter::All, all).unwrap()));
     let get = Filter::parse("verb:get and code >= 400").unwrap();
     measure("count of a filter", || format!("{:?}", lake.count(&get, all).unwrap()));
-    measure("top 20 by code", || format!("{:?}", lake.top(&field("code"), &Filter::All, all, 20).unwrap().values.len()));
-    measure("top 20 by user", || format!("{:?}", lake.top(&field("user"), &Filter::All, all, 20).unwrap().values.len()));
-    measure("per minute", || format!("{:?}", lake.histogram(&Filter::All, all, 60_000_000).unwrap().steps.len()));
+    measure("top 20 by code", || {
+        format!("{:?}", lake.top(&field("code"), &Filter::All, all, 20).unwrap().values.len())
+    });
+    measure("top 20 by user", || {
+        format!("{:?}", lake.top(&field("user"), &Filter::All, all, 20).unwrap().values.len())
+    });
+    measure("per minute", || {
+        format!("{:?}", lake.histogram(&Filter::All, all, 60_000_000).unwrap().steps.len())
+    });
     let three = [field("user"), field("resource"), field("verb")];
-    measure("distinct", || format!("{:?}", lake.distinct(&three, &Filter::All, all, 100_000).unwrap().rows.len()));
+    measure("distinct", || {
+        format!("{:?}", lake.distinct(&three, &Filter::All, all, 100_000).unwrap().rows.len())
+    });
 }

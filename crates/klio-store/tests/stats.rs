@@ -18,8 +18,25 @@ use both::Both;
 use random::Random;
 
 const FIELDS: &[&str] = &[
-    "verb", "user", "code", "groups", "resource", "namespace", "dryRun", "request.write", "outcome", "source.ip", "audit.id",
-    "uri", "container.image", "groups.0", "time", "stage", "decision", "credential", "annotations.authorization.k8s.io/reason",
+    "verb",
+    "user",
+    "code",
+    "groups",
+    "resource",
+    "namespace",
+    "dryRun",
+    "request.write",
+    "outcome",
+    "source.ip",
+    "audit.id",
+    "uri",
+    "container.image",
+    "groups.0",
+    "time",
+    "stage",
+    "decision",
+    "credential",
+    "annotations.authorization.k8s.io/reason",
 ];
 
 type Counts = BTreeMap<Vec<Option<String>>, u64>;
@@ -36,7 +53,9 @@ fn counted(both: &Both, fields: &[FieldRef], filter: &Filter, range: TimeRange) 
                 if values.is_empty() { vec![None] } else { values.into_iter().map(Some).collect() };
             rows = rows
                 .iter()
-                .flat_map(|row| values.iter().map(|value| row.iter().cloned().chain([value.clone()]).collect()))
+                .flat_map(|row| {
+                    values.iter().map(|value| row.iter().cloned().chain([value.clone()]).collect())
+                })
                 .collect();
         }
         for row in rows {
@@ -55,7 +74,14 @@ fn numbers_are_those_of_the_records() {
     for number in 0..150 {
         let filter = match number % 3 {
             0 => Filter::All,
-            1 => Filter::parse(random.pick::<&str>(&["verb:get", "code >= 400", "not user:*", "groups:*a*", "user:*:*"])).unwrap(),
+            1 => Filter::parse(random.pick::<&str>(&[
+                "verb:get",
+                "code >= 400",
+                "not user:*",
+                "groups:*a*",
+                "user:*:*",
+            ]))
+            .unwrap(),
             _ => ask::filter(&mut random, &values, 2),
         };
         let range = ask::range(&mut random, &values);

@@ -4,6 +4,8 @@ mod demo;
 #[cfg(feature = "lake")]
 mod evidence;
 mod explain;
+#[cfg(feature = "lake")]
+mod export;
 mod hunt;
 #[cfg(feature = "lake")]
 mod ingest;
@@ -12,7 +14,13 @@ mod lake;
 mod rule;
 mod scan;
 #[cfg(feature = "lake")]
+mod sql;
+#[cfg(feature = "lake")]
+mod stats;
+#[cfg(feature = "lake")]
 mod tail;
+#[cfg(feature = "lake")]
+mod timeline;
 #[cfg(feature = "lake")]
 mod verify;
 
@@ -31,6 +39,19 @@ pub enum Command {
     /// Print the newest events of the lake, and those that come.
     #[cfg(feature = "lake")]
     Tail(tail::Tail),
+    /// Tell what one actor did, what happened to one object, or what came from one address.
+    #[cfg(feature = "lake")]
+    Timeline(timeline::Timeline),
+    /// Count the events of the lake.
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    Stats(stats::Stats),
+    /// Ask the lake in SQL, for reading only.
+    #[cfg(feature = "lake")]
+    Sql(sql::Sql),
+    /// Write the matching events of the lake to a file, however many there are.
+    #[cfg(feature = "lake")]
+    Export(export::Export),
     /// Check that nothing was altered, removed or added since it was sealed.
     #[cfg(feature = "lake")]
     Verify(verify::Verify),
@@ -60,6 +81,14 @@ impl Command {
             Self::Hunt(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Tail(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Timeline(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Stats(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Sql(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Export(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Verify(c) => c.run(),
             #[cfg(feature = "lake")]

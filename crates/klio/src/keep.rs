@@ -39,7 +39,13 @@ impl Terms {
         let redactor = Redactor::new(key, policy).map_err(Failure::usage)?;
         let received = Timestamp(jiff::Timestamp::now().as_microsecond());
         let classes = Classes::of(settings).map_err(|e| Failure::usage(e.to_string()))?;
-        Ok(Self { cluster: cluster.to_owned(), received, policy: redactor.policy_id().to_string(), redactor, classes })
+        Ok(Self {
+            cluster: cluster.to_owned(),
+            received,
+            policy: redactor.policy_id().to_string(),
+            redactor,
+            classes,
+        })
     }
 
     /// Writes the record without its secrets to `out`, if it has any.
@@ -195,7 +201,13 @@ impl Keeper {
         }
         let findings = std::mem::take(&mut self.findings);
         let rows = vec![std::mem::take(&mut self.rows)];
-        let flush = Flush { rows, findings, incidents: std::mem::take(incidents), upto: self.last, redaction: self.terms.policy.clone() };
+        let flush = Flush {
+            rows,
+            findings,
+            incidents: std::mem::take(incidents),
+            upto: self.last,
+            redaction: self.terms.policy.clone(),
+        };
         self.writer.flush(&flush).map_err(Failure::world)
     }
 

@@ -40,7 +40,9 @@ pub(super) fn codes(field: Field, batch: &RecordBatch, names: &mut Names) -> Opt
         let keys = words.keys().values();
         match words.nulls() {
             None => keys.iter().map(|&key| key as u32 + 1).collect(),
-            Some(nulls) => keys.iter().zip(nulls).map(|(&key, there)| if there { key as u32 + 1 } else { 0 }).collect(),
+            Some(nulls) => {
+                keys.iter().zip(nulls).map(|(&key, there)| if there { key as u32 + 1 } else { 0 }).collect()
+            }
         }
     } else if let Some(bools) = array.as_boolean_opt() {
         values.extend([vec![names.of("false")], vec![names.of("true")]]);
@@ -81,6 +83,7 @@ pub(super) fn codes(field: Field, batch: &RecordBatch, names: &mut Names) -> Opt
 /// The values of a list of texts.
 fn texts(json: &str, names: &mut Names) -> Option<Vec<u32>> {
     let list = Json::parse(json).filter(|json| matches!(json, Json::Array(_)))?;
-    let texts: Vec<u32> = list.items().iter().map(|item| Some(names.of(item.as_str()?))).collect::<Option<_>>()?;
+    let texts: Vec<u32> =
+        list.items().iter().map(|item| Some(names.of(item.as_str()?))).collect::<Option<_>>()?;
     Some(if texts.is_empty() { vec![Names::NONE] } else { texts })
 }

@@ -63,10 +63,13 @@ impl Tally {
     /// Counts rows of a batch from its columns; false if they do not tell, and nothing was counted.
     pub(super) fn columns(&mut self, batch: &RecordBatch, rows: &BooleanBuffer) -> bool {
         let names = &mut self.names;
-        let each: Option<Vec<Codes>> = self.fields.iter().map(|field| codes(field.field(), batch, names)).collect();
+        let each: Option<Vec<Codes>> =
+            self.fields.iter().map(|field| codes(field.field(), batch, names)).collect();
         let Some(each) = each else { return false };
         let sizes: Vec<u64> = each.iter().map(|codes| codes.values.len() as u64).collect();
-        let Some(total) = sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(*size)) else { return false };
+        let Some(total) = sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(*size)) else {
+            return false;
+        };
         let mut found: Vec<(u64, u64)> = Vec::new();
         {
             let mut keys = vec![0_u64; rows.len()];

@@ -37,7 +37,7 @@ fn look(dir: &Path, upto: u64, ledger: &Ledger, report: &mut Report) {
         report.problem(Kind::Spool, "spool", damage.to_string(), None);
     }
     if !seen.intact {
-        report.problem(Kind::Spool, "spool/cut", "it is not as it was written".into(), None);
+        report.problem(Kind::Spool, "spool/cut", "it is missing or is not as it was written".into(), None);
     }
     if seen.cut > upto {
         let said = format!("batches {} to {} were cut and are not in the lake", upto + 1, seen.cut);

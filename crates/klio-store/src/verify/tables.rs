@@ -13,18 +13,17 @@ use crate::error::StoreError;
 use crate::ledger::Ledger;
 use crate::place::{Listed, Place};
 use crate::settings::Settings;
+use crate::sweep::is_unfinished;
 use crate::table::{DataFile, Table};
 use crate::writer::TABLES;
 
 /// Times that the tables are read anew while a writer commits.
-pub(super) const TRIES: usize = 3;
+pub(super) const TRIES: usize = 4;
 
 /// The tables at one moment.
 pub(super) struct Found {
     pub place: Place,
     tables: Vec<Seen>,
-    /// The log as it was when the tables had come to rest.
-    pub ledger: Option<Ledger>,
 }
 
 struct Seen {
@@ -47,28 +46,38 @@ impl Found {
             let listed = place.list().map_err(|error| error.to_string());
             tables.push(Seen { name, place, state, listed });
         }
-        Ok(Self { place, tables, ledger: None })
+        Ok(Self { place, tables })
     }
 
-    /// Reads tables and log again for as long as they disagree and a writer is at work.
+    /// Compares the tables with the log, and again for as long as they disagree: while a writer commits, each reading
+    /// may catch it between the two. What is wrong stays wrong. Returns the tables and the log that were read last.
     pub(super) fn settled(
         self,
         dir: &Path,
         settings: &Settings,
-        ledger: &Ledger,
-    ) -> Result<Self, StoreError> {
-        let mut found = self;
+        ledger: Ledger,
+        report: &mut Report,
+    ) -> Result<(Self, Ledger), StoreError> {
+        let (mut found, mut ledger) = (self, ledger);
+        let mut trial = Report::default();
+        found.compare(&ledger, &mut trial);
         for _ in 0..TRIES {
-            let mut trial = Report::default();
-            found.compare(found.ledger.as_ref().unwrap_or(ledger), &mut trial);
             if trial.ok() {
                 break;
             }
             found = Self::read(dir, settings)?;
             let log = LogReader::open(&dir.join("seal")).map_err(|e| StoreError::Seal(e.to_string()));
-            found.ledger = log.and_then(|log| Ledger::read(&log)).ok();
+            if let Ok(newer) = log.and_then(|log| Ledger::read(&log)) {
+                ledger = newer;
+            }
+            let mut again = Report::default();
+            found.compare(&ledger, &mut again);
+            again.problems.retain(|problem| trial.problems.contains(problem));
+            trial = again;
         }
-        Ok(found)
+        report.problems.append(&mut trial.problems);
+        report.facts.append(&mut trial.facts);
+        Ok((found, ledger))
     }
 
     /// How far the spool is in the table of events, if that can be read.
@@ -77,7 +86,7 @@ impl Found {
         events.state.as_ref().ok().map(|(_, upto)| *upto)
     }
 
-    pub(super) fn compare(&self, ledger: &Ledger, report: &mut Report) {
+    fn compare(&self, ledger: &Ledger, report: &mut Report) {
         for table in &self.tables {
             match &table.state {
                 Ok((files, _)) => table.files(files, ledger, report),
@@ -163,7 +172,7 @@ impl Seen {
     fn commits(&self, listed: &[Listed], ledger: &Ledger, report: &mut Report) {
         let listed: BTreeSet<String> = listed
             .iter()
-            .filter(|file| file.name.starts_with("_delta_log/"))
+            .filter(|file| file.name.starts_with("_delta_log/") && !is_unfinished(&file.name))
             .map(|file| format!("{}/{}", self.name, file.name))
             .collect();
         let sealed = |path: &&String| path.starts_with(&format!("{}/", self.name));
@@ -195,6 +204,10 @@ impl Seen {
             let path = format!("{}/{}", self.name, file.name);
             let known = active.contains(file.name.as_str()) || ledger.leaf_of(&path).is_some();
             if known || file.name.starts_with("_delta_log/") || ledger.gone.contains_key(&path) {
+                continue;
+            }
+            if is_unfinished(&file.name) {
+                report.facts.push(format!("{path} was not finished: it will be swept away"));
                 continue;
             }
             let name = file.name.rsplit('/').next().unwrap_or_default();

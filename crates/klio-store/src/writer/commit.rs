@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use klio_seal::{Hash, Manifest, Remark, Statement, StoredFile};
 use serde_json::Value;
 
 use super::{TABLE, TABLES, Writer, now, seal};
 use crate::error::StoreError;
 use crate::segment::Segment;
-use crate::table::{Change, ChangeKind, DataFile};
+use crate::table::{Change, ChangeKind, DataFile, Table};
 
 /// What is to become one commit.
 pub(crate) struct Batch {
@@ -51,7 +53,7 @@ impl Writer {
             String::from_utf8(bytes).map_err(seal)
         });
         let manifests = manifests.collect::<Result<Vec<String>, StoreError>>()?;
-        let mut info = Vec::new();
+        let (mut info, mut kept) = (Vec::new(), None);
         if table == "events" {
             let positions = serde_json::to_value(&self.positions).unwrap_or_default();
             // They name files.
@@ -59,8 +61,11 @@ impl Writer {
                 Some(vault) => vault.seal(&positions.to_string())?.into(),
                 None => positions,
             };
+            kept = Some(positions.clone());
             info.push(("klio.positions".into(), positions));
         }
+        let signature = self.signer.sign(&claim(table, leaf, time, &manifests, kept.as_ref()), 0);
+        info.push(("klio.signature".into(), BASE64.encode(signature).into()));
         let change = Change {
             add: batch.add,
             remove: batch.remove,
@@ -98,7 +103,7 @@ impl Writer {
         version: u64,
     ) -> Result<Vec<Statement>, StoreError> {
         let Some(table) = self.lake.table(table) else { return Ok(Vec::new()) };
-        let written = table.written(version).into_iter().map(|name| {
+        let written = Table::written(version).into_iter().map(|name| {
             let hash = Some(Hash::of(&table.place.read_all(&name)?));
             Ok(Statement::Note(Remark { topic: TABLE.into(), text: format!("{}/{name}", table.name), hash }))
         });
@@ -122,6 +127,15 @@ impl Writer {
             // What the log has of a commit it has whole.
             if let (Some(leaf), Some(time)) = (leaf, time) {
                 if leaf >= self.log.size() {
+                    let claim = claim(name, leaf, time, &manifests, notes.get("klio.positions"));
+                    let signature = notes.get("klio.signature").and_then(Value::as_str);
+                    let signature = signature.and_then(|text| BASE64.decode(text).ok()).unwrap_or_default();
+                    // Who can write here must not get our signature under what he wrote.
+                    if self.signer.verifier().verify(&claim, &signature).is_none() {
+                        let said = "it was not made by this lake's writer, who would have signed it: verify the lake";
+                        let file = format!("{name}/_delta_log, commit {version}");
+                        return Err(StoreError::Damaged { file, said: said.into() });
+                    }
                     missing.push((leaf, name, version, time, manifests));
                 }
             }
@@ -151,6 +165,20 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// What a writer signs of a commit before the log has it; no text of a checkpoint.
+fn claim(table: &str, leaf: u64, time: i64, manifests: &[String], positions: Option<&Value>) -> String {
+    let positions = match positions {
+        Some(Value::Object(all)) => {
+            let all: BTreeMap<_, _> = all.iter().collect();
+            serde_json::to_string(&all).unwrap_or_default()
+        }
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let hash = Hash::of(format!("{}\n{positions}", manifests.join("\n")).as_bytes());
+    format!("klio commit 1\n{table}\n{leaf}\n{time}\n{hash}\n")
 }
 
 /// How the log names a file.

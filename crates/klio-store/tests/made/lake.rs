@@ -73,7 +73,7 @@ pub fn judged(writer: &Writer) -> Flush {
             let day = if raw.contains(OLD) { OLD } else { NEW };
             let custody = Custody { cluster: "c", source: "test", received: batch.received() };
             rows.push(&event, custody, if day == OLD { "short" } else { "default" }, None, 0);
-            if number(raw) % 10 == 0 {
+            if number(raw).is_multiple_of(10) {
                 flush.findings.push(finding(number(raw), day));
             }
         }

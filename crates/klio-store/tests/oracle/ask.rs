@@ -1,21 +1,56 @@
 //! Random filters over the whole registry, of values that the events have and of others.
 
 use klio_model::field::FIELDS;
-use klio_model::filter::{Case, Comparison, Matcher, Piece, Quantifier, RegexMatch, Test, TextMatch, TimePart};
+use klio_model::filter::{
+    Case, Comparison, Matcher, Piece, Quantifier, RegexMatch, Test, TextMatch, TimePart,
+};
 use klio_model::{Event, Field, FieldRef, Filter, TimeRange, Timestamp};
 
 use crate::random::Random;
 
 const PATHS: &[&str] = &[
-    "annotations.authorization.k8s.io/decision", "annotations.authorization.k8s.io/reason", "request.spec.containers.image",
-    "request.metadata.name", "request.kind", "response.metadata.uid", "response.kind", "response.code", "pod.hostPID",
-    "pod.metadata.labels", "container.image", "container.securityContext.privileged", "user.extra.authentication.kubernetes.io/credential-id",
-    "groups.0", "uri.param.dryRun", "uri.param.command", "event.kind", "event.user.username", "event.responseStatus.code",
-    "falco.ka.verb", "falco.ka.user.name", "falco.ka.target.name", "falco.ka.target.namespace", "falco.ka.target.resource",
-    "falco.ka.target.subresource", "falco.ka.uri", "falco.ka.response.code", "falco.ka.response.reason", "falco.ka.useragent",
-    "falco.ka.user.groups", "falco.ka.auth.decision", "falco.ka.req.pod.volumes.hostpath", "falco.ka.req.container.privileged",
-    "falco.ka.req.pod.containers.image", "falco.ka.req.binding.role", "falco.ka.sourceips", "falco.ka.stage", "falco.ka.auditid",
-    "falco.ka.impuser.name", "falco.ka.resp.name", "falco.ka.req.role.rules.verbs", "falco.jevt.value//verb",
+    "annotations.authorization.k8s.io/decision",
+    "annotations.authorization.k8s.io/reason",
+    "request.spec.containers.image",
+    "request.metadata.name",
+    "request.kind",
+    "response.metadata.uid",
+    "response.kind",
+    "response.code",
+    "pod.hostPID",
+    "pod.metadata.labels",
+    "container.image",
+    "container.securityContext.privileged",
+    "user.extra.authentication.kubernetes.io/credential-id",
+    "groups.0",
+    "uri.param.dryRun",
+    "uri.param.command",
+    "event.kind",
+    "event.user.username",
+    "event.responseStatus.code",
+    "falco.ka.verb",
+    "falco.ka.user.name",
+    "falco.ka.target.name",
+    "falco.ka.target.namespace",
+    "falco.ka.target.resource",
+    "falco.ka.target.subresource",
+    "falco.ka.uri",
+    "falco.ka.response.code",
+    "falco.ka.response.reason",
+    "falco.ka.useragent",
+    "falco.ka.user.groups",
+    "falco.ka.auth.decision",
+    "falco.ka.req.pod.volumes.hostpath",
+    "falco.ka.req.container.privileged",
+    "falco.ka.req.pod.containers.image",
+    "falco.ka.req.binding.role",
+    "falco.ka.sourceips",
+    "falco.ka.stage",
+    "falco.ka.auditid",
+    "falco.ka.impuser.name",
+    "falco.ka.resp.name",
+    "falco.ka.req.role.rules.verbs",
+    "falco.jevt.value//verb",
 ];
 
 const NETS: &[&str] = &["10.0.0.0/8", "0.0.0.0/0", "::1/128", "192.168.0.0/16", "127.0.0.0/8", "1.2.3.4/32"];
@@ -38,7 +73,9 @@ impl Values {
             let event = Event::parse(text).unwrap();
             times.extend(event.time().map(Timestamp::micros));
             if number % 7 == 0 {
-                words.extend(text.split(['"', ',', ':', '/']).filter(|w| w.len() > 2).step_by(9).map(str::to_owned));
+                words.extend(
+                    text.split(['"', ',', ':', '/']).filter(|w| w.len() > 2).step_by(9).map(str::to_owned),
+                );
             }
             for (field, values) in &mut fields {
                 if values.len() < 60 {
@@ -67,7 +104,9 @@ pub fn range(random: &mut Random, values: &Values) -> TimeRange {
 }
 
 pub fn filter(random: &mut Random, values: &Values, depth: usize) -> Filter {
-    let some = |random: &mut Random| (0..1 + random.below(3)).map(|_| filter(random, values, depth - 1)).collect::<Vec<_>>();
+    let some = |random: &mut Random| {
+        (0..1 + random.below(3)).map(|_| filter(random, values, depth - 1)).collect::<Vec<_>>()
+    };
     match if depth == 0 { 3 + random.below(20) } else { random.below(12) } {
         0 => Filter::And(some(random)),
         1 => Filter::Or(some(random)),
@@ -114,15 +153,19 @@ fn test(random: &mut Random, values: &Values) -> Filter {
                 _ => Matcher::Present,
             }
         }
-        5 => Matcher::Compare(*random.pick(&comparisons), *random.pick(&[0.0, 200.0, 201.0, 399.5, 404.0, 500.0, -1.0, 1e18])),
+        5 => Matcher::Compare(
+            *random.pick(&comparisons),
+            *random.pick(&[0.0, 200.0, 201.0, 399.5, 404.0, 500.0, -1.0, 1e18]),
+        ),
         6 => Matcher::Same(random.pick(&values.fields).0.clone()),
         7 => {
             let (part, _) = random.pick(&TimePart::ALL);
             Matcher::TimePart(*part, random.below(60) as i64)
         }
-        8 | 9 if random.below(4) > 0 => {
-            Matcher::When(*random.pick(&comparisons), Timestamp(random.pick(&values.times) + random.below(3) as i64 - 1))
-        }
+        8 | 9 if random.below(4) > 0 => Matcher::When(
+            *random.pick(&comparisons),
+            Timestamp(random.pick(&values.times) + random.below(3) as i64 - 1),
+        ),
         _ => Matcher::Text(text(random, &own)),
     };
     Filter::Test(Test { field: field.clone(), quantifier, matcher })
@@ -144,7 +187,9 @@ fn text(random: &mut Random, own: &[String]) -> TextMatch {
         1 => vec![Piece::Many, part(from, count)],
         2 => vec![Piece::Many, part(from.min(to), from.max(to)), Piece::Many],
         3 => vec![part(0, from.min(to)), Piece::Many, part(from.max(to), count)],
-        4 if count > 0 => vec![part(0, from.min(count - 1)), Piece::One, part(from.min(count - 1) + 1, count)],
+        4 if count > 0 => {
+            vec![part(0, from.min(count - 1)), Piece::One, part(from.min(count - 1) + 1, count)]
+        }
         5 => vec![Piece::Many],
         _ => vec![part(0, count)],
     };

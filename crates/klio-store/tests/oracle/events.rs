@@ -49,7 +49,12 @@ pub fn events(random: &mut Random) -> Vec<String> {
             all.push(text);
         }
     }
-    for text in ["{}", r#"{"kind":"Event"}"#, r#"{"verb":"get","verb":"list"}"#, r#"{"user":{"username":"a"},"auditID":"A"}"#] {
+    for text in [
+        "{}",
+        r#"{"kind":"Event"}"#,
+        r#"{"verb":"get","verb":"list"}"#,
+        r#"{"user":{"username":"a"},"auditID":"A"}"#,
+    ] {
         all.push(text.to_owned());
     }
     for i in (1..all.len()).rev() {
@@ -69,16 +74,31 @@ fn bend(event: &mut Value, random: &mut Random) {
             members.insert(random.pick(&keys).clone(), Value::Null);
         }
         2 => {
-            let user = [json!(null), json!({}), json!({"username": null}), json!({"username": ""}), json!({"username": "ÄRGER İ ß"})];
+            let user = [
+                json!(null),
+                json!({}),
+                json!({"username": null}),
+                json!({"username": ""}),
+                json!({"username": "ÄRGER İ ß"}),
+            ];
             members.insert("user".into(), random.pick(&user).clone());
         }
         3 => {
-            members.insert("stage".into(), json!(random.pick(&["RequestReceived", "ResponseStarted", "Panic", "Odd", ""])));
+            members.insert(
+                "stage".into(),
+                json!(random.pick(&["RequestReceived", "ResponseStarted", "Panic", "Odd", ""])),
+            );
         }
         4 | 5 => {
             let times = [
-                "2026-11-21T03:01:58+02:00", "2026-11-20T23:59:59.999999Z", "2026-11-21T00:00:00Z", "1969-12-31T23:00:00.5Z",
-                "yesterday", "", "2026-11-23T10:11:12.123456789-05:00", "2026-02-30T00:00:00Z",
+                "2026-11-21T03:01:58+02:00",
+                "2026-11-20T23:59:59.999999Z",
+                "2026-11-21T00:00:00Z",
+                "1969-12-31T23:00:00.5Z",
+                "yesterday",
+                "",
+                "2026-11-23T10:11:12.123456789-05:00",
+                "2026-02-30T00:00:00Z",
             ];
             let field = random.pick(&["requestReceivedTimestamp", "stageTimestamp"]);
             members.insert(field.to_string(), json!(random.pick(&times)));
@@ -89,8 +109,16 @@ fn bend(event: &mut Value, random: &mut Random) {
         }
         7 | 8 => {
             let groups = [
-                json!([]), json!(["a,b", "c"]), json!(null), json!(["System:Masters", ""]), json!("dev"), json!({"a": "b"}),
-                json!([1, "x"]), json!([["x"]]), json!([null]), json!(["ü", "Ü", "ü\"\\"]),
+                json!([]),
+                json!(["a,b", "c"]),
+                json!(null),
+                json!(["System:Masters", ""]),
+                json!("dev"),
+                json!({"a": "b"}),
+                json!([1, "x"]),
+                json!([["x"]]),
+                json!([null]),
+                json!(["ü", "Ü", "ü\"\\"]),
             ];
             let groups = random.pick(&groups).clone();
             match members.get_mut("user") {
@@ -100,33 +128,66 @@ fn bend(event: &mut Value, random: &mut Random) {
         }
         9 => {
             let codes = [
-                json!({}), json!({"code": 99_999_999_999_i64}), json!({"code": -1}), json!({"code": 0}), json!({"code": 404.0}),
-                json!(null), json!({"code": "403"}), json!({"code": 1e300}), json!({"code": 403, "reason": "Forbidden"}),
+                json!({}),
+                json!({"code": 99_999_999_999_i64}),
+                json!({"code": -1}),
+                json!({"code": 0}),
+                json!({"code": 404.0}),
+                json!(null),
+                json!({"code": "403"}),
+                json!({"code": 1e300}),
+                json!({"code": 403, "reason": "Forbidden"}),
             ];
             members.insert("responseStatus".into(), random.pick(&codes).clone());
         }
         10 => {
             let annotations = [
-                json!(null), json!({}), json!({"authorization.k8s.io/decision": "Allow"}), json!({"authorization.k8s.io/decision": null}),
-                json!({"authorization.k8s.io/decision": 1}), json!([]), json!({"authorization.k8s.io/decision": "al\u{e9}"}),
+                json!(null),
+                json!({}),
+                json!({"authorization.k8s.io/decision": "Allow"}),
+                json!({"authorization.k8s.io/decision": null}),
+                json!({"authorization.k8s.io/decision": 1}),
+                json!([]),
+                json!({"authorization.k8s.io/decision": "al\u{e9}"}),
             ];
             members.insert("annotations".into(), random.pick(&annotations).clone());
         }
         11 => {
-            let ips = [json!([]), json!(["::1"]), json!(["1.2.3.4", "10.0.0.9"]), json!(null), json!("10.0.0.1"), json!(["x"]), json!([7])];
+            let ips = [
+                json!([]),
+                json!(["::1"]),
+                json!(["1.2.3.4", "10.0.0.9"]),
+                json!(null),
+                json!("10.0.0.1"),
+                json!(["x"]),
+                json!([7]),
+            ];
             members.insert("sourceIPs".into(), random.pick(&ips).clone());
         }
         12 => {
-            members.insert("level".into(), json!(random.pick(&["Metadata", "Request", "RequestResponse", "None", "odd", ""])));
+            members.insert(
+                "level".into(),
+                json!(random.pick(&["Metadata", "Request", "RequestResponse", "None", "odd", ""])),
+            );
         }
         13 => {
-            let uris = ["/api/v1/pods?dryRun=All", "/a%2Fb?command=sh&command=id", "", "//x//y?", "/api/v1/namespaces/a/pods/b/exec?command=%22"];
+            let uris = [
+                "/api/v1/pods?dryRun=All",
+                "/a%2Fb?command=sh&command=id",
+                "",
+                "//x//y?",
+                "/api/v1/namespaces/a/pods/b/exec?command=%22",
+            ];
             members.insert("requestURI".into(), json!(random.pick(&uris)));
         }
         14 => {
             let extra = [
-                json!(null), json!({}), json!({"authentication.kubernetes.io/credential-id": ["JTI=x"]}),
-                json!({"authentication.kubernetes.io/credential-id": "JTI=y"}), json!([]), json!({"authentication.kubernetes.io/credential-id": [3]}),
+                json!(null),
+                json!({}),
+                json!({"authentication.kubernetes.io/credential-id": ["JTI=x"]}),
+                json!({"authentication.kubernetes.io/credential-id": "JTI=y"}),
+                json!([]),
+                json!({"authentication.kubernetes.io/credential-id": [3]}),
             ];
             if let Some(Value::Object(user)) = members.get_mut("user") {
                 user.insert("extra".into(), random.pick(&extra).clone());
@@ -137,16 +198,30 @@ fn bend(event: &mut Value, random: &mut Random) {
             members.insert("verb".into(), json!(verb));
         }
         16 => {
-            let objects = [json!(null), json!({}), json!({"resource": "", "name": "a*b?"}), json!({"resource": "PODS", "namespace": "K\u{212a}"})];
+            let objects = [
+                json!(null),
+                json!({}),
+                json!({"resource": "", "name": "a*b?"}),
+                json!({"resource": "PODS", "namespace": "K\u{212a}"}),
+            ];
             members.insert("objectRef".into(), random.pick(&objects).clone());
         }
         17 => {
-            let users = [json!(null), json!({}), json!({"username": "root", "groups": []}), json!({"username": "ÄRGER i̇ SS"})];
+            let users = [
+                json!(null),
+                json!({}),
+                json!({"username": "root", "groups": []}),
+                json!({"username": "ÄRGER i̇ SS"}),
+            ];
             members.insert("impersonatedUser".into(), random.pick(&users).clone());
         }
         _ => {
             let bodies = [
-                json!(null), json!({}), json!([]), json!([{"op": "add", "path": "/spec/hostPID", "value": true}]), json!("x"),
+                json!(null),
+                json!({}),
+                json!([]),
+                json!([{"op": "add", "path": "/spec/hostPID", "value": true}]),
+                json!("x"),
                 json!({"spec": {"hostPID": true, "containers": [{"image": "é", "securityContext": {"privileged": true}}]}}),
             ];
             let field = random.pick(&["requestObject", "responseObject"]);

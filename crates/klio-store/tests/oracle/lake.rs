@@ -57,4 +57,3 @@ pub fn both(random: &mut Random) -> Both {
     let lake = Lake::open(dir.path(), &settings).unwrap();
     Both { dir, lake, memory, events }
 }
-

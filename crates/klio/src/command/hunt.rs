@@ -146,7 +146,9 @@ impl Hunt {
         let mut out = BufWriter::new(stdout.lock());
         let (mut left, mut failed) = (self.limit.unwrap_or(u64::MAX), None);
         let scanned = lake.find(&filter, range, &mut |kept| {
-            if left > 0 && let Ok(event) = Event::parse(&kept.raw) {
+            if left > 0
+                && let Ok(event) = Event::parse(&kept.raw)
+            {
                 left -= 1;
                 failed = self.output.show(&event, kept.raw.as_bytes(), &mut out).err();
             }

@@ -194,7 +194,12 @@ fn info(data: &Data, json: bool) -> Result<(), Failure> {
         ]);
     }
     write!(stdout(), "{grid}")?;
-    writeln!(stdout(), "spool: {} batches not in a table yet, {} bytes on disk", info.spooled, info.spool_bytes)?;
+    writeln!(
+        stdout(),
+        "spool: {} batches not in a table yet, {} bytes on disk",
+        info.spooled,
+        info.spool_bytes
+    )?;
     writeln!(stdout(), "seal:  {} entries, root {}, {} holds", info.sealed, info.root, info.holds)?;
     writeln!(stdout(), "key:   {}", info.key)?;
     Ok(())
@@ -206,7 +211,12 @@ fn check(data: &Data, json: bool) -> Result<(), Failure> {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&check).map_err(Failure::world)?)?;
     } else {
         let bytes: u64 = check.orphans.iter().map(|(_, bytes)| bytes).sum();
-        writeln!(stdout(), "{} data files; {} that no table names, {bytes} bytes", check.files, check.orphans.len())?;
+        writeln!(
+            stdout(),
+            "{} data files; {} that no table names, {bytes} bytes",
+            check.files,
+            check.orphans.len()
+        )?;
         for problem in &check.problems {
             writeln!(stdout(), "problem: {}", plain(problem))?;
         }
@@ -215,7 +225,8 @@ fn check(data: &Data, json: bool) -> Result<(), Failure> {
 }
 
 fn compact(data: &Data, min_files: usize, grace: u64) -> Result<(), Failure> {
-    let options = CompactOptions { min_files, grace: Duration::from_secs(grace), ..CompactOptions::default() };
+    let options =
+        CompactOptions { min_files, grace: Duration::from_secs(grace), ..CompactOptions::default() };
     let done = writer(data)?.compact(&options).map_err(Failure::world)?;
     eprintln!(
         "klio: {} files became {}, {} bytes became {}, {} rows",

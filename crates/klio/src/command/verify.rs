@@ -76,14 +76,18 @@ impl Verify {
         let depth = if self.quick { Depth::Files } else { Depth::Rows };
         let dir = self.data.dir()?;
         if !dir.exists() {
-            return Err(Failure::world(format!("there is no lake in {}", dir.display())).hint("give --data DIR"));
+            return Err(
+                Failure::world(format!("there is no lake in {}", dir.display())).hint("give --data DIR")
+            );
         }
         let report =
             klio_store::verify(&dir, &self.data.config()?.lake, &trusted, depth).map_err(Failure::world)?;
         if self.json {
             writeln!(stdout(), "{}", serde_json::to_string_pretty(&report).map_err(Failure::world)?)?;
         } else {
-            writeln!(stdout(), "{}: {} entries, root {}; {} files, {} bytes, {} rows in {} segments; {} batches in the spool",
+            writeln!(
+                stdout(),
+                "{}: {} entries, root {}; {} files, {} bytes, {} rows in {} segments; {} batches in the spool",
                 dir.display(),
                 report.entries,
                 report.root,
@@ -111,7 +115,9 @@ impl Verify {
     fn check_bundle(&self, bundle: &Path, keys: &[Verifier]) -> Result<(), Failure> {
         let report = verify_bundle(bundle, (!keys.is_empty()).then_some(keys));
         if let Some(about) = &report.bundle {
-            writeln!(stdout(), "{} events for `{}`, exported by {}",
+            writeln!(
+                stdout(),
+                "{} events for `{}`, exported by {}",
                 about.events,
                 plain(&about.export.query),
                 plain(&about.export.exported_by)
@@ -131,7 +137,10 @@ impl Verify {
             return Err(Failure::found());
         }
         if !report.trusted {
-            writeln!(stdout(), "The bundle agrees with itself. Whether it comes from the lake only its public key tells:")?;
+            writeln!(
+                stdout(),
+                "The bundle agrees with itself. Whether it comes from the lake only its public key tells:"
+            )?;
             writeln!(stdout(), "give --key, as `klio lake public-key` prints it where the lake is.")?;
             return Err(Failure::found());
         }
@@ -147,7 +156,9 @@ fn check_proofs(text: &str, keys: &[Verifier]) -> Result<(), Failure> {
         let checked = serde_json::from_str::<Proof>(line).map_err(|e| e.to_string());
         let number = number + 1;
         match checked.and_then(|proof| proof.verify(keys).map(|()| proof)) {
-            Ok(proof) => writeln!(stdout(), "line {number}: proven by entry {} of the signed log", proof.index)?,
+            Ok(proof) => {
+                writeln!(stdout(), "line {number}: proven by entry {} of the signed log", proof.index)?
+            }
             Err(why) => {
                 wrong += 1;
                 writeln!(stdout(), "line {number}: not proven: {}", plain(&why))?;
