@@ -26,16 +26,16 @@ pub fn corpus(words: &[String]) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// `bench scan [SIZE] [--record]`.
+/// `bench scan|lake [SIZE] [--record]`.
 pub fn bench(words: &[String]) -> Result<(), String> {
-    if words.first().is_none_or(|word| word != "scan") {
-        return Err("there is `bench scan`".to_owned());
-    }
+    let Some(what @ ("scan" | "lake")) = words.first().map(String::as_str) else {
+        return Err("there are `bench scan` and `bench lake`".to_owned());
+    };
     let record = words.iter().any(|word| word == "--record");
     let size: Vec<String> = words[1..].iter().filter(|word| !word.starts_with("--")).cloned().collect();
     let path = corpus(&size)?;
     let mut scan = bench_program()?;
-    scan.arg("scan").arg(path);
+    scan.arg(what).arg(path);
     if record {
         scan.args(["--record", "docs/benchmarks.md"]);
     }

@@ -10,6 +10,7 @@ mod error;
 mod eval;
 mod fuzz;
 mod klio;
+mod lake;
 mod measure;
 mod parse;
 mod rng;
@@ -83,6 +84,17 @@ enum Task {
         #[arg(long)]
         record: Option<PathBuf>,
     },
+    /// Measure the lake: keeping the corpus, its size, and questions, beside DuckDB.
+    Lake {
+        /// The corpus.
+        file: PathBuf,
+        /// Runs of each question; the median counts.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// Markdown file the table is appended to.
+        #[arg(long)]
+        record: Option<PathBuf>,
+    },
     /// Compare findings and stories on the recorded attacks with their labels.
     Eval {
         /// The recorded data.
@@ -149,6 +161,14 @@ fn run(task: Task) -> Result<bool, Error> {
         Task::Scan { file, runs, record } => {
             let speed = speed::measure(&file, runs)?;
             let table = speed.table();
+            write!(out, "{table}")?;
+            if let Some(path) = record {
+                let mut log = File::options().append(true).open(path)?;
+                write!(log, "\n{table}")?;
+            }
+        }
+        Task::Lake { file, runs, record } => {
+            let table = lake::measure(&file, runs)?.table();
             write!(out, "{table}")?;
             if let Some(path) = record {
                 let mut log = File::options().append(true).open(path)?;

@@ -84,6 +84,11 @@ impl Spooled {
     }
 
     /// When it was received.
+    /// Which source handed it over.
+    pub fn source(&self) -> &str {
+        &self.origin.source
+    }
+
     pub fn received(&self) -> Timestamp {
         Timestamp(self.origin.received)
     }

@@ -77,7 +77,8 @@ pub(crate) const COLUMNS: &[Column] = &[
     own("severity", Kind::Word),
     // Whether each column without a value is known to have none.
     own("whole", Kind::Bool),
-    // Which flush wrote the row first: the segment whose row tree it is a leaf of.
+    // The log leaf of the segment that stated the row first. Merged files keep it, and the order of the rows of each
+    // segment, so that the segment's row tree can be computed again.
     own("flush", Kind::Int),
     own("raw", Kind::Text),
 ];

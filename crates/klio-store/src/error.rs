@@ -53,6 +53,9 @@ pub enum StoreError {
     /// The spool refused.
     #[error(transparent)]
     Spool(#[from] crate::spool::SpoolError),
+    /// A key is missing, destroyed or does not fit.
+    #[error(transparent)]
+    Key(#[from] crate::keys::KeyError),
     /// The signed log refused.
     #[error("seal: {0}")]
     Seal(String),

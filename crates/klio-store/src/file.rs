@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelection,
 };
+use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
@@ -26,9 +27,17 @@ use crate::error::StoreError;
 use crate::place::Place;
 use crate::table::DataFile;
 
-/// The footers of files read before: files never change.
-#[derive(Default)]
-pub(crate) struct Footers(Mutex<HashMap<String, Footer>>);
+/// How files are opened, and the footers of those that were read before: files never change.
+pub(crate) struct Footers {
+    known: Mutex<HashMap<String, Footer>>,
+    keys: Option<Arc<FileDecryptionProperties>>,
+}
+
+impl Footers {
+    pub(crate) fn of(keys: Option<Arc<FileDecryptionProperties>>) -> Self {
+        Self { known: Mutex::default(), keys }
+    }
+}
 
 /// What is known of a file once its footer has been read.
 #[derive(Clone)]
@@ -55,13 +64,14 @@ pub(crate) struct OpenFile {
 impl OpenFile {
     pub(crate) fn open(place: &Place, file: &DataFile, footers: &Footers) -> Result<Self, StoreError> {
         let blob = Blob::open(place, &file.path, file.size)?;
-        let lock = || footers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || footers.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().get(&file.path).cloned();
         let name = file.path.clone();
         if let Some(footer) = known {
             return Ok(Self { name, blob, footer });
         }
-        let footer = footer(&blob).map_err(damaged(&name))?;
+        let read = |views| footer(&blob, footers.keys.as_ref(), views).map_err(damaged(&name));
+        let footer = Footer { plain: read(false)?, views: read(true)? };
         let mut all = lock();
         if all.len() >= FOOTERS {
             all.clear();
@@ -218,22 +228,27 @@ fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
     move |e| StoreError::Damaged { file: file.to_owned(), said: e.to_string() }
 }
 
-fn footer(blob: &Blob) -> Result<Footer, ParquetError> {
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+/// Reads a footer, with columns typed as the lake types them; `views`: long texts as views into the pages.
+pub(crate) fn footer<R: ChunkReader>(
+    blob: &R,
+    keys: Option<&Arc<FileDecryptionProperties>>,
+    views: bool,
+) -> Result<ArrowReaderMetadata, ParquetError> {
+    let mut options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    if let Some(keys) = keys {
+        options = options.with_file_decryption_properties(keys.clone());
+    }
     let plain = ArrowReaderMetadata::load(blob, options.clone())?;
     let is_event = plain.schema().field_with_name("audit_id").is_ok();
     let known = if is_event { &*EVENTS } else { &*VERDICT };
-    let read_as = |views: bool| {
-        // Older files lack newer columns; those that are there are read as the schema says.
-        let fields = plain.schema().fields().iter().map(|field| {
-            let ours = known.field_with_name(field.name()).unwrap_or(field);
-            let is_long = views && *ours.data_type() == DataType::Utf8;
-            if is_long { ours.clone().with_data_type(DataType::Utf8View) } else { ours.clone() }
-        });
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        ArrowReaderMetadata::try_new(plain.metadata().clone(), options.clone().with_schema(schema))
-    };
-    Ok(Footer { plain: read_as(false)?, views: read_as(true)? })
+    // Older files lack newer columns; those that are there are read as the schema says.
+    let fields = plain.schema().fields().iter().map(|field| {
+        let ours = known.field_with_name(field.name()).unwrap_or(field);
+        let is_long = views && *ours.data_type() == DataType::Utf8;
+        if is_long { ours.clone().with_data_type(DataType::Utf8View) } else { ours.clone() }
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(schema))
 }
 
 /// Bytes of a file, wherever it lies.

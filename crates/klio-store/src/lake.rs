@@ -11,11 +11,13 @@ use crate::batch::Spooled;
 use crate::columns::{EVENTS, VERDICT};
 use crate::error::StoreError;
 use crate::file::Footers;
+use crate::keys::Cipher;
 use crate::place::Place;
 use crate::scan::{Kept, Question, Scanned};
 use crate::settings::Settings;
 use crate::spool::SpoolReader;
 use crate::table::Table;
+use crate::vault::Vault;
 
 /// Room for queries that nest as deeply as `sql` lets them; memory only where it is used.
 const STACK: usize = 64 << 20;
@@ -31,6 +33,7 @@ pub struct Lake {
     pub(crate) findings: Table,
     pub(crate) incidents: Table,
     pub(crate) footers: Footers,
+    pub(crate) vault: Option<Arc<Vault>>,
 }
 
 impl Lake {
@@ -53,7 +56,9 @@ impl Lake {
             .build();
         let runtime = Arc::new(runtime.map_err(StoreError::io(dir))?);
         let place = settings.place(dir, &runtime)?;
-        let table = |name, schema| Table::open(name, place.below(name), schema, &runtime, make);
+        let vault = settings.vault(dir)?;
+        let keys = vault.as_ref().map(Vault::decrypt).transpose()?;
+        let table = |name, schema| Table::open(name, place.below(name), schema, &runtime, make, keys.clone());
         Ok(Self {
             events: table("events", &EVENTS)?,
             findings: table("findings", &VERDICT)?,
@@ -61,7 +66,8 @@ impl Lake {
             dir: dir.to_owned(),
             settings: settings.clone(),
             runtime: runtime.clone(),
-            footers: Footers::default(),
+            footers: Footers::of(keys.clone()),
+            vault,
         })
     }
 
@@ -150,7 +156,7 @@ impl Lake {
         for _ in 0..TRIES {
             self.events.refresh()?;
             let upto = self.events.upto()?;
-            let reader = SpoolReader::after(&self.dir.join("spool"), self.settings.spool_key()?, upto);
+            let reader = SpoolReader::after(&self.dir.join("spool"), self.spool_key()?, upto);
             let read: Result<Vec<_>, _> = reader.map(|batch| batch.map_err(StoreError::from)).collect();
             let read = read.and_then(|all| all.into_iter().map(Spooled::read).collect::<Result<Vec<_>, _>>());
             match read {
@@ -167,6 +173,10 @@ impl Lake {
         Err(last.unwrap_or_else(|| {
             StoreError::Query("the spool is cut faster than it can be read; try again".into())
         }))
+    }
+
+    pub(crate) fn spool_key(&self) -> Result<Option<Arc<Cipher>>, StoreError> {
+        self.vault.as_ref().map(|vault| vault.spool()).transpose()
     }
 
     fn unchanged(&mut self, upto: u64) -> Result<bool, StoreError> {

@@ -22,7 +22,8 @@ pub(crate) fn text(cluster: &str, source: &str, received: i64, raw: &str) -> Str
 
 /// Calls `f` with leaf and record of each row of a batch that has `cluster`, `source`, `received` and `raw`.
 pub(crate) fn each(batch: &RecordBatch, f: &mut dyn FnMut(usize, Hash, &str)) -> Result<(), StoreError> {
-    let odd = || StoreError::Damaged { file: "segment".into(), said: "columns of custody are missing".into() };
+    let odd =
+        || StoreError::Damaged { file: "segment".into(), said: "columns of custody are missing".into() };
     let column = |name: &str| batch.column_by_name(name).ok_or_else(odd);
     let words = |name: &str| column(name)?.as_dictionary_opt::<Int32Type>().ok_or_else(odd);
     let (cluster, source) = (words("cluster")?, words("source")?);

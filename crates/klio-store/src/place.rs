@@ -22,6 +22,15 @@ pub(crate) enum Place {
     Remote { store: Arc<dyn ObjectStore>, url: Url, prefix: Key, runtime: Arc<Runtime> },
 }
 
+/// A file as a place lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub name: String,
+    pub size: u64,
+    /// When it was last written, in microseconds since 1970; the far future when nobody knows.
+    pub changed: i64,
+}
+
 impl Place {
     /// A place below this one.
     pub(crate) fn below(&self, name: &str) -> Self {
@@ -43,8 +52,10 @@ impl Place {
         match self {
             Self::Local(root) => {
                 let root = fs::canonicalize(root).map_err(StoreError::io(root))?;
-                Url::from_directory_path(&root)
-                    .map_err(|()| StoreError::Setting { place: root.display().to_string(), said: "no directory".into() })
+                Url::from_directory_path(&root).map_err(|()| StoreError::Setting {
+                    place: root.display().to_string(),
+                    said: "no directory".into(),
+                })
             }
             Self::Remote { url, .. } => Ok(url.clone()),
         }
@@ -85,7 +96,10 @@ impl Place {
                 let mut bytes = Vec::with_capacity(wanted.min(there) as usize);
                 file.take(wanted).read_to_end(&mut bytes).map_err(StoreError::io(&path))?;
                 if (bytes.len() as u64) < wanted {
-                    return Err(StoreError::Damaged { file: name.into(), said: "the file is too short".into() });
+                    return Err(StoreError::Damaged {
+                        file: name.into(),
+                        said: "the file is too short".into(),
+                    });
                 }
                 Ok(bytes.into())
             }
@@ -131,9 +145,10 @@ impl Place {
         }
     }
 
-    /// The names of all files below, with their sizes.
-    pub(crate) fn list(&self) -> Result<Vec<(String, u64)>, StoreError> {
+    /// All files below, by name.
+    pub(crate) fn list(&self) -> Result<Vec<Listed>, StoreError> {
         match self {
+            Self::Local(root) if !root.is_dir() => Ok(Vec::new()),
             Self::Local(root) => {
                 let mut found = Vec::new();
                 let mut open = vec![root.clone()];
@@ -145,11 +160,17 @@ impl Place {
                         if kind.is_dir() {
                             open.push(path);
                         } else if let Ok(name) = path.strip_prefix(root) {
-                            found.push((name.to_string_lossy().into_owned(), kind.len()));
+                            let changed =
+                                kind.modified().ok().and_then(|t| jiff::Timestamp::try_from(t).ok());
+                            found.push(Listed {
+                                name: name.to_string_lossy().into_owned(),
+                                size: kind.len(),
+                                changed: changed.map_or(i64::MAX, jiff::Timestamp::as_microsecond),
+                            });
                         }
                     }
                 }
-                found.sort();
+                found.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(found)
             }
             Self::Remote { store, prefix, runtime, .. } => {
@@ -158,8 +179,15 @@ impl Place {
                 let all = runtime.block_on(all).map_err(remote(prefix))?;
                 let below = format!("{prefix}/");
                 let name = |key: &Key| key.as_ref().strip_prefix(&below).unwrap_or(key.as_ref()).to_owned();
-                let mut found: Vec<_> = all.iter().map(|m| (name(&m.location), m.size)).collect();
-                found.sort();
+                let mut found: Vec<_> = all
+                    .iter()
+                    .map(|m| Listed {
+                        name: name(&m.location),
+                        size: m.size,
+                        changed: m.last_modified.timestamp_micros(),
+                    })
+                    .collect();
+                found.sort_by(|a, b| a.name.cmp(&b.name));
                 Ok(found)
             }
         }

@@ -10,6 +10,7 @@ use klio_model::{Field, Severity, Timestamp};
 
 use crate::columns::{COLUMNS, Column};
 
+pub(crate) use order::KEY;
 pub(crate) use sheet::{Cells, Sheet};
 pub use verdicts::{Verdict, Verdicts};
 pub(crate) use words::Words;
@@ -74,17 +75,11 @@ impl Rows {
         self.sheet.append(&other.sheet, keep);
     }
 
-    /// Says which flush all rows belong to.
-    pub fn stamp(&mut self, flush: u64) {
-        let at = self.sheet.columns.iter().position(|c| c.name == "flush");
-        if let Some(Cells::Numbers(numbers)) = at.and_then(|at| self.sheet.cells.get_mut(at)) {
-            numbers.fill(flush as i64);
-        }
-    }
-
-    /// Forgets the rows.
+    /// Forgets the rows and keeps their room.
     pub fn clear(&mut self) {
-        *self = Self::new();
+        self.sheet.clear();
+        self.extras.clear();
+        self.credentials.clear();
     }
 
     /// Takes an event: its text becomes the column `raw`.
@@ -94,7 +89,7 @@ impl Rows {
         custody: Custody<'_>,
         class: &str,
         severity: Option<Severity>,
-        flush: u64,
+        _flush: u64,
     ) {
         let time = event.time();
         let mut cells = std::mem::take(&mut self.sheet.cells);
@@ -116,7 +111,8 @@ impl Rows {
                     }
                     (Some(Field::Code), _) => event.code.unwrap_or(i64::MIN),
                     (_, "received") => custody.received.micros(),
-                    _ => flush as i64,
+                    // The leaf of its segment, which is known when the file is packed.
+                    _ => 0,
                 }),
                 Cells::Bools(bools) => bools.push(match column.field {
                     Some(Field::DryRun) => event.dry_run(),
@@ -166,7 +162,9 @@ impl Rows {
 fn is_whole(event: &Event<'_>) -> bool {
     let readable = !event.user.groups.unreadable()
         && !event.source_ips.unreadable()
-        && (event.user.extra.text().is_none() || event.credential().is_some() || !event.user.extra.unreadable());
+        && (event.user.extra.text().is_none()
+            || event.credential().is_some()
+            || !event.user.extra.unreadable());
     // The column has the time of the stage where the field has a text that is no time.
     let is_time = |field| event.text_of(field).is_none_or(|t| Timestamp::parse(t).is_some());
     let timed = is_time(Field::Time) && is_time(Field::StageTime);

@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 
 use arrow::array::{AsArray, ByteView, MAX_INLINE_VIEW_LEN, RecordBatch, StringViewArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{ArrowPrimitiveType, Int32Type, TimestampMicrosecondType};
+use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type, TimestampMicrosecondType};
 use klio_model::filter::{Matcher, Piece};
 use klio_model::{Event, Field, Filter, TimeRange, Timestamp};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
@@ -64,7 +64,7 @@ impl Scanned {
 /// Rows read at a time: little more than a page, which stays in the processor's cache while it is looked through.
 const BATCH: usize = 1024;
 /// What is told of a record besides its text.
-const CUSTODY: [&str; 4] = ["time", "cluster", "source", "received"];
+const CUSTODY: [&str; 5] = ["time", "cluster", "source", "received", "flush"];
 
 /// What is asked of data files, prepared once.
 pub(crate) struct Question<'f> {
@@ -238,6 +238,16 @@ pub(crate) struct Row<'b> {
 }
 
 impl Row<'_> {
+    /// When the request was received.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        number::<TimestampMicrosecondType>(self.batch, "time", self.row).map(Timestamp)
+    }
+
+    /// The log entry that stated it first.
+    pub(crate) fn segment(&self) -> Option<u64> {
+        number::<Int64Type>(self.batch, "flush", self.row).and_then(|n| n.try_into().ok())
+    }
+
     pub(crate) fn kept(&self) -> Kept {
         kept(self.batch, self.row, self.raw)
     }

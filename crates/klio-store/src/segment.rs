@@ -1,6 +1,5 @@
 //! One file of the lake: the rows of one partition, sorted, packed and hashed.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,6 +12,7 @@ use klio_seal::{Hash, RowTree};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -20,8 +20,9 @@ use parquet::schema::types::ColumnPath;
 use crate::columns::{Column, Kind, schema};
 use crate::error::StoreError;
 use crate::file::LOWER_IDS;
-use crate::leaf;
 use crate::rows::{Cells, Sheet};
+use crate::vault::Vault;
+use crate::whole;
 
 /// Rows handed to the writer at a time: some 6 MB of records.
 const BATCH: usize = 4096;
@@ -40,8 +41,6 @@ pub(crate) struct Segment {
     /// SHA-256 of the file.
     pub file_hash: Hash,
     pub rows: u64,
-    /// Bytes of the records.
-    pub bytes: u64,
     /// Root of the row tree.
     pub root: Hash,
     /// Least and greatest time of an event.
@@ -51,7 +50,12 @@ pub(crate) struct Segment {
 }
 
 /// How files are written.
-pub(crate) fn properties(columns: &[Column]) -> WriterProperties {
+pub(crate) fn properties(
+    columns: &[Column],
+    encryption: Option<Arc<FileEncryptionProperties>>,
+) -> WriterProperties {
+    // A bloom filter is written in plain whatever the rest of the file is.
+    let blooms = encryption.is_none();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_data_page_size_limit(PAGE)
@@ -75,66 +79,107 @@ pub(crate) fn properties(columns: &[Column]) -> WriterProperties {
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
                 .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
-                .set_column_bloom_filter_enabled(path.clone(), true)
+                .set_column_bloom_filter_enabled(path.clone(), blooms)
                 .set_column_bloom_filter_fpp(path, 0.01),
         };
     }
-    builder.build()
+    match encryption {
+        Some(encryption) => builder.with_file_encryption_properties(encryption).build(),
+        None => builder.build(),
+    }
 }
 
-/// Packs rows into one segment for each partition.
-pub(crate) fn pack(rows: &Sheet) -> Result<Vec<Segment>, StoreError> {
+/// A file being packed, batch after batch.
+pub(crate) struct Packer {
+    writer: ArrowWriter<Vec<u8>>,
+    tree: RowTree,
+    rows: u64,
+    times: Option<(i64, i64)>,
+    received: Option<(i64, i64)>,
+}
+
+impl Packer {
+    /// A file of a partition, `class/day`.
+    pub(crate) fn new(
+        columns: &[Column],
+        schema: SchemaRef,
+        partition: &str,
+        vault: Option<&Vault>,
+    ) -> Result<Self, StoreError> {
+        let encryption = vault.map(|vault| vault.encrypt(partition)).transpose()?;
+        let options = ArrowWriterOptions::new().with_properties(properties(columns, encryption));
+        let options = options.with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(unpacked)?;
+        Ok(Self { writer, tree: RowTree::new(), rows: 0, times: None, received: None })
+    }
+
+    /// Adds rows, calling `f` with segment and leaf of each.
+    pub(crate) fn add(
+        &mut self,
+        batch: &RecordBatch,
+        f: &mut dyn FnMut(u64, Hash),
+    ) -> Result<(), StoreError> {
+        whole::leaves(batch, &mut |_, segment, leaf, _| {
+            self.tree.push(leaf);
+            f(segment, leaf);
+        })?;
+        self.rows += batch.num_rows() as u64;
+        self.times = whole::widen(self.times, batch, "time");
+        self.received = whole::widen(self.received, batch, "received");
+        self.writer.write(batch).map_err(unpacked)
+    }
+
+    /// Ends the file. `lower`: all its audit ids are in lower case.
+    pub(crate) fn finish(mut self, class: &str, day: &str, lower: bool) -> Result<Segment, StoreError> {
+        if lower {
+            self.writer.append_key_value_metadata(KeyValue::new(LOWER_IDS.to_owned(), None));
+        }
+        let mut file = self.writer.into_inner().map_err(unpacked)?;
+        file.shrink_to_fit();
+        Ok(Segment {
+            class: class.into(),
+            day: day.into(),
+            file_hash: Hash::of(&file),
+            rows: self.rows,
+            root: self.tree.root(),
+            times: self.times,
+            received: self.received,
+            file,
+        })
+    }
+}
+
+fn unpacked<E: std::fmt::Display>(e: E) -> StoreError {
+    StoreError::Damaged { file: "a new data file".into(), said: e.to_string() }
+}
+
+/// Packs rows into one segment for each partition. The first will be the log's leaf `leaf`, and so on: the column
+/// `flush` says so in each row, so that its segment is known also after files were merged.
+pub(crate) fn pack(rows: &Sheet, leaf: u64, vault: Option<&Vault>) -> Result<Vec<Segment>, StoreError> {
     let order = rows.order();
     let values = Arrays::new(rows);
     let partition_of = |row: u32| rows.partitions.codes.get(row as usize).copied();
     let parts = order.chunk_by(|a, b| partition_of(*a) == partition_of(*b));
     parts
-        .map(|part| {
+        .zip(leaf..)
+        .map(|(part, leaf)| {
             let name = part.first().and_then(|&r| partition_of(r)).unwrap_or(1);
             let (day, class) = rows.partitions.word(name - 1).split_once('/').unwrap_or_default();
-            one(&values, part, class, day)
+            let class = vault.map_or_else(|| Ok(class.to_owned()), |vault| vault.class(class))?;
+            let partition = format!("{class}/{day}");
+            let mut packer = Packer::new(rows.columns, values.schema.clone(), &partition, vault)?;
+            for rows in part.chunks(BATCH) {
+                packer.add(&values.batch(rows, leaf).map_err(unpacked)?, &mut |_, _| {})?;
+            }
+            packer.finish(&class, day, values.ids_are_lower(part))
         })
         .collect()
-}
-
-fn one(values: &Arrays<'_>, part: &[u32], class: &str, day: &str) -> Result<Segment, StoreError> {
-    let broken = |e: &dyn std::fmt::Display| StoreError::Damaged { file: day.into(), said: e.to_string() };
-    let options = ArrowWriterOptions::new().with_properties(properties(values.rows.columns)).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), values.schema.clone(), options)
-        .map_err(|e| broken(&e))?;
-    let mut tree = RowTree::new();
-    let mut bytes = 0;
-    for rows in part.chunks(BATCH) {
-        let batch = values.batch(rows).map_err(|e| broken(&e))?;
-        leaf::each(&batch, &mut |_, leaf, raw| {
-            tree.push(leaf);
-            bytes += raw.len() as u64;
-        })?;
-        writer.write(&batch).map_err(|e| broken(&e))?;
-    }
-    if values.ids_are_lower(part) {
-        writer.append_key_value_metadata(KeyValue::new(LOWER_IDS.to_owned(), None));
-    }
-    let mut file = writer.into_inner().map_err(|e| broken(&e))?;
-    file.flush().map_err(|e| broken(&e))?;
-    file.shrink_to_fit();
-    Ok(Segment {
-        class: class.into(),
-        day: day.into(),
-        file_hash: Hash::of(&file),
-        rows: part.len() as u64,
-        bytes,
-        root: tree.root(),
-        times: values.span("time", part),
-        received: values.span("received", part),
-        file,
-    })
 }
 
 /// The rows of a sheet in the order in which they were pushed.
 pub(crate) fn as_pushed(sheet: &Sheet) -> Result<RecordBatch, arrow::error::ArrowError> {
     let rows: Vec<u32> = (0..sheet.count as u32).collect();
-    Arrays::new(sheet).batch(&rows)
+    Arrays::new(sheet).batch(&rows, 0)
 }
 
 /// The distinct texts of each column as Arrow has them, made once for all partitions.
@@ -155,9 +200,13 @@ impl<'r> Arrays<'r> {
         Self { rows, schema: schema(rows.columns), words: words.collect() }
     }
 
-    fn batch(&self, rows: &[u32]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    /// Rows with the leaf of their segment.
+    fn batch(&self, rows: &[u32], leaf: u64) -> Result<RecordBatch, arrow::error::ArrowError> {
         let columns = self.rows.columns.iter().zip(&self.rows.cells).zip(&self.words);
-        let arrays = columns.map(|((column, cells), words)| array(column, cells, words.as_ref(), rows));
+        let arrays = columns.map(|((column, cells), words)| match column.name {
+            "flush" => Ok(Arc::new(Int64Array::from_value(leaf as i64, rows.len())) as ArrayRef),
+            _ => array(column, cells, words.as_ref(), rows),
+        });
         RecordBatch::try_new(self.schema.clone(), arrays.collect::<Result<_, _>>()?)
     }
 
@@ -169,14 +218,6 @@ impl<'r> Arrays<'r> {
             let id = text.get(span(ends, r)).unwrap_or_default();
             id.is_ascii() && !id.bytes().any(|b| b.is_ascii_uppercase())
         })
-    }
-
-    fn span(&self, column: &str, rows: &[u32]) -> Option<(i64, i64)> {
-        let Some(Cells::Numbers(numbers)) = self.rows.cells(column) else {
-            return None;
-        };
-        let known = rows.iter().filter_map(|&r| numbers.get(r as usize).copied()).filter(|n| *n != i64::MIN);
-        known.fold(None, |span, n| Some(span.map_or((n, n), |(a, b): (i64, i64)| (a.min(n), b.max(n)))))
     }
 }
 
@@ -196,7 +237,7 @@ fn array(
     Ok(match cells {
         Cells::Words(cells) => {
             let codes = rows.iter().map(|&r| cells.codes.get(r as usize).copied().unwrap_or(0));
-            let nulls = NullBuffer::from_iter(codes.clone().map(|c| c > 0));
+            let nulls = codes.clone().map(|c| c > 0).collect::<NullBuffer>();
             let keys: ScalarBuffer<i32> = codes.map(|c| c.saturating_sub(1) as i32).collect();
             let keys = Int32Array::try_new(keys, Some(nulls))?;
             let words = words.cloned().unwrap_or_else(|| Arc::new(StringArray::new_null(0)));
@@ -210,12 +251,12 @@ fn array(
                 values.extend_from_slice(text.as_bytes().get(span(r)).unwrap_or_default());
             }
             let is_there = |r: u32| !missing.get(r as usize).copied().unwrap_or(true);
-            let nulls = NullBuffer::from_iter(rows.iter().map(|&r| is_there(r)));
+            let nulls = rows.iter().map(|&r| is_there(r)).collect::<NullBuffer>();
             Arc::new(StringArray::try_new(lengths, values.into(), Some(nulls))?)
         }
         Cells::Numbers(numbers) => {
             let value = |r: u32| numbers.get(r as usize).copied().unwrap_or(i64::MIN);
-            let nulls = NullBuffer::from_iter(rows.iter().map(|&r| value(r) != i64::MIN));
+            let nulls = rows.iter().map(|&r| value(r) != i64::MIN).collect::<NullBuffer>();
             let numbers: ScalarBuffer<i64> = rows.iter().map(|&r| value(r)).collect();
             if column.kind == Kind::Time {
                 Arc::new(TimestampMicrosecondArray::try_new(numbers, Some(nulls))?.with_timezone("UTC"))
@@ -224,7 +265,9 @@ fn array(
             }
         }
         Cells::Bools(bools) => Arc::new(
-            rows.iter().map(|&r| Some(bools.get(r as usize).copied().unwrap_or(false))).collect::<BooleanArray>(),
+            rows.iter()
+                .map(|&r| Some(bools.get(r as usize).copied().unwrap_or(false)))
+                .collect::<BooleanArray>(),
         ),
     })
 }

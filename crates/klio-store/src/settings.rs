@@ -11,9 +11,9 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use crate::error::StoreError;
-use crate::keys::Cipher;
 use crate::lake::local;
 use crate::place::Place;
+use crate::vault::{Encryption, Vault};
 
 /// Settings of a lake.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Settings {
     pub retention: Vec<Retention>,
     /// What no rule fits is kept so many days.
     pub keep_days: u32,
+    /// Who keeps the keys that the lake is encrypted with; nothing for a lake that is not.
+    pub encryption: Option<Encryption>,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             spool_bytes: 4 << 30,
             retention: Vec::new(),
             keep_days: 400,
+            encryption: None,
         }
     }
 }
@@ -79,10 +82,22 @@ impl Settings {
         let url = Url::parse(text).map_err(|e| wrong(e.to_string()))?;
         let (store, prefix) =
             object_store::parse_url_opts(&url, &self.options).map_err(|e| wrong(e.to_string()))?;
-        Ok(Place::Remote { store: store.into(), url, prefix: Key::from(prefix.as_ref()), runtime: runtime.clone() })
+        Ok(Place::Remote {
+            store: store.into(),
+            url,
+            prefix: Key::from(prefix.as_ref()),
+            runtime: runtime.clone(),
+        })
     }
 
-    pub(crate) fn spool_key(&self) -> Result<Option<Arc<Cipher>>, StoreError> {
+    pub(crate) fn vault(&self, dir: &Path) -> Result<Option<Arc<Vault>>, StoreError> {
+        if let Some(encryption) = &self.encryption {
+            return Vault::open(dir, encryption).map(Some);
+        }
+        if dir.join("keys").is_dir() {
+            let said = "this lake is encrypted, and klio.yaml does not say with which key".into();
+            return Err(StoreError::Setting { place: "lake.encryption".into(), said });
+        }
         Ok(None)
     }
 }
@@ -127,7 +142,8 @@ impl Classes {
                 Filter::parse(&rule.filter).map_err(|e| wrong(format!("`where`: {e}")))?
             };
             let severity = rule.severity.as_deref().map(str::parse).transpose();
-            let severity = severity.map_err(|_| wrong("`severity` is info, low, medium, high or critical".into()))?;
+            let severity =
+                severity.map_err(|_| wrong("`severity` is info, low, medium, high or critical".into()))?;
             rules.push((rule.clone(), filter, severity));
         }
         Ok(Self { rules, default_days: settings.keep_days.max(1) })
@@ -151,8 +167,16 @@ impl Classes {
         self.rules.iter().find(fits).map_or(DEFAULT_CLASS, |(rule, ..)| &rule.class)
     }
 
+    /// The names of all classes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|(rule, ..)| rule.class.as_str()).chain([DEFAULT_CLASS])
+    }
+
     /// Days that a class is kept: one that no rule names any more is kept as the default says.
     pub fn days(&self, class: &str) -> u32 {
-        self.rules.iter().find(|(rule, ..)| rule.class == class).map_or(self.default_days, |(r, ..)| r.keep_days)
+        self.rules
+            .iter()
+            .find(|(rule, ..)| rule.class == class)
+            .map_or(self.default_days, |(r, ..)| r.keep_days)
     }
 }

@@ -213,6 +213,17 @@ impl Spool {
         restarted
     }
 
+    /// Gives numbers above `seq` from now on, when the files remember older ones only.
+    pub(crate) fn pass_over(&self, seq: u64) -> Result<(), SpoolError> {
+        let mut state = self.state();
+        if state.log.durable() < seq && !state.syncing {
+            state.log.pass_over(seq)?;
+            state.cut = position::write(&self.dir, state.cut, seq)?;
+            state.log.delete(seq)?;
+        }
+        Ok(())
+    }
+
     /// Bytes that the spool's files take.
     pub fn bytes(&self) -> u64 {
         self.state().log.bytes()
@@ -356,6 +367,31 @@ impl Iterator for SpoolReader {
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next()
     }
+}
+
+/// A spool as a verifier sees it.
+pub(crate) struct Survey {
+    /// The last batch that was cut.
+    pub cut: u64,
+    /// Whether the position is as it was written.
+    pub intact: bool,
+    pub files: usize,
+    pub bytes: u64,
+    /// The last batch that is there or was.
+    pub last: u64,
+    /// Damage behind the batch from which on was looked.
+    pub damage: Vec<SpoolError>,
+}
+
+/// Looks a spool over, from the batch after `seq` on. Takes no lock and needs no key.
+pub(crate) fn survey(dir: &Path, seq: u64) -> Result<Survey, SpoolError> {
+    let cut = position::read(dir)?;
+    let files = walk::files(dir)?;
+    let bytes = files.iter().filter_map(|(_, path)| fs::metadata(path).ok()).map(|m| m.len()).sum();
+    let mut walk = Walk::check(dir, seq);
+    let damage = walk.by_ref().filter_map(Result::err).collect();
+    let (cut, intact) = cut.map_or((0, files.is_empty()), |cut| (cut.seq, cut.intact));
+    Ok(Survey { cut, intact, files: files.len(), bytes, last: walk.tail().last, damage })
 }
 
 /// Creates a file that must not be read by others.

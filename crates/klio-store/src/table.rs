@@ -14,6 +14,7 @@ use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableBuilder};
 use futures::TryStreamExt;
+use parquet::encryption::decrypt::FileDecryptionProperties;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -46,6 +47,8 @@ pub(crate) struct Change {
     /// Manifests for the seal, and from which leaf on.
     pub manifests: Vec<Value>,
     pub leaf: u64,
+    /// When it is made, in microseconds since 1970.
+    pub time: i64,
     /// What else is to be kept with the commit.
     pub info: Vec<(String, Value)>,
 }
@@ -65,7 +68,8 @@ pub(crate) struct Table {
     pub place: Place,
     delta: DeltaTable,
     runtime: Arc<Runtime>,
-    statistics: bool,
+    /// How encrypted files are read. Then the log does not tell the times of the events.
+    pub keys: Option<Arc<FileDecryptionProperties>>,
     /// What was read from a version: parsing the log's actions anew takes longer than most questions.
     upto: Mutex<Option<(u64, u64)>>,
     files: Mutex<Option<(u64, Vec<DataFile>)>>,
@@ -79,6 +83,7 @@ impl Table {
         schema: &SchemaRef,
         runtime: &Arc<Runtime>,
         make: bool,
+        keys: Option<Arc<FileDecryptionProperties>>,
     ) -> Result<Self, StoreError> {
         let failed = failed(name);
         if let (Place::Local(dir), true) = (&place, make) {
@@ -95,7 +100,15 @@ impl Table {
         } else {
             return Err(StoreError::Table { table: name, said: "it does not exist".into() });
         }
-        Ok(Self { name, place, delta, runtime: runtime.clone(), statistics: true, upto: Mutex::default(), files: Mutex::default() })
+        Ok(Self {
+            name,
+            place,
+            delta,
+            runtime: runtime.clone(),
+            keys,
+            upto: Mutex::default(),
+            files: Mutex::default(),
+        })
     }
 
     /// Reads what others committed meanwhile.
@@ -149,23 +162,29 @@ impl Table {
 
     fn read_files(&self) -> Result<Vec<DataFile>, StoreError> {
         let state = self.delta.snapshot().map_err(failed(self.name))?;
-        let mut files: Vec<DataFile> = state.log_data().iter().map(|view| {
-            let values = view.partition_values_map();
-            let value = |key: &str| values.get(key).cloned().flatten().unwrap_or_default();
-            let stats: Value = view.stats().and_then(|s| serde_json::from_str(&s).ok()).unwrap_or_default();
-            let micros = |v: &Value| v.as_str().and_then(klio_model::Timestamp::parse).map(|t| t.micros());
-            // Delta keeps milliseconds: the greatest may lie up to one later.
-            let least = micros(&stats["minValues"]["time"]);
-            let greatest = micros(&stats["maxValues"]["time"]).map(|t| t + 999);
-            DataFile {
-                path: view.path().into_owned(),
-                class: value("class"),
-                day: value("day"),
-                size: view.size() as u64,
-                rows: stats["numRecords"].as_u64().unwrap_or(0),
-                times: least.zip(greatest),
-            }
-        }).collect();
+        let mut files: Vec<DataFile> = state
+            .log_data()
+            .iter()
+            .map(|view| {
+                let values = view.partition_values_map();
+                let value = |key: &str| values.get(key).cloned().flatten().unwrap_or_default();
+                let stats: Value =
+                    view.stats().and_then(|s| serde_json::from_str(&s).ok()).unwrap_or_default();
+                let micros =
+                    |v: &Value| v.as_str().and_then(klio_model::Timestamp::parse).map(|t| t.micros());
+                // Delta keeps milliseconds: the greatest may lie up to one later.
+                let least = micros(&stats["minValues"]["time"]);
+                let greatest = micros(&stats["maxValues"]["time"]).map(|t| t + 999);
+                DataFile {
+                    path: view.path().into_owned(),
+                    class: value("class"),
+                    day: value("day"),
+                    size: view.size() as u64,
+                    rows: stats["numRecords"].as_u64().unwrap_or(0),
+                    times: least.zip(greatest),
+                }
+            })
+            .collect();
         files.sort_by(|a, b| (&a.day, &a.path).cmp(&(&b.day, &b.path)));
         Ok(files)
     }
@@ -180,17 +199,16 @@ impl Table {
     /// Changes the table; durable when it returns.
     pub(crate) fn commit(&mut self, change: Change) -> Result<u64, StoreError> {
         let failed = failed(self.name);
-        let now = jiff::Timestamp::now().as_millisecond();
+        let now = change.time.div_euclid(1000);
         let same_rows = matches!(change.kind, ChangeKind::Compact);
         let mut properties = CommitProperties::default()
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
-            .with_metadata(
-                change
-                    .info
-                    .into_iter()
-                    .chain([("klio.leaf".into(), change.leaf.into()), ("klio.manifests".into(), change.manifests.into())]),
-            );
+            .with_metadata(change.info.into_iter().chain([
+                ("klio.leaf".into(), change.leaf.into()),
+                ("klio.time".into(), change.time.into()),
+                ("klio.manifests".into(), change.manifests.into()),
+            ]));
         let operation = match change.kind {
             ChangeKind::Append { upto } => {
                 properties =
@@ -201,7 +219,7 @@ impl Table {
             ChangeKind::Compact => DeltaOperation::Optimize { predicate: None, target_size: 0 },
             ChangeKind::Expire { rule } => DeltaOperation::Delete { predicate: Some(rule) },
         };
-        let statistics = self.statistics;
+        let statistics = self.keys.is_none();
         let adds = change.add.iter().map(|file| {
             Action::Add(Add {
                 path: file.path.clone(),
@@ -232,10 +250,23 @@ impl Table {
         let version = done.version();
         self.delta.state = Some(done.snapshot);
         self.place.sync(&format!("_delta_log/{version:020}.json"))?;
-        if version % CHECKPOINT == 0 {
-            self.checkpoint()?;
-        }
+        self.checkpoint_if_due()?;
         Ok(version)
+    }
+
+    /// The files of the table's log that a commit writes.
+    pub(crate) fn written(version: u64) -> Vec<String> {
+        let mut names = vec![format!("_delta_log/{version:020}.json")];
+        if is_due(version) {
+            names.push(format!("_delta_log/{version:020}.checkpoint.parquet"));
+            names.push("_delta_log/_last_checkpoint".into());
+        }
+        names
+    }
+
+    /// Writes a checkpoint if the present version should have one.
+    pub(crate) fn checkpoint_if_due(&self) -> Result<(), StoreError> {
+        if is_due(self.version()) { self.checkpoint() } else { Ok(()) }
     }
 
     /// Writes the state of the table's log in one file, so that opening it need not read each commit.
@@ -246,6 +277,10 @@ impl Table {
         self.place.sync(&format!("_delta_log/{version:020}.checkpoint.parquet"))?;
         self.place.sync("_delta_log/_last_checkpoint")
     }
+}
+
+fn is_due(version: u64) -> bool {
+    version > 0 && version.is_multiple_of(CHECKPOINT)
 }
 
 fn failed<E: std::fmt::Display>(table: &'static str) -> impl Fn(E) -> StoreError {
@@ -277,9 +312,8 @@ async fn create(
         };
         StructField::nullable(f.name(), data)
     });
-    let partition = ["class", "day"].map(|c| {
-        StructField::nullable(c, if c == "day" { DataType::DATE } else { DataType::STRING })
-    });
+    let partition = ["class", "day"]
+        .map(|c| StructField::nullable(c, if c == "day" { DataType::DATE } else { DataType::STRING }));
     CreateBuilder::new()
         .with_log_store(log)
         .with_table_name(name)

@@ -87,6 +87,17 @@ impl View {
         }
     }
 
+    /// The file with the latest events of those that are left, opened, and the last moment that it may hold.
+    pub(crate) fn next_back(&mut self, lake: &Lake) -> Result<Option<(OpenFile, i64)>, StoreError> {
+        let end = |file: &DataFile| span(file).map_or(i64::MAX, |(_, last)| last);
+        let latest = self.files.iter().enumerate().max_by_key(|(_, (file, _))| end(file));
+        let Some((number, (file, _))) = latest else { return Ok(None) };
+        let end = end(file);
+        let (file, open) = self.files.remove(number);
+        let open = open.map_or_else(|| lake.open_file(&file), Ok)?;
+        Ok(Some((open, end)))
+    }
+
     /// Calls `f` for each event that is in no file and matches.
     pub(crate) fn each_fresh(
         &self,

@@ -5,44 +5,49 @@
 //! both: the table's transaction says how far it is. Manifests are kept with the commit, so that the next writer
 //! can add those that the log lacks.
 
+mod commit;
+mod flush;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use klio_model::Timestamp;
-use klio_seal::{Log, Manifest, Opened, Scheme, Signer, Span, Statement, StoredFile};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use klio_seal::{Hash, Log, Manifest, Opened, Remark, Signer, Statement};
 
 use crate::batch::{Origin, Records, Spooled};
 use crate::error::StoreError;
+use crate::identity::{Identity, identity, open_log, signer};
 use crate::lake::Lake;
-use crate::place::sync;
-use crate::rows::{Cells, Rows, Sheet, Verdict, Verdicts};
-use crate::segment::{Segment, pack};
-use crate::settings::{DEFAULT_CLASS, Settings};
+use crate::ledger::Ledger;
+use crate::rows::{Rows, Verdict};
+use crate::settings::Settings;
 use crate::spool::{Options, Spool};
-use crate::table::{Change, ChangeKind, DataFile, Table};
+use crate::table::Table;
 
-/// The layout that this version writes (docs/lake.md).
-pub const LAYOUT: u32 = 1;
+pub(crate) use commit::{Batch, stored};
 
-/// `lake.json`: what a lake is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Identity {
-    pub layout: u32,
-    /// The lake's id and the name of its log.
-    pub origin: String,
-    /// When it was made, RFC 3339.
-    pub created: String,
-}
+/// The names of the tables, in the order in which a flush commits them: the events' commit cuts the spool.
+pub(crate) const TABLES: [&str; 3] = ["findings", "incidents", "events"];
+/// The topic of a remark that attests how many batches were acknowledged.
+pub(crate) const SPOOL: &str = "spool";
+/// The topic of a remark that says which acknowledged batches were gone.
+pub(crate) const LOST: &str = "lost";
+/// The topic of a remark that attests a file of a table's log, or `lake.json`.
+pub(crate) const TABLE: &str = "table";
+
+/// What a lake is.
+pub(crate) const LAKE: &str = "lake.json";
 
 /// A lake open for writing. One process at a time.
 pub struct Writer {
     pub(crate) lake: Lake,
     pub(crate) log: Log,
+    /// Signs what is committed and not in the log yet.
+    signer: Signer,
     spool: Spool,
     positions: BTreeMap<String, String>,
+    /// The last batch that the log attests, and when it did, in microseconds since 1970.
+    attested: (u64, i64),
 }
 
 /// What a flush takes.
@@ -56,6 +61,8 @@ pub struct Flush {
     pub incidents: Vec<Verdict>,
     /// The last batch that is in them.
     pub upto: u64,
+    /// The id of the policy by which secrets were removed from the events.
+    pub redaction: String,
 }
 
 impl Writer {
@@ -63,10 +70,11 @@ impl Writer {
     pub fn open(dir: &Path, settings: &Settings) -> Result<Self, StoreError> {
         fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
         // Whoever has the spool is the writer.
+        let key = settings.vault(dir)?.map(|vault| vault.spool()).transpose()?;
         let options = Options {
             max_bytes: settings.spool_bytes,
             file_bytes: (settings.spool_bytes / 4).min(64 << 20),
-            key: settings.spool_key()?,
+            key,
         };
         let (spool, recovered) = Spool::open(&dir.join("spool"), options)?;
         if let Some(damage) = recovered.damage.into_iter().next() {
@@ -75,47 +83,50 @@ impl Writer {
         let identity = identity(dir)?;
         let lake = Lake::open_as(dir, settings, true)?;
         let log = open_log(dir, &identity)?;
-        let mut writer = Self { lake, log, spool, positions: BTreeMap::new() };
+        let signer = signer(dir)?;
+        let mut writer =
+            Self { lake, log, signer, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
         writer.recover()?;
-        writer.state(Statement::Opened(Opened {
-            lake: identity.origin.clone(),
-            origin: identity.origin,
-            tool: concat!("klio ", env!("CARGO_PKG_VERSION")).into(),
-        }))?;
+        writer.opened(identity)?;
+        writer.miss()?;
         Ok(writer)
     }
 
-    /// Adds the manifests that a crash kept from the log, and reads how far the sources are.
-    fn recover(&mut self) -> Result<(), StoreError> {
-        let mut missing: Vec<(u64, Vec<Vec<u8>>)> = Vec::new();
-        for table in [&self.lake.findings, &self.lake.incidents, &self.lake.events] {
-            let Some(notes) = table.notes(1)?.into_iter().next() else { continue };
-            let manifests: Vec<Vec<u8>> = notes
-                .get("klio.manifests")
-                .and_then(Value::as_array)
-                .map(|all| all.iter().filter_map(Value::as_str).map(|m| m.as_bytes().to_vec()).collect())
-                .unwrap_or_default();
-            if let Some(leaf) = notes.get("klio.leaf").and_then(Value::as_u64) {
-                missing.push((leaf, manifests));
-            }
-            if table.name == "events" {
-                let positions = notes.get("klio.positions").cloned().unwrap_or_default();
-                self.positions = serde_json::from_value(positions).unwrap_or_default();
+    fn opened(&mut self, identity: Identity) -> Result<(), StoreError> {
+        let opened = Statement::Opened(Opened {
+            lake: identity.origin.clone(),
+            origin: identity.origin,
+            tool: concat!("klio ", env!("CARGO_PKG_VERSION")).into(),
+        });
+        let mut statements = vec![opened];
+        if self.log.size() == 0 {
+            let path = self.lake.dir.join(LAKE);
+            let hash = Some(Hash::of(&fs::read(&path).map_err(StoreError::io(&path))?));
+            statements.push(Statement::Note(Remark { topic: TABLE.into(), text: LAKE.into(), hash }));
+            // The commits that made the tables.
+            for name in TABLES {
+                statements.extend(self.attest_commit(name, 0)?);
             }
         }
-        missing.sort();
-        for (leaf, manifests) in missing {
-            if leaf + manifests.len() as u64 > self.log.size() {
-                self.log.append_at(leaf, &manifests).map_err(seal)?;
-            }
+        let time = now();
+        let entries = statements.into_iter().map(|statement| Manifest { time, statement }.encode());
+        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(seal)?;
+        self.log.append(&entries).map_err(seal).map(drop)
+    }
+
+    /// Names batches that were acknowledged and are neither in the lake nor in the spool: their numbers will be given
+    /// again, and then nobody could tell.
+    fn miss(&mut self) -> Result<(), StoreError> {
+        let (flushed, last) = (self.flushed()?, self.spool.last());
+        let there = last.max(flushed);
+        if let Some((acknowledged, _)) = self.ledger()?.acknowledged.filter(|(all, _)| *all > there) {
+            let text = format!("batches {} to {acknowledged} were acknowledged and are gone", there + 1);
+            self.state(Statement::Note(Remark { topic: LOST.into(), text, hash: None }))?;
+            self.state(Statement::Note(Remark { topic: SPOOL.into(), text: there.to_string(), hash: None }))?;
         }
-        let upto = self.flushed()?;
-        self.spool.cut(upto)?;
-        for batch in self.pending()? {
-            let batch = batch?;
-            if let Some(position) = batch.origin.position {
-                self.positions.insert(batch.origin.source, position);
-            }
+        if last < flushed {
+            // An older spool, or none: numbers that the lake has must not be given again.
+            self.spool.pass_over(flushed)?;
         }
         Ok(())
     }
@@ -156,84 +167,40 @@ impl Writer {
         &mut self.lake
     }
 
-    /// Writes what has been judged, commits it, seals it and cuts the spool.
-    pub fn flush(&mut self, flush: &Flush) -> Result<(), StoreError> {
-        let now = Timestamp(jiff::Timestamp::now().as_microsecond());
-        let verdicts = |upto: u64, all: &[Verdict]| Verdicts::after(upto, all, now, DEFAULT_CLASS);
-        let findings = verdicts(self.lake.findings.upto()?, &flush.findings);
-        self.add("findings", &[&findings.0], flush.upto)?;
-        let incidents = verdicts(self.lake.incidents.upto()?, &flush.incidents);
-        self.add("incidents", &[&incidents.0], flush.upto)?;
-        let events: Vec<&Sheet> = flush.rows.iter().map(|rows| &rows.sheet).collect();
-        self.add("events", &events, flush.upto)?;
-        self.spool.cut(flush.upto)?;
-        Ok(())
+    /// Attests a minute in which nothing was sealed: how many batches were acknowledged, if there are new ones that
+    /// are not in the lake yet, so that a spool that is cut short later is found out; else that nothing happened.
+    /// To be called a few times a minute.
+    pub fn tick(&mut self) -> Result<(), StoreError> {
+        let now = now();
+        if now.abs_diff(self.attested.1) >= klio_seal::TICK {
+            self.attest_spool()?;
+        }
+        self.log.tick(now).map_err(seal).map(drop)
     }
 
-    /// Attests a minute in which nothing happened.
-    pub fn tick(&mut self) -> Result<(), StoreError> {
-        let now = jiff::Timestamp::now().as_microsecond();
-        self.log.tick(now).map_err(seal).map(drop)
+    /// States in the log which batch was acknowledged last, if that is news. [`Writer::tick`] does it each minute;
+    /// before a writer is closed it should be done once more.
+    pub fn attest_spool(&mut self) -> Result<(), StoreError> {
+        let last = self.spool.last();
+        self.attested.1 = now();
+        if last > self.attested.0.max(self.flushed()?) {
+            self.state(Statement::Note(Remark { topic: SPOOL.into(), text: last.to_string(), hash: None }))?;
+            self.attested.0 = last;
+        }
+        Ok(())
     }
 
     /// States something in the log.
     pub(crate) fn state(&mut self, statement: Statement) -> Result<u64, StoreError> {
-        let time = jiff::Timestamp::now().as_microsecond();
-        self.log.state(&Manifest { time, statement }).map_err(seal)
+        self.log.state(&Manifest { time: now(), statement }).map_err(seal)
     }
 
-    fn add(&mut self, table: &'static str, sheets: &[&Sheet], upto: u64) -> Result<(), StoreError> {
-        let time = jiff::Timestamp::now().as_microsecond();
-        let from = self.table(table).upto()? + 1;
-        let (mut files, mut manifests) = (Vec::new(), Vec::new());
-        for (number, sheet) in sheets.iter().enumerate() {
-            for segment in pack(sheet)? {
-                let path = path_of(&segment, &format!("{upto:016}-{number}"));
-                let manifest = manifest(table, &path, &segment, upto, Span { from, to: upto + 1 }, sheet);
-                manifests.push(encode(&Manifest { time, statement: Statement::Segment(manifest) })?);
-                files.push(self.write(table, path, segment)?);
-            }
-        }
-        // The events' commit says how far the spool is flushed, so it is made even when there is none.
-        if files.is_empty() && table != "events" {
-            return Ok(());
-        }
-        let kind = ChangeKind::Append { upto };
-        self.commit(table, Change { add: files, remove: Vec::new(), kind, manifests, leaf: 0, info: Vec::new() })
+    /// The log's statements, replayed.
+    pub(crate) fn ledger(&self) -> Result<Ledger, StoreError> {
+        Ledger::read(self.log.reader())
     }
 
-    /// Writes a packed segment.
-    pub(crate) fn write(&self, table: &str, path: String, segment: Segment) -> Result<DataFile, StoreError> {
-        let file = DataFile {
-            path,
-            class: segment.class,
-            day: segment.day,
-            size: segment.file.len() as u64,
-            rows: segment.rows,
-            times: segment.times,
-        };
-        let place = &self.lake.table(table).unwrap_or(&self.lake.events).place;
-        place.write(&file.path, segment.file)?;
-        Ok(file)
-    }
-
-    /// Commits to a table, then to the log.
-    pub(crate) fn commit(&mut self, table: &'static str, mut change: Change) -> Result<(), StoreError> {
-        change.leaf = self.log.size();
-        if table == "events" {
-            change.info.push(("klio.positions".into(), serde_json::to_value(&self.positions).unwrap_or_default()));
-        }
-        let manifests: Vec<Vec<u8>> =
-            change.manifests.iter().filter_map(Value::as_str).map(|m| m.as_bytes().to_vec()).collect();
-        let leaf = change.leaf;
-        self.table(table).commit(change)?;
-        if !manifests.is_empty() {
-            self.log.append_at(leaf, &manifests).map_err(seal)?;
-        }
-        Ok(())
-    }
-
-    fn table(&mut self, name: &str) -> &mut Table {
+    pub(crate) fn table(&mut self, name: &str) -> &mut Table {
         match name {
             "findings" => &mut self.lake.findings,
             "incidents" => &mut self.lake.incidents,
@@ -242,99 +209,16 @@ impl Writer {
     }
 }
 
-fn path_of(segment: &Segment, name: &str) -> String {
-    format!("class={}/day={}/{name}.parquet", segment.class, segment.day)
-}
-
-/// A manifest as the commit and the log keep it.
-pub(crate) fn encode(manifest: &Manifest) -> Result<Value, StoreError> {
-    let bytes = manifest.encode().map_err(seal)?;
-    String::from_utf8(bytes).map(Value::from).map_err(seal)
-}
-
-fn manifest(
-    table: &str,
-    path: &str,
-    segment: &Segment,
-    flush: u64,
-    spool: Span,
-    sheet: &Sheet,
-) -> klio_seal::Segment {
-    let mut sources = Vec::new();
-    if let Some(Cells::Words(words)) = sheet.cells("source") {
-        sources.extend((0..words.distinct().min(64)).map(|i| words.word(i).to_owned()));
-    }
-    let received = segment.received.unwrap_or_default();
-    klio_seal::Segment {
-        stored: stored(table, path, segment),
-        flush,
-        first_event: segment.times.map(|t| t.0),
-        last_event: segment.times.map(|t| t.1),
-        first_received: received.0,
-        last_received: received.1,
-        spool,
-        redaction: String::new(),
-        sources,
-    }
-}
-
-/// How the log names a file.
-pub(crate) fn stored(table: &str, path: &str, segment: &Segment) -> StoredFile {
-    StoredFile {
-        table: table.to_owned(),
-        partition: format!("{}/{}", segment.class, segment.day),
-        file: format!("{table}/{path}"),
-        file_hash: segment.file_hash,
-        bytes: segment.file.len() as u64,
-        rows: segment.rows,
-        root: segment.root,
-        key: None,
-    }
+pub(crate) fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
 }
 
 pub(crate) fn seal<E: std::fmt::Display>(e: E) -> StoreError {
     StoreError::Seal(e.to_string())
 }
 
-/// Reads `lake.json`, or writes it for a new lake.
-fn identity(dir: &Path) -> Result<Identity, StoreError> {
-    let path = dir.join("lake.json");
-    if let Ok(text) = fs::read_to_string(&path) {
-        let identity: Identity = serde_json::from_str(&text)
-            .map_err(|e| StoreError::Damaged { file: path.display().to_string(), said: e.to_string() })?;
-        if identity.layout > LAYOUT {
-            return Err(StoreError::Newer { found: identity.layout, known: LAYOUT });
-        }
-        return Ok(identity);
-    }
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(seal)?;
-    let id: String = random.iter().map(|b| format!("{b:02x}")).collect();
-    let created = Timestamp(jiff::Timestamp::now().as_microsecond()).to_string();
-    let identity = Identity { layout: LAYOUT, origin: format!("klio/{id}"), created };
-    let text = serde_json::to_string_pretty(&identity).unwrap_or_default();
-    let new = dir.join("lake.json.new");
-    fs::write(&new, text).map_err(StoreError::io(&new))?;
-    sync(&new)?;
-    fs::rename(&new, &path).map_err(StoreError::io(&path))?;
-    sync(dir)?;
-    Ok(identity)
-}
-
-/// Opens the signed log, or begins it with a new key.
-fn open_log(dir: &Path, identity: &Identity) -> Result<Log, StoreError> {
-    let log = dir.join("seal");
-    fs::create_dir_all(&log).map_err(StoreError::io(&log))?;
-    let key = dir.join("seal.key");
-    if !key.is_file() {
-        let signer = Signer::generate(&identity.origin, Scheme::Note).map_err(seal)?;
-        signer.save(&key).map_err(seal)?;
-        sync(dir)?;
-    }
-    let signer = Signer::load(&key).map_err(seal)?;
-    if log.join("checkpoint").is_file() {
-        Log::open(&log, signer).map_err(seal)
-    } else {
-        Log::create(&log, signer).map_err(seal)
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("lake", &self.lake).finish_non_exhaustive()
     }
 }

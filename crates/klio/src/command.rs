@@ -1,11 +1,28 @@
 //! The commands, one file each.
 
 mod demo;
+#[cfg(feature = "lake")]
+mod evidence;
 mod explain;
+#[cfg(feature = "lake")]
+mod export;
 mod hunt;
+#[cfg(feature = "lake")]
 mod ingest;
+#[cfg(feature = "lake")]
+mod lake;
 mod rule;
 mod scan;
+#[cfg(feature = "lake")]
+mod sql;
+#[cfg(feature = "lake")]
+mod stats;
+#[cfg(feature = "lake")]
+mod tail;
+#[cfg(feature = "lake")]
+mod timeline;
+#[cfg(feature = "lake")]
+mod verify;
 
 use crate::failure::Failure;
 
@@ -15,9 +32,36 @@ pub enum Command {
     /// Find the attacks in audit logs.
     Scan(scan::Scan),
     /// Keep audit logs in the lake, judged and sealed.
+    #[cfg(feature = "lake")]
     Ingest(ingest::Ingest),
     /// Print the events that match a filter.
     Hunt(hunt::Hunt),
+    /// Print the newest events of the lake, and those that come.
+    #[cfg(feature = "lake")]
+    Tail(tail::Tail),
+    /// Tell what one actor did, what happened to one object, or what came from one address.
+    #[cfg(feature = "lake")]
+    Timeline(timeline::Timeline),
+    /// Count the events of the lake.
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    Stats(stats::Stats),
+    /// Ask the lake in SQL, for reading only.
+    #[cfg(feature = "lake")]
+    Sql(sql::Sql),
+    /// Write the matching events of the lake to a file, however many there are.
+    #[cfg(feature = "lake")]
+    Export(export::Export),
+    /// Check that nothing was altered, removed or added since it was sealed.
+    #[cfg(feature = "lake")]
+    Verify(verify::Verify),
+    /// Export events with the proofs that they were sealed.
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
+    /// See to the lake: what is in it, merging, expiry, legal holds, keys.
+    #[cfg(feature = "lake")]
+    Lake(lake::Lake),
     /// List, show, check and test detection rules.
     #[command(subcommand)]
     Rule(rule::Rule),
@@ -32,8 +76,25 @@ impl Command {
     pub fn run(self) -> Result<(), Failure> {
         match self {
             Self::Scan(c) => c.run(),
+            #[cfg(feature = "lake")]
             Self::Ingest(c) => c.run(),
             Self::Hunt(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Tail(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Timeline(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Stats(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Sql(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Export(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Verify(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Evidence(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Lake(c) => c.run(),
             Self::Rule(c) => c.run(),
             Self::Explain(c) => c.run(),
             Self::Demo(c) => c.run(),

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 #[derive(clap::Args, Clone, Default)]
 pub struct Data {
     /// Directory of the lake; $XDG_DATA_HOME/klio unless given.
-    #[arg(long, env = "KLIO_DATA", value_name = "DIR", help_heading = "Lake")]
+    #[arg(long, env = "KLIO_DATA", value_name = "DIR", help_heading = "Lake", global = true)]
     data: Option<PathBuf>,
 }
 
@@ -47,8 +47,9 @@ impl Data {
     pub fn config(&self) -> Result<Config, Failure> {
         let path = self.dir()?.join("klio.yaml");
         match fs::read_to_string(&path) {
-            Ok(text) => serde_saphyr::from_str(&text)
-                .map_err(|e| Failure::usage(format!("{}: {e}", path.display()))),
+            Ok(text) => {
+                serde_saphyr::from_str(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
             Err(e) => Err(Failure::world(format!("{}: {e}", path.display()))),
         }
@@ -66,13 +67,18 @@ pub fn redaction_key(dir: &Path) -> Result<[u8; 32], Failure> {
     let failed = |e: std::io::Error| Failure::world(format!("{}: {e}", path.display()));
     match fs::read(&path) {
         Ok(bytes) => bytes.try_into().map_err(|_| {
-            Failure::world(format!("{} does not hold 32 bytes", path.display())).hint("restore it from a copy")
+            Failure::world(format!("{} does not hold 32 bytes", path.display()))
+                .hint("restore it from a copy")
         }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let key = Secret::random().map_err(Failure::world)?;
             fs::create_dir_all(dir).map_err(failed)?;
-            let mut file =
-                fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .map_err(failed)?;
             file.write_all(key.expose()).and_then(|()| file.sync_all()).map_err(failed)?;
             Ok(*key.expose())
         }

@@ -12,7 +12,6 @@ use klio_source::redact::{Policy, Redactor};
 use klio_store::{Classes, Custody, Flush, Records, Rows, Settings, Verdict, Writer};
 pub use klio_store::{Origin, Spooled};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::failure::Failure;
 
@@ -28,6 +27,8 @@ pub struct Terms {
     pub cluster: String,
     /// When they are received.
     pub received: Timestamp,
+    /// The id of the redaction policy.
+    policy: String,
     redactor: Redactor,
     classes: Classes,
 }
@@ -38,7 +39,13 @@ impl Terms {
         let redactor = Redactor::new(key, policy).map_err(Failure::usage)?;
         let received = Timestamp(jiff::Timestamp::now().as_microsecond());
         let classes = Classes::of(settings).map_err(|e| Failure::usage(e.to_string()))?;
-        Ok(Self { cluster: cluster.to_owned(), received, redactor, classes })
+        Ok(Self {
+            cluster: cluster.to_owned(),
+            received,
+            policy: redactor.policy_id().to_string(),
+            redactor,
+            classes,
+        })
     }
 
     /// Writes the record without its secrets to `out`, if it has any.
@@ -124,7 +131,8 @@ impl Keeper {
             return;
         }
         let id = format!("{head:016x}");
-        let skip = self.writer.positions().filter_map(|(_, text)| serde_json::from_str::<Position>(text).ok());
+        let skip =
+            self.writer.positions().filter_map(|(_, text)| serde_json::from_str::<Position>(text).ok());
         let skip = skip.filter(|p| p.id == id).map(|p| p.events).max().unwrap_or(0);
         let position = Some(Position { id, events: 0 });
         self.files.insert(file.clone(), Reading { position, skip, ..Reading::default() });
@@ -191,13 +199,15 @@ impl Keeper {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let mut findings = std::mem::take(&mut self.findings);
-        findings.iter_mut().for_each(|f| f.batch = self.last);
-        let mut incidents = std::mem::take(incidents);
-        incidents.iter_mut().for_each(|i| i.batch = self.last);
-        let mut rows = std::mem::take(&mut self.rows);
-        rows.stamp(self.last);
-        let flush = Flush { rows: vec![rows], findings, incidents, upto: self.last };
+        let findings = std::mem::take(&mut self.findings);
+        let rows = vec![std::mem::take(&mut self.rows)];
+        let flush = Flush {
+            rows,
+            findings,
+            incidents: std::mem::take(incidents),
+            upto: self.last,
+            redaction: self.terms.policy.clone(),
+        };
         self.writer.flush(&flush).map_err(Failure::world)
     }
 
@@ -254,6 +264,5 @@ fn verdict(json: &[u8], cluster: &str) -> Option<Verdict> {
         title: finding.rule.title,
         actor: finding.actor.user.unwrap_or_default(),
         json: json.to_owned(),
-        batch: 0,
     })
 }

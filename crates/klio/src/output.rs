@@ -1,6 +1,7 @@
 //! One report, many forms.
 
 mod csv;
+mod grid;
 mod html;
 mod json;
 mod markdown;
@@ -14,6 +15,7 @@ use klio_model::filter::text::is_unprintable;
 
 use crate::failure::Failure;
 use crate::scan::Report;
+pub use grid::Grid;
 pub use view::View;
 
 /// `-o`

@@ -85,6 +85,23 @@ impl Cipher {
         Some(Self { keys, newest })
     }
 
+    /// The newest version, with which is sealed.
+    pub fn version(&self) -> u32 {
+        self.newest.0
+    }
+
+    /// Whether it has a version.
+    pub fn knows(&self, version: u32) -> bool {
+        self.keys.iter().any(|(other, _)| *other == version)
+    }
+
+    /// A key for one purpose, made of a version of the data key: HMAC-SHA-256(data key, label | 0 | what).
+    pub fn derive(&self, version: u32, label: &[u8], what: &[u8]) -> Result<Secret, KeyError> {
+        let known = self.keys.iter().find(|(other, _)| *other == version);
+        let key = &known.ok_or(KeyError::Version(version))?.1;
+        Ok(Secret(Zeroizing::new(key.mac(&[label, &[0], what].concat()))))
+    }
+
     /// Appends the sealed form of `plain` to `out`. Only the same `aad` will open it.
     pub fn seal(&self, aad: &[u8], plain: &[u8], out: &mut Vec<u8>) -> Result<(), KeyError> {
         let (version, key) = &self.newest;

@@ -9,7 +9,16 @@ use super::{Cells, Sheet};
 /// The columns that rows are sorted by, after the partition.
 pub(crate) const KEY: [&str; 11] = [
     "cluster",
-    "user_name", "agent", "verb", "resource", "subresource", "level", "stage", "code", "namespace", "name",
+    "user_name",
+    "agent",
+    "verb",
+    "resource",
+    "subresource",
+    "level",
+    "stage",
+    "code",
+    "namespace",
+    "name",
 ];
 
 impl Sheet {

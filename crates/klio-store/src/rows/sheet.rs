@@ -8,6 +8,9 @@ use crate::columns::{Column, Kind};
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 
+/// Bytes of texts that a cleared sheet keeps room for.
+const ROOM: usize = 8 << 20;
+
 /// The values of one column.
 #[derive(Debug)]
 pub(crate) enum Cells {
@@ -50,6 +53,26 @@ impl Sheet {
     /// Bytes of the long texts.
     pub(crate) fn bytes(&self) -> usize {
         self.cells.iter().map(|c| if let Cells::Texts(text, ..) = c { text.len() } else { 0 }).sum()
+    }
+
+    /// Forgets the rows and keeps their room.
+    pub(crate) fn clear(&mut self) {
+        for cells in &mut self.cells {
+            match cells {
+                Cells::Words(words) => words.clear(),
+                Cells::Texts(text, ends, missing) => {
+                    text.clear();
+                    // Room for one huge record is not kept for ever.
+                    text.shrink_to(ROOM);
+                    ends.clear();
+                    missing.clear();
+                }
+                Cells::Numbers(numbers) => numbers.clear(),
+                Cells::Bools(bools) => bools.clear(),
+            }
+        }
+        self.partitions.clear();
+        self.count = 0;
     }
 
     /// Takes the rows of another that `keep` says.

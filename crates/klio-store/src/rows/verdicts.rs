@@ -24,8 +24,6 @@ pub struct Verdict {
     pub actor: String,
     /// All of it as JSON.
     pub json: String,
-    /// The batch of the spool that led to it.
-    pub batch: u64,
 }
 
 /// Findings or incidents.
@@ -33,16 +31,16 @@ pub struct Verdict {
 pub struct Verdicts(pub(crate) Sheet);
 
 impl Verdicts {
-    /// Those that come from batches after `upto`.
-    pub(crate) fn after(upto: u64, all: &[Verdict], now: Timestamp, class: &str) -> Self {
+    /// Takes verdicts, as judged `now`.
+    pub(crate) fn of<'v>(all: impl Iterator<Item = &'v Verdict>, now: Timestamp, class: &str) -> Self {
         let mut sheet = Sheet::new(VERDICTS);
-        for verdict in all.iter().filter(|v| v.batch > upto) {
+        for verdict in all {
             let time = verdict.time.unwrap_or(now);
             for (column, cells) in VERDICTS.iter().zip(&mut sheet.cells) {
                 match column.name {
                     "time" => cells.number(time.micros()),
                     "received" => cells.number(now.micros()),
-                    "flush" => cells.number(verdict.batch as i64),
+                    "flush" => cells.number(0),
                     "id" => cells.text(Some(&verdict.id)),
                     "cluster" => cells.text(Some(&verdict.cluster)),
                     "severity" => cells.text(Some(verdict.severity)),

@@ -25,6 +25,14 @@ impl Words {
         self.ends.len() as u32
     }
 
+    /// Forgets all and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.table.clear();
+        self.text.clear();
+        self.ends.clear();
+        self.codes.clear();
+    }
+
     /// Takes a row.
     pub(crate) fn push(&mut self, value: Option<&str>) {
         let code = match value {

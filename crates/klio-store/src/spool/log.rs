@@ -288,6 +288,14 @@ impl Log {
         Ok(())
     }
 
+    /// Begins behind `seq`, in a new file.
+    pub fn pass_over(&mut self, seq: u64) -> Result<(), SpoolError> {
+        self.close();
+        let mark = Mark { seq, link: 0, len: 0 };
+        (self.next, self.written, self.durable) = (seq + 1, mark, mark);
+        self.start()
+    }
+
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         let active = self.active.as_ref().map_or(0, |_| self.written.len);

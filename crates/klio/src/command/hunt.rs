@@ -1,9 +1,11 @@
 //! `klio hunt`
 
 use std::io::{BufWriter, Write};
+#[cfg(feature = "lake")]
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use klio_model::{Event, TimeRange, explain};
+use klio_model::{Event, Filter, TimeRange, explain};
 use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
 
 use super::scan::{Window, parse_filter};
@@ -17,6 +19,7 @@ use crate::scan::named;
 /// quoted strings, `field:*` for present. The field guide (docs/fields.md) lists the fields.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
+  klio hunt 'user:alice and verb:delete' --since 24h          in the lake
   klio hunt 'verb:delete and resource:events' audit.log
   klio hunt 'resource:secrets and user.kind:human' /var/log/kubernetes/audit/ -o wide
   klio hunt 'exec.command:*/etc/shadow*' audit.log -o json
@@ -24,8 +27,9 @@ use crate::scan::named;
 pub struct Hunt {
     /// What to look for.
     pub filter: String,
-    /// Files, directories, patterns, or - for standard input.
-    #[arg(required = true, value_name = "PATH")]
+    /// Files, directories, patterns, or - for standard input; nothing for the lake.
+    #[arg(value_name = "PATH")]
+    #[cfg_attr(not(feature = "lake"), arg(required = true))]
     pub paths: Vec<PathBuf>,
     #[command(flatten)]
     pub window: Window,
@@ -35,6 +39,9 @@ pub struct Hunt {
     /// table: a line per event; wide: with address and client; jsonl: the events exactly as they were received.
     #[arg(short, long, value_enum, default_value = "table")]
     pub output: HuntFormat,
+    #[cfg(feature = "lake")]
+    #[command(flatten)]
+    pub data: crate::data::Data,
 }
 
 /// `-o` of hunt.
@@ -53,6 +60,10 @@ pub enum HuntFormat {
 impl Hunt {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
+        #[cfg(feature = "lake")]
+        if self.paths.is_empty() {
+            return self.ask();
+        }
         let filter = parse_filter(&self.filter)?;
         let and = self.window.filter()?;
         let range = self.window.range()?;
@@ -86,7 +97,7 @@ impl Hunt {
                             range == TimeRange::default() || event.time().is_some_and(|t| range.contains(t));
                         if in_range && filter.matches(&event) && and.matches(&event) {
                             left -= 1;
-                            failed = self.show(&event, record.raw, &mut out).err();
+                            failed = self.output.show(&event, record.raw, &mut out).err();
                         }
                     }
                     Item::Rejected(r) => {
@@ -124,9 +135,55 @@ impl Hunt {
         Ok(())
     }
 
-    fn show(&self, event: &Event<'_>, raw: &[u8], out: &mut dyn Write) -> std::io::Result<()> {
-        match self.output {
-            HuntFormat::Json | HuntFormat::Jsonl => {
+    /// Asks the lake.
+    #[cfg(feature = "lake")]
+    fn ask(self) -> Result<(), Failure> {
+        let filter = Filter::and([parse_filter(&self.filter)?, self.window.filter()?]);
+        let range = self.window.range()?;
+        let mut lake = self.data.lake()?;
+        let started = std::time::Instant::now();
+        let stdout = std::io::stdout();
+        let mut out = BufWriter::new(stdout.lock());
+        let (mut left, mut failed) = (self.limit.unwrap_or(u64::MAX), None);
+        let scanned = lake.find(&filter, range, &mut |kept| {
+            if left > 0
+                && let Ok(event) = Event::parse(&kept.raw)
+            {
+                left -= 1;
+                failed = self.output.show(&event, kept.raw.as_bytes(), &mut out).err();
+            }
+            let done = left == 0 || failed.is_some();
+            if done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let scanned = scanned.map_err(Failure::world)?;
+        failed.map_or(Ok(()), Err)?;
+        out.flush()?;
+        scanned_note(&scanned, started.elapsed());
+        Ok(())
+    }
+}
+
+/// Says on stderr how much was looked at.
+#[cfg(feature = "lake")]
+pub fn scanned_note(scanned: &klio_store::Scanned, took: std::time::Duration) {
+    eprintln!(
+        "klio: {} of {} events match; {} files, {} left out by time; {} records read, {} of them not in a file yet; \
+         {} ms",
+        scanned.matched,
+        scanned.rows + scanned.fresh,
+        scanned.files,
+        scanned.skipped,
+        scanned.records + scanned.fresh,
+        scanned.fresh,
+        took.as_millis(),
+    );
+}
+
+impl HuntFormat {
+    /// Prints an event.
+    pub fn show(self, event: &Event<'_>, raw: &[u8], out: &mut dyn Write) -> std::io::Result<()> {
+        match self {
+            Self::Json | Self::Jsonl => {
                 if raw.contains(&b'\n') {
                     // A pretty-printed event becomes one line.
                     return match serde_json::from_slice::<serde_json::Value>(raw) {
@@ -137,8 +194,8 @@ impl Hunt {
                 out.write_all(raw)?;
                 writeln!(out)
             }
-            HuntFormat::Table => writeln!(out, "{}", plain(&explain(event))),
-            HuntFormat::Wide => {
+            Self::Table => writeln!(out, "{}", plain(&explain(event))),
+            Self::Wide => {
                 let text = |f| event.text_of(f).unwrap_or("-");
                 writeln!(
                     out,

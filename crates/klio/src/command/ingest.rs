@@ -70,7 +70,6 @@ impl Ingest {
                 title,
                 actor: story.actors.first().and_then(|a| a.user.clone()).unwrap_or_default(),
                 json,
-                batch: 0,
             }
         });
         keeper.finish(incidents.collect())?;

@@ -101,7 +101,17 @@ pub(super) struct Judged {
 impl Judged {
     /// Nothing but the room of what was in it before.
     pub(super) fn renewed(self, file: Arc<str>, bytes: u64, begins: Option<i64>) -> Self {
-        let Self { mut seen, mut texts, mut hits, mut scenes, mut kept, mut listed, mut users, mut shelf, .. } = self;
+        let Self {
+            mut seen,
+            mut texts,
+            mut hits,
+            mut scenes,
+            mut kept,
+            mut listed,
+            mut users,
+            mut shelf,
+            ..
+        } = self;
         shelf.clear();
         seen.clear();
         hits.clear();

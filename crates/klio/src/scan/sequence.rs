@@ -63,12 +63,7 @@ pub(super) struct Sequence<'e> {
 }
 
 impl<'e> Sequence<'e> {
-    pub(super) fn new(
-        engine: &'e Engine,
-        set: &'e RuleSet,
-        listing: bool,
-        keeper: Option<Keeper>,
-    ) -> Self {
+    pub(super) fn new(engine: &'e Engine, set: &'e RuleSet, listing: bool, keeper: Option<Keeper>) -> Self {
         let mut rules: Vec<Numbered> = engine
             .rules()
             .iter()
@@ -118,7 +113,9 @@ impl<'e> Sequence<'e> {
 
     /// Takes an event; false if it was delivered before.
     fn seen(&mut self, seen: &Seen, judged: &Judged) -> Result<bool, Failure> {
-        if judged.spooled.is_none() && self.keeper.as_mut().is_some_and(|keeper| keeper.is_known(&judged.file)) {
+        if judged.spooled.is_none()
+            && self.keeper.as_mut().is_some_and(|keeper| keeper.is_known(&judged.file))
+        {
             return Ok(false);
         }
         let known = self.horizon.event(seen.key, seen.content, seen.request);

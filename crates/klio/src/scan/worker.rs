@@ -88,10 +88,10 @@ impl<'e> Worker<'e> {
 
     /// Judges the records of a batch that was spooled by an earlier run.
     pub(super) fn spooled(&mut self, batch: &Spooled, room: Judged) -> Judged {
-        let mut out = room.renewed(batch.origin().source.as_str().into(), 0, None);
+        let mut out = room.renewed(batch.source().into(), 0, None);
         out.spooled = Some((batch.seq(), batch.origin().clone()));
         self.users.clear();
-        self.source.clone_from(&batch.origin().source);
+        batch.source().clone_into(&mut self.source);
         for (number, json) in batch.records().enumerate() {
             let (raw, line) = (json.as_bytes(), number as u64 + 1);
             self.record(&Record { json, raw, line, salvaged: false, format: Format::Native }, &mut out);

@@ -70,9 +70,7 @@ impl Sequence<'_> {
             *taken += 1;
             let new = self.seen(seen, judged)?;
             keep.push(new);
-            if new
-                && let Some(n) = by_user.get_mut(seen.user as usize)
-            {
+            if new && let Some(n) = by_user.get_mut(seen.user as usize) {
                 *n += 1;
             }
         }

@@ -1,0 +1,295 @@
+//! Events on paper: proofs and bundles that can be checked without the lake and without us.
+//!
+//! A proof leads from a record by its path in the row tree to the statement of its file, and from there by the path
+//! in the log to the signed checkpoint. It is made from the file as it is now: also from a merged one.
+
+use std::path::Path as FilePath;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use klio_model::filter::{Matcher, TextMatch};
+use klio_model::{Event, Field, FieldRef, Filter, TimeRange};
+use klio_seal::evidence::{BundleWriter, Custody, Export};
+use klio_seal::{
+    Checkpoint, Hash, LogReader, Manifest, Path, Remark, Statement, StoredFile, Tree, Verifier, leaf_hash,
+    verify_inclusion,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::error::StoreError;
+use crate::file::OpenFile;
+use crate::lake::Lake;
+use crate::leaf;
+use crate::ledger::Ledger;
+use crate::scan::Question;
+use crate::view::may_overlap;
+use crate::whole::{CUSTODY, Whole, damaged};
+use crate::writer::{Writer, now, seal};
+
+/// The proof that the lake sealed one event. It is checked with the public key alone ([`Proof::verify`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// What was sealed: a line that says cluster, source and time of receipt in microseconds, then the record.
+    pub event: String,
+    /// Its row in the file.
+    pub row: u64,
+    /// Rows of the file.
+    pub rows: u64,
+    /// The path in the file's row tree.
+    pub path: Path,
+    /// The log's entry that states the file.
+    pub index: u64,
+    /// That entry.
+    pub entry: String,
+    /// The path in the log.
+    pub log_path: Path,
+    /// The log's signed checkpoint.
+    pub checkpoint: String,
+}
+
+/// What is to be exported, and who answers for it.
+#[derive(Clone, Debug)]
+pub struct Request<'r> {
+    /// Which events.
+    pub filter: &'r Filter,
+    /// Of which time.
+    pub range: TimeRange,
+    /// The question as it was asked.
+    pub query: &'r str,
+    /// Who exports.
+    pub who: &'r str,
+    /// Why.
+    pub why: &'r str,
+}
+
+/// What was exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// Events in the bundle, each with its proof.
+    pub events: u64,
+    /// Data files that they come from.
+    pub files: u64,
+    /// Events that match and are not in the bundle: they are in the spool and not sealed yet.
+    pub fresh: u64,
+    /// SHA-256 of `bundle.json`, in hexadecimal digits.
+    pub hash: String,
+}
+
+impl Lake {
+    /// Proves all events with an audit id: one for each stage that was recorded and is sealed.
+    pub fn prove(&mut self, audit_id: &str) -> Result<Vec<Proof>, StoreError> {
+        let matcher = Matcher::Text(TextMatch::literal(audit_id));
+        self.prove_all(&Filter::test(FieldRef::of(Field::AuditId), matcher), TimeRange::default(), usize::MAX)
+    }
+
+    /// Proves the events of which the filter is certainly true, at most `limit`.
+    pub fn prove_all(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+        limit: usize,
+    ) -> Result<Vec<Proof>, StoreError> {
+        let mut proofs = Vec::new();
+        self.sealed(filter, range, &mut |source, row, event| {
+            if proofs.len() < limit {
+                proofs.push(Proof {
+                    event,
+                    row,
+                    rows: source.stored.rows,
+                    path: source.path(row)?,
+                    index: source.index,
+                    entry: source.entry.clone(),
+                    log_path: source.log_path.clone(),
+                    checkpoint: source.checkpoint.clone(),
+                });
+            }
+            Ok(proofs.len() < limit)
+        })?;
+        Ok(proofs)
+    }
+
+    /// Writes the events of a request with their proofs into a new directory, to be checked by
+    /// [`crate::seal::evidence::verify_bundle`].
+    pub fn export_evidence(&mut self, dir: &FilePath, request: &Request<'_>) -> Result<Exported, StoreError> {
+        let time = now();
+        let tool = concat!("klio ", env!("CARGO_PKG_VERSION"));
+        let export = Export {
+            tool: tool.into(),
+            query: request.query.into(),
+            from: request.range.start.map(|t| t.micros()),
+            to: request.range.end.map(|t| t.micros()),
+            exported_by: request.who.into(),
+            exported_at: time,
+        };
+        let mut bundle = BundleWriter::create(dir, export).map_err(seal)?;
+        let (mut events, mut files) = (0, Vec::new());
+        let log = self.sealed(request.filter, request.range, &mut |source, row, event| {
+            if files.last() != Some(&source.index) {
+                files.push(source.index);
+                bundle.manifest(source.index, source.entry.as_bytes(), &source.log_path).map_err(seal)?;
+            }
+            let path = source.path(row)?;
+            bundle.event(event.as_bytes(), source.index, row, source.stored.rows, &path).map_err(seal)?;
+            events += 1;
+            Ok(true)
+        })?;
+        bundle.rotations_of(&log).map_err(seal)?;
+        let what = format!("exported {events} events of lake {} with {tool}: {}", log.origin(), request.why);
+        bundle.custody(&Custody { time, who: request.who.into(), what }).map_err(seal)?;
+        let hash = bundle.finish(log.checkpoint(), &[self.public_key()?]).map_err(seal)?;
+        let fresh = self.fresh_matches(request)?;
+        Ok(Exported { events, files: files.len() as u64, fresh, hash: hash.to_string() })
+    }
+
+    fn fresh_matches(&mut self, request: &Request<'_>) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for batch in self.fresh()? {
+            let events = batch.records().filter_map(|raw| Event::parse(raw).ok());
+            count += events.filter(|event| fits(event, request.filter, request.range)).count() as u64;
+        }
+        Ok(count)
+    }
+
+    /// Calls `f` with each sealed event that fits, file by file, until it returns false. Returns the log on which the
+    /// proofs rest.
+    fn sealed(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+        f: &mut dyn FnMut(&Source, u64, String) -> Result<bool, StoreError>,
+    ) -> Result<LogReader, StoreError> {
+        // The table first: what it has, the log states.
+        self.refresh()?;
+        let files = self.events.files()?;
+        let log = self.log()?;
+        let ledger = Ledger::read(&log)?;
+        let question = Question::new(filter, range);
+        for file in files.iter().filter(|file| may_overlap(file, range)) {
+            let open = OpenFile::open(&self.events.place, file, &self.footers)?;
+            let mut may = false;
+            for group in 0..open.groups() {
+                may = may || question.candidates(&open, group, &[])?.is_some();
+            }
+            if !may {
+                continue;
+            }
+            let whole = Whole::open(&self.events, &file.path)?;
+            let source = Source::new(&whole, &format!("events/{}", file.path), &ledger, &log)?;
+            let mut row = 0;
+            for batch in whole.batches(Some(&CUSTODY), 1024)? {
+                let batch = batch.map_err(damaged(&file.path))?;
+                for (raw, text) in texts(&batch) {
+                    let fits = Event::parse(raw).is_ok_and(|event| fits(&event, filter, range));
+                    if fits && !f(&source, row, text())? {
+                        return Ok(log);
+                    }
+                    row += 1;
+                }
+            }
+        }
+        Ok(log)
+    }
+}
+
+impl Writer {
+    /// As [`Lake::export_evidence`]; the log then states who exported what, with the bundle's hash.
+    pub fn export_evidence(&mut self, dir: &FilePath, request: &Request<'_>) -> Result<Exported, StoreError> {
+        let exported = self.lake.export_evidence(dir, request)?;
+        let text =
+            format!("{}: {} events of `{}`: {}", request.who, exported.events, request.query, request.why);
+        let text = text.chars().take(4000).collect();
+        let hash = exported.hash.parse().ok();
+        self.state(Statement::Note(Remark { topic: "export".into(), text, hash }))?;
+        Ok(exported)
+    }
+}
+
+impl Proof {
+    /// Checks the proof with the log's keys as the caller knows them. The event was sealed as it is if this is `Ok`;
+    /// else it says what does not fit.
+    pub fn verify(&self, keys: &[Verifier]) -> Result<(), String> {
+        let (checkpoint, note) =
+            Checkpoint::parse(&self.checkpoint).map_err(|e| format!("the checkpoint: {e}"))?;
+        note.verify(keys).map_err(|e| format!("the checkpoint: {e}"))?;
+        let entry = leaf_hash(self.entry.as_bytes());
+        verify_inclusion(entry, self.index, checkpoint.size, &self.log_path, &checkpoint.root)
+            .map_err(|e| format!("the log's entry: {e}"))?;
+        let stated = Manifest::decode(self.entry.as_bytes()).map_err(|e| format!("the log's entry: {e}"))?;
+        let Some(stored) = stated.statement().and_then(stored_in) else {
+            return Err("the log's entry states no file".into());
+        };
+        verify_inclusion(leaf_hash(self.event.as_bytes()), self.row, stored.rows, &self.path, &stored.root)
+            .map_err(|e| format!("the event: {e}"))
+    }
+}
+
+fn stored_in(statement: &Statement) -> Option<&StoredFile> {
+    match statement {
+        Statement::Segment(segment) => Some(&segment.stored),
+        Statement::Compaction(compaction) => Some(&compaction.stored),
+        _ => None,
+    }
+}
+
+/// A file from which events are proven.
+struct Source {
+    stored: StoredFile,
+    tree: Tree,
+    index: u64,
+    entry: String,
+    log_path: Path,
+    checkpoint: String,
+}
+
+impl Source {
+    fn new(whole: &Whole, path: &str, ledger: &Ledger, log: &LogReader) -> Result<Self, StoreError> {
+        let wrong = |said: &str| StoreError::Damaged { file: path.to_owned(), said: said.to_owned() };
+        let index = ledger
+            .leaf_of(path)
+            .ok_or_else(|| wrong("the log does not know it: nothing in it can be proven"))?;
+        let entry = String::from_utf8(log.entry(index).map_err(seal)?).map_err(seal)?;
+        let stated = Manifest::decode(entry.as_bytes()).map_err(seal)?;
+        let stored = stated.statement().and_then(stored_in).cloned();
+        let stored = stored.ok_or_else(|| wrong("its entry in the log states no file"))?;
+        let mut leaves = Vec::with_capacity(whole.rows().min(1 << 24) as usize);
+        whole.each_leaf(&mut |_, leaf, _| leaves.push(leaf))?;
+        let tree = Tree::new(leaves);
+        if tree.root() != stored.root || Hash::of(&whole.bytes) != stored.file_hash {
+            return Err(wrong("it is not the file that was sealed: verify the lake"));
+        }
+        let log_path = log.inclusion(index).map_err(seal)?;
+        Ok(Self { stored, tree, index, entry, log_path, checkpoint: log.checkpoint().to_owned() })
+    }
+
+    fn path(&self, row: u64) -> Result<Path, StoreError> {
+        let outside =
+            || StoreError::Damaged { file: self.stored.file.clone(), said: format!("no row {row}") };
+        self.tree.inclusion(row).ok_or_else(outside)
+    }
+}
+
+fn fits(event: &Event<'_>, filter: &Filter, range: TimeRange) -> bool {
+    (range.is_all() || event.time().is_some_and(|time| range.contains(time))) && filter.matches(event)
+}
+
+/// The records of a batch, and what the leaf of each is made of.
+fn texts(batch: &RecordBatch) -> impl Iterator<Item = (&str, impl FnOnce() -> String)> {
+    let word = |name: &str, row: usize| -> Option<&str> {
+        let array = batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
+        Some(array.values().as_string_opt::<i32>()?.value(array.key(row)?))
+    };
+    let received =
+        batch.column_by_name("received").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+    let raws = batch.column_by_name("raw").and_then(|c| c.as_string_opt::<i32>());
+    raws.into_iter().flat_map(move |raws| {
+        (0..raws.len()).map(move |row| {
+            let raw = raws.value(row);
+            let text = move || {
+                let (cluster, source) = (word("cluster", row), word("source", row));
+                let received = received.map_or(0, |r| r.value(row));
+                leaf::text(cluster.unwrap_or_default(), source.unwrap_or_default(), received, raw)
+            };
+            (raw, text)
+        })
+    })
+}

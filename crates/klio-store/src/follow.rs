@@ -1,0 +1,171 @@
+//! The newest events, and those that come.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashSet;
+use klio_model::{Event, Filter, TimeRange, Timestamp};
+
+use crate::error::StoreError;
+use crate::file::OpenFile;
+use crate::lake::Lake;
+use crate::scan::{Kept, Question, Scanned};
+
+/// How far somebody has followed the lake.
+pub struct Cursor {
+    /// The last batch that was told.
+    batch: u64,
+    /// The last batch that was in the tables then.
+    flushed: u64,
+    /// Log entries that were there.
+    leaves: u64,
+    /// Hashes of the told events that were in no table then.
+    told: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Lake {
+    /// A cursor at the end of what there is.
+    pub fn cursor(&mut self) -> Result<Cursor, StoreError> {
+        let fresh = self.fresh()?;
+        let flushed = self.events.upto()?;
+        let mut cursor = Cursor {
+            batch: fresh.last().map_or(flushed, |batch| batch.seq),
+            flushed,
+            leaves: self.log()?.size(),
+            told: HashSet::new(),
+            hasher: RandomState::new(),
+        };
+        for batch in &fresh {
+            cursor.told.extend(batch.records().map(|raw| cursor.hasher.hash_one(raw)));
+        }
+        Ok(cursor)
+    }
+
+    /// The matching events that were acknowledged since the cursor, which moves on. Each event once: also if it was
+    /// written to a file meanwhile.
+    pub fn follow(&mut self, filter: &Filter, cursor: &mut Cursor) -> Result<Vec<Kept>, StoreError> {
+        let fresh = self.fresh()?;
+        let flushed = self.events.upto()?;
+        let mut found = Vec::new();
+        if flushed > cursor.flushed {
+            let leaves = self.log()?.size();
+            self.flushed_since(filter, cursor, &mut found)?;
+            cursor.told.clear();
+            for batch in fresh.iter().filter(|batch| batch.seq <= cursor.batch) {
+                cursor.told.extend(batch.records().map(|raw| cursor.hasher.hash_one(raw)));
+            }
+            (cursor.flushed, cursor.leaves) = (flushed, leaves);
+            cursor.batch = cursor.batch.max(flushed);
+        }
+        for batch in fresh.iter().filter(|batch| batch.seq > cursor.batch) {
+            for raw in batch.records() {
+                cursor.told.insert(cursor.hasher.hash_one(raw));
+                if let Some(event) = Event::parse(raw).ok().filter(|event| filter.matches(event)) {
+                    found.push(Kept {
+                        raw: raw.to_owned(),
+                        time: event.time(),
+                        cluster: batch.origin.cluster.clone(),
+                        source: batch.origin.source.clone(),
+                        received: batch.received(),
+                    });
+                }
+            }
+        }
+        cursor.batch = cursor.batch.max(fresh.last().map_or(0, |batch| batch.seq));
+        found.sort_by_key(|kept| (kept.time, kept.received));
+        Ok(found)
+    }
+
+    /// Events of segments that were written since, but for those told while they were in the spool.
+    fn flushed_since(
+        &self,
+        filter: &Filter,
+        cursor: &Cursor,
+        found: &mut Vec<Kept>,
+    ) -> Result<(), StoreError> {
+        let ledger = self.ledger()?;
+        let question = Question::new(filter, TimeRange::default());
+        for file in self.events.files()? {
+            let Some(leaf) = ledger.leaf_of(&format!("events/{}", file.path)) else { continue };
+            let is_new = |leaf: &u64| {
+                *leaf >= cursor.leaves
+                    || ledger.sources.get(leaf).is_some_and(|s| s.spool.to > cursor.flushed + 1)
+            };
+            if !ledger.origins(leaf).iter().any(is_new) {
+                continue;
+            }
+            let open = OpenFile::open(&self.events.place, &file, &self.footers)?;
+            for group in 0..open.groups() {
+                let Some((rows, _)) = question.candidates(&open, group, &[])? else { continue };
+                let _ = question.records(&open, group, &rows, &mut Scanned::default(), &mut |row| {
+                    // Of a merged file only the new rows.
+                    if row.segment().is_none_or(|leaf| is_new(&leaf))
+                        && !cursor.told.contains(&cursor.hasher.hash_one(row.raw))
+                    {
+                        found.push(row.kept());
+                    }
+                    Ok(std::ops::ControlFlow::Continue(()))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last `n` matching events by their time, in its order. Only as many files are read as it takes.
+    pub fn last(&mut self, filter: &Filter, n: usize) -> Result<Vec<Kept>, StoreError> {
+        // The earliest of them on top.
+        let mut heap: BinaryHeap<Reverse<(Option<Timestamp>, u64)>> = BinaryHeap::new();
+        let mut kept = std::collections::HashMap::new();
+        let mut number = 0;
+        let mut take = |event: Kept| {
+            number += 1;
+            heap.push(Reverse((event.time, number)));
+            kept.insert(number, event);
+            if heap.len() > n
+                && let Some(Reverse((_, out))) = heap.pop()
+            {
+                kept.remove(&out);
+            }
+            (heap.len() >= n).then(|| heap.peek().and_then(|Reverse((time, _))| *time)).flatten()
+        };
+        let question = Question::new(filter, TimeRange::default());
+        let mut view = self.view(TimeRange::default())?;
+        let mut scanned = Scanned::default();
+        let mut least = None;
+        view.each_fresh(&question, &mut scanned, &mut |batch, event| {
+            least = take(Kept {
+                raw: event.json().to_owned(),
+                time: event.time(),
+                cluster: batch.origin.cluster.clone(),
+                source: batch.origin.source.clone(),
+                received: batch.received(),
+            });
+            std::ops::ControlFlow::Continue(())
+        });
+        while let Some((open, end)) = view.next_back(self)? {
+            if least.is_some_and(|least: Timestamp| end < least.micros()) {
+                continue;
+            }
+            for group in 0..open.groups() {
+                let Some((rows, _)) = question.candidates(&open, group, &[])? else { continue };
+                let _ = question.records(&open, group, &rows, &mut scanned, &mut |row| {
+                    if least.is_none() || row.time() >= least {
+                        least = take(row.kept());
+                    }
+                    Ok(std::ops::ControlFlow::Continue(()))
+                })?;
+            }
+        }
+        let mut found: Vec<Kept> = kept.into_values().collect();
+        found.sort_by_key(|event| (event.time, event.received));
+        Ok(found)
+    }
+}
+
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor").field("batch", &self.batch).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! Legal holds: events that must not be removed, whatever their time says.
+//!
+//! A hold is a statement in the signed log. An event is held unless its filter is certainly false: what the audit
+//! policy left out must not let evidence go. Files are kept whole if one of their events is held, so that what is
+//! kept can still be proven.
+
+use klio_model::filter::{Missing, Tri};
+use klio_model::{Event, Filter, TimeRange};
+use klio_seal::Statement;
+
+use crate::error::StoreError;
+use crate::lake::Lake;
+use crate::writer::Writer;
+
+/// Which events must stay, and on whose word.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Hold {
+    /// Which, in Klio's predicate language; `*` for all.
+    pub filter: String,
+    /// Who asked.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A hold in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// When it was stated, in microseconds since 1970.
+    pub time: i64,
+    pub hold: Hold,
+    /// `None` holds everything: a filter that this version cannot read.
+    parsed: Option<Filter>,
+}
+
+impl Hold {
+    /// Narrows the hold to a range of time.
+    #[must_use]
+    pub fn within(mut self, range: TimeRange) -> Self {
+        let ends = [("time >=", range.start), ("time <", range.end)];
+        for (test, end) in ends.into_iter().filter_map(|(test, end)| Some((test, end?))) {
+            self.filter = if self.filter.trim() == "*" {
+                format!("{test} {end}")
+            } else {
+                format!("({}) and {test} {end}", self.filter)
+            };
+        }
+        self
+    }
+}
+
+impl Held {
+    pub(crate) fn of(time: i64, hold: &klio_seal::Hold) -> Self {
+        let hold =
+            Hold { filter: hold.filter.clone(), owner: hold.owner.clone(), reason: hold.reason.clone() };
+        Self { time, parsed: parse(&hold.filter).ok(), hold }
+    }
+
+    /// Whether an event must stay; also when it cannot be read.
+    pub(crate) fn holds(&self, event: Option<&Event<'_>>) -> bool {
+        let (Some(filter), Some(event)) = (&self.parsed, event) else { return true };
+        filter.eval(event, Missing::Unknown) != Tri::False
+    }
+}
+
+fn parse(filter: &str) -> Result<Filter, StoreError> {
+    if filter.trim() == "*" {
+        return Ok(Filter::All);
+    }
+    Filter::parse(filter)
+        .map_err(|e| StoreError::Setting { place: "the hold's filter".into(), said: e.to_string() })
+}
+
+impl Writer {
+    /// Puts a hold in force. Returns its leaf in the log.
+    ///
+    /// # Errors
+    /// [`StoreError::Setting`] when the filter cannot be read.
+    pub fn hold(&mut self, hold: &Hold) -> Result<u64, StoreError> {
+        parse(&hold.filter)?;
+        self.state(Statement::Hold(stated(hold)))
+    }
+
+    /// Ends the hold with this filter and owner; `reason` says why it ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`] when there is none.
+    pub fn release(&mut self, hold: &Hold) -> Result<u64, StoreError> {
+        let known = self.ledger()?.holds;
+        if !known.iter().any(|held| held.hold.filter == hold.filter && held.hold.owner == hold.owner) {
+            let said = format!("{} holds nothing by the filter `{}`", hold.owner, hold.filter);
+            return Err(StoreError::Query(said));
+        }
+        self.state(Statement::Release(stated(hold)))
+    }
+}
+
+impl Lake {
+    /// The holds in force, with the moment at which each began, in microseconds since 1970.
+    pub fn holds(&self) -> Result<Vec<(i64, Hold)>, StoreError> {
+        Ok(self.ledger()?.holds.into_iter().map(|held| (held.time, held.hold)).collect())
+    }
+}
+
+fn stated(hold: &Hold) -> klio_seal::Hold {
+    klio_seal::Hold { filter: hold.filter.clone(), owner: hold.owner.clone(), reason: hold.reason.clone() }
+}

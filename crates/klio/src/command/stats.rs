@@ -1,0 +1,171 @@
+//! `klio stats`
+
+use std::io::{Write, stdout};
+use std::time::Instant;
+
+use klio_model::{FieldRef, Filter};
+
+use super::hunt::scanned_note;
+use super::scan::{Window, parse_filter};
+use crate::data::Data;
+use crate::failure::Failure;
+use crate::output::Grid;
+
+/// Count the events of the lake.
+#[derive(clap::Subcommand)]
+#[command(after_help = "Examples:
+  klio stats top user 'verb:delete' --since 7d
+  klio stats histogram 'code >= 400' --step 5m --since 24h
+  klio stats distinct user,resource,verb 'user.kind:serviceaccount'")]
+pub enum Stats {
+    /// The most frequent values of a field.
+    Top {
+        /// The field; docs/fields.md lists them.
+        field: String,
+        /// How many values.
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+        lines: usize,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// How many events in each step of time.
+    Histogram {
+        /// The step: 1s, 1m, 1h, 1d.
+        #[arg(long, value_name = "STEP", default_value = "1h")]
+        step: String,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// The combinations of values of some fields.
+    Distinct {
+        /// The fields, with commas between them.
+        fields: String,
+        /// How many combinations at most.
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 1000)]
+        lines: usize,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// Of which events.
+#[derive(clap::Args)]
+pub struct Of {
+    /// Only events for which this filter is true.
+    filter: Option<String>,
+    #[command(flatten)]
+    window: Window,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Of {
+    fn filter(&self) -> Result<Filter, Failure> {
+        let filter = self.filter.as_deref().map_or(Ok(Filter::All), parse_filter)?;
+        Ok(Filter::and([filter, self.window.filter()?]))
+    }
+}
+
+fn field(name: &str) -> Result<FieldRef, Failure> {
+    FieldRef::parse(name.trim()).map_err(|e| Failure::usage(e).hint("docs/fields.md lists the fields"))
+}
+
+impl Stats {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let started = Instant::now();
+        let mut out = stdout().lock();
+        let scanned = match self {
+            Self::Top { field: name, lines, of } => {
+                let mut lake = of.data.lake()?;
+                let top = lake.top(&field(&name)?, &of.filter()?, of.window.range()?, lines);
+                let top = top.map_err(Failure::world)?;
+                let mut grid = Grid::new(&["events", &name]);
+                for (value, count) in &top.values {
+                    if of.json {
+                        writeln!(out, "{}", serde_json::json!({"value": value, "events": count}))?;
+                    }
+                    grid.row(vec![count.to_string(), value.clone()]);
+                }
+                if !of.json {
+                    for (count, words) in [(top.other, "(other values)"), (top.missing, "(no value)")] {
+                        if count > 0 {
+                            grid.row(vec![count.to_string(), words.into()]);
+                        }
+                    }
+                    write!(out, "{grid}")?;
+                }
+                top.scanned
+            }
+            Self::Histogram { step, of } => {
+                let mut lake = of.data.lake()?;
+                let found = lake.histogram(&of.filter()?, of.window.range()?, micros(&step)?);
+                let found = found.map_err(Failure::world)?;
+                let most = found.steps.iter().map(|(_, n)| *n).max().unwrap_or(1).max(1);
+                let mut grid = Grid::new(&["from", "events", ""]);
+                for (time, count) in &found.steps {
+                    if of.json {
+                        writeln!(out, "{}", serde_json::json!({"from": time.to_string(), "events": count}))?;
+                    }
+                    let bar = (count * 50).div_ceil(most) as usize;
+                    grid.row(vec![time.to_string(), count.to_string(), "█".repeat(bar)]);
+                }
+                if !of.json {
+                    write!(out, "{grid}")?;
+                }
+                found.scanned
+            }
+            Self::Distinct { fields, lines, of } => {
+                let names: Vec<&str> = fields.split(',').map(str::trim).collect();
+                let refs = names.iter().map(|n| field(n)).collect::<Result<Vec<_>, _>>()?;
+                let mut lake = of.data.lake()?;
+                let found =
+                    lake.distinct(&refs, &of.filter()?, of.window.range()?, lines).map_err(Failure::world)?;
+                let mut heading = vec!["events"];
+                heading.extend(&names);
+                let mut grid = Grid::new(&heading);
+                for (values, count) in &found.rows {
+                    if of.json {
+                        let pairs =
+                            names.iter().zip(values).map(|(n, v)| ((*n).to_owned(), v.clone().into()));
+                        let mut object: serde_json::Map<String, serde_json::Value> = pairs.collect();
+                        object.insert("events".into(), (*count).into());
+                        writeln!(out, "{}", serde_json::Value::Object(object))?;
+                    }
+                    let mut row = vec![count.to_string()];
+                    row.extend(values.iter().map(|v| v.clone().unwrap_or_else(|| "-".into())));
+                    grid.row(row);
+                }
+                if !of.json {
+                    write!(out, "{grid}")?;
+                }
+                if found.more > 0 {
+                    eprintln!("klio: {} more combinations; -n asks for more", found.more);
+                }
+                found.scanned
+            }
+        };
+        out.flush()?;
+        scanned_note(&scanned, started.elapsed());
+        Ok(())
+    }
+}
+
+/// A step of time in microseconds.
+fn micros(step: &str) -> Result<i64, Failure> {
+    let unit = step.char_indices().last().map_or("", |(i, _)| step.get(i..).unwrap_or_default());
+    let number = step.strip_suffix(unit).and_then(|n| n.parse::<i64>().ok()).filter(|n| *n > 0);
+    let seconds = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3_600),
+        "d" => Some(86_400),
+        _ => None,
+    };
+    number.zip(seconds).and_then(|(n, s)| n.checked_mul(s)?.checked_mul(1_000_000)).ok_or_else(|| {
+        Failure::usage(format!("`{step}` is not a step of time")).hint("write 30s, 1m, 1h or 1d")
+    })
+}
