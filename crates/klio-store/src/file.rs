@@ -20,6 +20,7 @@ use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::statistics::Statistics;
 
 use crate::columns::{COLUMNS, EVENTS, VERDICT};
 use crate::error::StoreError;
@@ -191,6 +192,15 @@ impl OpenFile {
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows(group)));
         RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)
             .map_err(|e| self.damaged(e))
+    }
+
+    /// From when to when events of a group happened, if its statistics say so.
+    pub(crate) fn times(&self, group: usize) -> Option<(i64, i64)> {
+        let columns = self.metadata().row_groups().get(group)?.columns();
+        match columns.iter().find(|c| c.column_path().string() == "time")?.statistics()? {
+            Statistics::Int64(times) => Some((*times.min_opt()?, *times.max_opt()?)),
+            _ => None,
+        }
     }
 
     /// Whether a group may hold an audit id, given in lower case.

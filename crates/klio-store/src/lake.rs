@@ -19,6 +19,8 @@ use crate::spool::SpoolReader;
 use crate::table::Table;
 use crate::vault::Vault;
 
+/// Room for queries that nest as deeply as `sql` lets them; memory only where it is used.
+const STACK: usize = 64 << 20;
 /// Times that a reader starts over when the spool was cut or files were removed under its hands.
 pub(crate) const TRIES: usize = 8;
 
@@ -47,7 +49,11 @@ impl Lake {
     }
 
     pub(crate) fn open_as(dir: &Path, settings: &Settings, make: bool) -> Result<Self, StoreError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_stack_size(STACK)
+            .enable_all()
+            .build();
         let runtime = Arc::new(runtime.map_err(StoreError::io(dir))?);
         let place = settings.place(dir, &runtime)?;
         let vault = settings.vault(dir)?;

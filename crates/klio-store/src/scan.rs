@@ -15,6 +15,7 @@ use crate::columns::place;
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::needle::{Finder, Needles};
+use crate::view::overlap;
 
 /// A record of the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +107,9 @@ impl<'f> Question<'f> {
         more: &[usize],
     ) -> Result<Option<(Candidates, RecordBatch)>, StoreError> {
         if self.ids.as_ref().is_some_and(|ids| !ids.iter().any(|id| file.may_hold_id(group, id))) {
+            return Ok(None);
+        }
+        if file.times(group).is_some_and(|span| !overlap(span, self.range)) {
             return Ok(None);
         }
         let mut places = self.places.clone();

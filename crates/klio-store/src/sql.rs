@@ -24,7 +24,7 @@ use crate::lake::Lake;
 pub use answer::Page;
 
 /// Longer questions are refused.
-const MAX_QUERY: usize = 256 << 10;
+const MAX_QUERY: usize = 64 << 10;
 /// How often a running question looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -92,6 +92,7 @@ impl Lake {
         if query.len() > MAX_QUERY {
             return Err(StoreError::Query(format!("the query is longer than {} kB", MAX_QUERY >> 10)));
         }
+        session::check_depth(query)?;
         let deadline = Instant::now().checked_add(limits.time);
         let context = session::session(self.sql_tables()?, limits)?;
         let (send, mut parts) = mpsc::channel(2);

@@ -142,6 +142,10 @@ pub(crate) fn day_begin(day: &str) -> Option<i64> {
 
 /// Whether a file may hold events of a range. Events without a time lie in no range.
 pub(crate) fn may_overlap(file: &DataFile, range: TimeRange) -> bool {
-    let Some((first, last)) = span(file) else { return true };
+    span(file).is_none_or(|span| overlap(span, range))
+}
+
+/// Whether times from one to another reach into a range.
+pub(crate) fn overlap((first, last): (i64, i64), range: TimeRange) -> bool {
     range.start.is_none_or(|s| last >= s.micros()) && range.end.is_none_or(|e| first < e.micros())
 }

@@ -184,3 +184,32 @@ fn exports_hold_all_that_matches() {
     assert!(raws.iter().all(|raw| Event::parse(raw).is_ok()));
     assert!(both.lake.verdicts(VerdictKind::Finding, Wanted::default()).unwrap().is_empty());
 }
+
+#[test]
+fn deep_queries_are_answered_or_refused() {
+    let mut both = both(&mut Random(8));
+    let repeat = |what: &str, times: usize| what.repeat(times);
+    let queries = [30_000, 5_000, 395, 200, 45].map(|times| {
+        let times = |most: usize| times.min(most);
+        [
+            format!("SELECT {}1", repeat("1+", times(30_000))),
+            format!("SELECT {}1{}", repeat("(", times(30_000)), repeat(")", times(30_000))),
+            format!("SELECT {}true", repeat("NOT ", times(15_000))),
+            format!("SELECT {}1", repeat("- ", times(30_000))),
+            format!("SELECT 1 WHERE {}true", repeat("true OR ", times(7_000))),
+            format!("SELECT 1 FROM events WHERE {}true", repeat("verb = 'a' OR ", times(4_000) / 2)),
+            format!("{}SELECT 1", repeat("SELECT 1 UNION ALL ", times(3_000) / 3)),
+            format!("SELECT {}raw{} FROM events", repeat("upper(", times(8_000)), repeat(")", times(8_000))),
+            format!("SELECT 1{}", repeat("::int", times(10_000))),
+            format!("SELECT [1]{}", repeat("[1]", times(10_000))),
+            repeat("SELECT", times(10_000)),
+        ]
+    });
+    for query in queries.into_iter().flatten() {
+        let limits = Limits { time: Duration::from_secs(5), ..Limits::default() };
+        match ask_within(&mut both, &query, &limits) {
+            Ok(_) | Err(StoreError::Query(_) | StoreError::Stopped(_)) => {}
+            Err(e) => panic!("{e}"),
+        }
+    }
+}

@@ -14,6 +14,9 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::table::LakeTable;
 use super::{Limits, json_get};
@@ -26,6 +29,55 @@ pub(super) const PARTS: usize = 2;
 pub(super) fn reading_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
+
+/// Operators that a query may have: each may nest what stands beside it once more, and trees are walked and dropped by
+/// recursion, which ends the whole program where the stack does.
+const OPERATORS: usize = 400;
+
+/// Refuses what might be nested too deeply, before it is parsed.
+pub(super) fn check_depth(query: &str) -> Result<(), StoreError> {
+    let tokens = Tokenizer::new(&GenericDialect {}, query).tokenize();
+    let tokens = tokens.map_err(|e| StoreError::Query(e.to_string()))?;
+    let nests = |token: &&Token| match token {
+        Token::Word(word) => NESTING.contains(&word.keyword),
+        Token::Comma
+        | Token::Period
+        | Token::RParen
+        | Token::SemiColon
+        | Token::EOF
+        | Token::Whitespace(_) => false,
+        Token::Number(..) | Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => false,
+        _ => true,
+    };
+    let operators = tokens.iter().filter(nests).count();
+    if operators > OPERATORS {
+        return Err(StoreError::Query(format!(
+            "the query has {operators} operators, {OPERATORS} are allowed; a list of values is written `IN (…)`"
+        )));
+    }
+    Ok(())
+}
+
+/// Words that stand between or before expressions and queries.
+const NESTING: [Keyword; 17] = [
+    Keyword::AND,
+    Keyword::OR,
+    Keyword::NOT,
+    Keyword::UNION,
+    Keyword::EXCEPT,
+    Keyword::INTERSECT,
+    Keyword::JOIN,
+    Keyword::SELECT,
+    Keyword::CASE,
+    Keyword::LIKE,
+    Keyword::ILIKE,
+    Keyword::IN,
+    Keyword::IS,
+    Keyword::BETWEEN,
+    Keyword::AT,
+    Keyword::COLLATE,
+    Keyword::EXPLAIN,
+];
 
 pub(super) fn session(tables: Vec<LakeTable>, limits: &Limits) -> Result<SessionContext, StoreError> {
     let wrong = |e: datafusion::error::DataFusionError| StoreError::Query(e.to_string());

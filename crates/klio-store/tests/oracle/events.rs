@@ -49,7 +49,7 @@ pub fn events(random: &mut Random) -> Vec<String> {
         match random.below(12) {
             0 => text = text.replace("system", "s\\u0079stem").replace("kube", "ku\\u0062e"),
             1 => text = text.replace("/api", "\\/api").replace("/v1", "\\/v1"),
-            2 => text = text.replace("k", "\u{212a}"),
+            2 => text = text.replace('k', "\u{212a}"),
             3 => text = text.replace("\":", "\" : ").replace(',', ", "),
             _ => {}
         }
