@@ -83,7 +83,6 @@ impl Spooled {
         &self.origin
     }
 
-    /// When it was received.
     /// Which source handed it over.
     pub fn source(&self) -> &str {
         &self.origin.source

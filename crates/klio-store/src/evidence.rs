@@ -137,7 +137,7 @@ impl Lake {
     ) -> Result<LogReader, StoreError> {
         // The table first: what it has, the log states.
         self.refresh()?;
-        let files = self.events.files()?;
+        let (files, _) = self.readable(&self.events)?;
         let log = self.log()?;
         let ledger = Ledger::read(&log)?;
         let question = Question::new(filter, range);

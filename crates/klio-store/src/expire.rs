@@ -75,7 +75,7 @@ impl Writer {
             let files = self.table(name).files()?;
             for partition in files.chunk_by(|a, b| (&a.day, &a.class) == (&b.day, &b.class)) {
                 let Some(DataFile { class, day, .. }) = partition.first() else { continue };
-                let days = known.get(class).copied().unwrap_or_else(|| classes.days(class));
+                let days = known.get(generation(class)).copied().unwrap_or_else(|| classes.days(class));
                 let at = now.micros().saturating_sub(i64::from(days) * DAY);
                 let over = Timestamp::parse(&format!("{day}T00:00:00Z"));
                 if over.is_none_or(|start| start.micros() + DAY > at) {
@@ -161,6 +161,18 @@ impl Writer {
         Ok(held)
     }
 
+    /// Whether an event of a partition is held.
+    pub(crate) fn holds_on(&self, class: &str, day: &str) -> Result<bool, StoreError> {
+        let ledger = self.ledger()?;
+        let mut asked = Asked::default();
+        for file in self.lake.events.files()?.iter().filter(|f| f.class == class && f.day == day) {
+            if !ledger.holds.is_empty() && self.holds_in(file, &ledger, &mut asked)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether an event of a file is held.
     fn holds_in(&self, file: &DataFile, ledger: &Ledger, asked: &mut Asked) -> Result<bool, StoreError> {
         if let Some(held) = asked.files.get(&file.path) {
@@ -176,6 +188,11 @@ impl Writer {
         asked.files.insert(file.path.clone(), held);
         Ok(held)
     }
+}
+
+/// The name of a class without the number that it has after a shredding.
+fn generation(class: &str) -> &str {
+    class.rsplit_once('-').filter(|(name, _)| name.starts_with("c-")).map_or(class, |(name, _)| name)
 }
 
 /// Answers that were found before.

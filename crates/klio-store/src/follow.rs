@@ -87,7 +87,7 @@ impl Lake {
     ) -> Result<(), StoreError> {
         let ledger = self.ledger()?;
         let question = Question::new(filter, TimeRange::default());
-        for file in self.events.files()? {
+        for file in self.readable(&self.events)?.0 {
             let Some(leaf) = ledger.leaf_of(&format!("events/{}", file.path)) else { continue };
             let is_new = |leaf: &u64| {
                 *leaf >= cursor.leaves

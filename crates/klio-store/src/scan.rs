@@ -39,6 +39,8 @@ pub struct Scanned {
     pub files: u64,
     /// Files that could be left out.
     pub skipped: u64,
+    /// Files whose key was destroyed: what is in them cannot be known any more.
+    pub shredded: u64,
     /// Events whose columns were looked at.
     pub rows: u64,
     /// Events whose record was read.
@@ -54,6 +56,7 @@ impl Scanned {
     pub fn add(&mut self, other: Self) {
         self.files += other.files;
         self.skipped += other.skipped;
+        self.shredded += other.shredded;
         self.rows += other.rows;
         self.records += other.records;
         self.fresh += other.fresh;

@@ -165,7 +165,7 @@ pub(crate) fn pack(rows: &Sheet, leaf: u64, vault: Option<&Vault>) -> Result<Vec
         .map(|(part, leaf)| {
             let name = part.first().and_then(|&r| partition_of(r)).unwrap_or(1);
             let (day, class) = rows.partitions.word(name - 1).split_once('/').unwrap_or_default();
-            let class = vault.map_or_else(|| Ok(class.to_owned()), |vault| vault.class(class))?;
+            let class = vault.map_or_else(|| Ok(class.to_owned()), |vault| vault.partition(class, day))?;
             let partition = format!("{class}/{day}");
             let mut packer = Packer::new(rows.columns, values.schema.clone(), &partition, vault)?;
             for rows in part.chunks(BATCH) {

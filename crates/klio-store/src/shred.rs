@@ -1,10 +1,13 @@
 //! The life of an encrypted lake's keys. What happens to them is stated in the signed log.
 
-use klio_seal::{Key, KeyEvent, Statement};
+use std::collections::HashMap;
+
+use klio_seal::{Key, KeyEvent, Remark, Statement};
 
 use crate::error::StoreError;
 use crate::keys::Listed;
 use crate::lake::Lake;
+use crate::table::{DataFile, Table};
 use crate::vault::{Encryption, Vault};
 use crate::writer::Writer;
 
@@ -12,6 +15,20 @@ impl Lake {
     /// The data keys of the lake; `None` if it is not encrypted.
     pub fn keys(&self) -> Result<Option<Vec<Listed>>, StoreError> {
         self.vault.as_ref().map(|vault| vault.list()).transpose()
+    }
+
+    /// The files of a table that can be read, and how many cannot since their key was destroyed.
+    pub(crate) fn readable(&self, table: &Table) -> Result<(Vec<DataFile>, u64), StoreError> {
+        let mut files = table.files()?;
+        let Some(vault) = &self.vault else { return Ok((files, 0)) };
+        let all = files.len();
+        let mut known: HashMap<String, bool> = HashMap::new();
+        files.retain(|file| {
+            let partition = format!("{}/{}", file.class, file.day);
+            !*known.entry(partition).or_insert_with_key(|partition| vault.is_shredded(partition))
+        });
+        let gone = (all - files.len()) as u64;
+        Ok((files, gone))
     }
 
     fn locked(&self) -> Result<&Vault, StoreError> {
@@ -39,11 +56,19 @@ impl Writer {
     }
 
     /// Destroys the data key of one day of a retention class: its files cannot be read any more, here and in
-    /// every copy of them that was made. The log keeps proving that they were there.
+    /// every copy of them that was made. The log keeps proving that they were there. Nothing under a legal hold is
+    /// destroyed.
     pub fn shred(&mut self, class: &str, day: &str, why: &str) -> Result<(), StoreError> {
-        let vault = self.lake.locked()?;
-        let partition = format!("{}/{day}", vault.class(class)?);
-        vault.shred(&partition, why)?;
+        let class = self.lake.locked()?.partition(class, day)?;
+        if self.holds_on(&class, day)? {
+            return Err(StoreError::Query(format!(
+                "events of {day} are under a legal hold; release it first"
+            )));
+        }
+        let partition = format!("{class}/{day}");
+        self.lake.locked()?.shred(&partition, why)?;
+        let text = format!("files/{partition}: {why}");
+        self.state(Statement::Note(Remark { topic: "shred".into(), text, hash: None }))?;
         self.tell(KeyEvent::Destroyed, &format!("files/{partition}"))
     }
 

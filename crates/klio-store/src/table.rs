@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::datatypes::SchemaRef;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake_core::kernel::{Action, Add, Remove, Transaction};
-use deltalake_core::logstore::LogStoreRef;
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableBuilder};
 use futures::TryStreamExt;
+use object_store::prefix::PrefixStore;
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -289,10 +290,13 @@ fn failed<E: std::fmt::Display>(table: &'static str) -> impl Fn(E) -> StoreError
 
 fn log_store(place: &Place) -> Result<LogStoreRef, deltalake_core::DeltaTableError> {
     let url = place.url().map_err(|e| deltalake_core::DeltaTableError::Generic(e.to_string()))?;
-    let builder = DeltaTableBuilder::from_url(url.clone())?;
     match place {
-        Place::Local(_) => builder.build_storage(),
-        Place::Remote { store, .. } => builder.with_storage_backend(store.clone(), url).build_storage(),
+        Place::Local(_) => DeltaTableBuilder::from_url(url)?.build_storage(),
+        // The library knows no other scheme by itself; a commit is a put that fails if the name is taken.
+        Place::Remote { store, prefix, .. } => {
+            let below = Arc::new(PrefixStore::new(store.clone(), prefix.clone()));
+            Ok(default_logstore(below, store.clone(), &url, &StorageConfig::default()))
+        }
     }
 }
 

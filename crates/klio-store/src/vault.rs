@@ -23,6 +23,8 @@ use crate::keys::{Cipher, CommandKeyProvider, FileKeyProvider, KeyError, KeyProv
 const SPOOL: &str = "spool";
 /// The data key of names and of what the tables' logs hold.
 const NAMES: &str = "names";
+/// How often the key of a partition may be destroyed.
+const GENERATIONS: u32 = 100;
 /// Random bytes that a file's key is derived with.
 const SALT: usize = 24;
 
@@ -87,6 +89,26 @@ impl Vault {
         let properties =
             FileEncryptionProperties::builder(key.expose().to_vec()).with_footer_key_metadata(note);
         properties.build().map_err(|e| StoreError::Query(e.to_string()))
+    }
+
+    /// What stands for a retention class on a day. A partition whose key was destroyed stays closed: what comes
+    /// late for it goes to another.
+    pub(crate) fn partition(&self, class: &str, day: &str) -> Result<String, StoreError> {
+        let class = self.class(class)?;
+        for generation in 1..GENERATIONS {
+            let name = if generation == 1 { class.clone() } else { format!("{class}-{generation}") };
+            match self.cipher(&format!("files/{name}/{day}"), true) {
+                Err(KeyError::Destroyed { .. }) => {}
+                Err(e) => return Err(e.into()),
+                Ok(_) => return Ok(name),
+            }
+        }
+        Err(StoreError::Query(format!("the keys of {day} were destroyed {GENERATIONS} times")))
+    }
+
+    /// Whether the key of a partition, `class/day`, was destroyed.
+    pub(crate) fn is_shredded(&self, partition: &str) -> bool {
+        matches!(self.cipher(&format!("files/{partition}"), false), Err(KeyError::Destroyed { .. }))
     }
 
     /// How files are read, whichever key they have.

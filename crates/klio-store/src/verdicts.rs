@@ -63,9 +63,9 @@ impl Lake {
         wanted: Wanted<'_>,
     ) -> Result<Vec<KeptVerdict>, StoreError> {
         let files = self.steady(|lake| {
-            let table = if kind == VerdictKind::Finding { &mut lake.findings } else { &mut lake.incidents };
-            table.refresh()?;
-            let files = table.files()?.into_iter().filter(|file| may_overlap(file, wanted.range));
+            lake.refresh()?;
+            let table = if kind == VerdictKind::Finding { &lake.findings } else { &lake.incidents };
+            let files = lake.readable(table)?.0.into_iter().filter(|file| may_overlap(file, wanted.range));
             files
                 .map(|file| OpenFile::open(&table.place, &file, &lake.footers))
                 .collect::<Result<Vec<_>, _>>()

@@ -35,7 +35,8 @@ impl Lake {
             // Read first: what is flushed while the files are read would be seen twice or never.
             let fresh = lake.fresh()?;
             let mut scanned = Scanned::default();
-            let mut files = lake.events.files()?;
+            let (mut files, shredded) = lake.readable(&lake.events)?;
+            scanned.shredded = shredded;
             scanned.files = files.len() as u64;
             files.retain(|file| may_overlap(file, range));
             scanned.skipped = scanned.files - files.len() as u64;

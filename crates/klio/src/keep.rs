@@ -9,9 +9,11 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use klio_model::{Event, Severity, Timestamp};
 use klio_source::redact::{Policy, Redactor};
+use klio_source::{Chunks, Options, Pool, discover};
 use klio_store::{Classes, Custody, Flush, Records, Rows, Settings, Verdict, Writer};
 pub use klio_store::{Origin, Spooled};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::failure::Failure;
 
@@ -131,19 +133,24 @@ impl Keeper {
             return;
         }
         let id = format!("{head:016x}");
-        let skip =
-            self.writer.positions().filter_map(|(_, text)| serde_json::from_str::<Position>(text).ok());
-        let skip = skip.filter(|p| p.id == id).map(|p| p.events).max().unwrap_or(0);
+        let own = source(file);
+        let read = self.writer.positions().filter_map(|(of, text)| {
+            let position = serde_json::from_str::<Position>(text).ok().filter(|p| p.id == id)?;
+            Some((of == own, of.to_owned(), position.events))
+        });
+        let mut read: Vec<_> = read.collect();
+        // Its own position first; else that of a file which was renamed or packed since. Another file that begins
+        // with the same event has a position of its own.
+        read.sort_by(|a, b| b.cmp(a));
+        let is_same = |(own, of, _): &(bool, String, u64)| *own || head_of(of) != Some(head);
+        let skip = read.into_iter().find(is_same).map_or(0, |(.., events)| events);
         let position = Some(Position { id, events: 0 });
         self.files.insert(file.clone(), Reading { position, skip, ..Reading::default() });
     }
 
-    /// Counts an event of a file; true if an earlier run kept it.
+    /// Takes the next event of a file; true if an earlier run kept it.
     pub fn is_known(&mut self, file: &Arc<str>) -> bool {
         let reading = self.files.entry(file.clone()).or_default();
-        if let Some(position) = &mut reading.position {
-            position.events += 1;
-        }
         let known = reading.skip > 0;
         reading.skip = reading.skip.saturating_sub(1);
         self.known += u64::from(known);
@@ -153,6 +160,10 @@ impl Keeper {
     /// Takes the rows of a chunk that are to be kept.
     pub fn take(&mut self, file: &Arc<str>, shelf: &Shelf, keep: &[bool]) -> Result<(), Failure> {
         let reading = self.files.entry(file.clone()).or_default();
+        // Only now: a position must not be ahead of the records that are spooled with it.
+        if let Some(position) = &mut reading.position {
+            position.events += keep.len() as u64;
+        }
         for row in (0..shelf.len()).filter(|&row| keep.get(row) == Some(&true)) {
             reading.records.push(shelf.raw(row));
             reading.unsaved += 1;
@@ -228,6 +239,18 @@ impl Keeper {
         self.rows.append(shelf, &vec![true; shelf.len()]);
         if self.rows.bytes() >= self.flush_bytes { self.flush(&mut Vec::new()) } else { Ok(()) }
     }
+}
+
+/// The hash of the first line of the file that a source stands for, if it is there.
+fn head_of(source: &str) -> Option<u64> {
+    let found = discover(&[source.strip_prefix("file:")?]);
+    let chunk = Chunks::new(found.inputs.first()?, &Options::default(), &Pool::default()).next()?;
+    Some(first_line(chunk.bytes()))
+}
+
+/// Stands for the first line of a file.
+pub fn first_line(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes.split(|b| *b == b'\n').next().unwrap_or_default())
 }
 
 /// How a file is called as a source.

@@ -89,7 +89,7 @@ impl Lake {
         let partition = partition.map(|(name, data)| Arc::new(Field::new(name, data, true)));
         let table = TableSchema::builder(schema).with_table_partition_cols(partition.to_vec()).build();
         let source = self.table(name).unwrap_or(&self.events);
-        let listed = source.files()?;
+        let (listed, _) = self.readable(source)?;
         let mut files = HashMap::new();
         for (number, file) in listed.iter().enumerate() {
             let open = OpenFile::open(&source.place, file, &self.footers)?;

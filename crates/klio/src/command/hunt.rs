@@ -177,6 +177,9 @@ pub fn scanned_note(scanned: &klio_store::Scanned, took: std::time::Duration) {
         scanned.fresh,
         took.as_millis(),
     );
+    if scanned.shredded > 0 {
+        eprintln!("klio: {} more files cannot be read: their key was destroyed", scanned.shredded);
+    }
 }
 
 impl HuntFormat {

@@ -14,7 +14,7 @@ use super::feed::Next;
 use super::judged::{Hit, Judged, Seen};
 use super::keys::{is_long, mix, request_key, session};
 use super::telling::{Yes, describe, scene, severity};
-use crate::keep::{Spooled, Terms, source};
+use crate::keep::{Spooled, Terms, first_line, source};
 
 /// One thread's state.
 pub(super) struct Worker<'e> {
@@ -75,8 +75,7 @@ impl<'e> Worker<'e> {
         self.users.clear();
         self.source = source(&chunk.file);
         if chunk.first_line == 1 {
-            let line = chunk.bytes().split(|b| *b == b'\n').next().unwrap_or_default();
-            out.head = Some(xxh3_64(line));
+            out.head = Some(first_line(chunk.bytes()));
         }
         decode(chunk, &mut |item: Item<'_>| match item {
             Item::Record(record) => self.record(&record, &mut out),
