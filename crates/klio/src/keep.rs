@@ -3,6 +3,7 @@
 //! Workers redact each record and fill the columns ([`Terms`]); the sequence hands chunk after chunk to the
 //! [`Keeper`], which knows what is a duplicate, spools what is left and flushes it with the findings.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,6 +86,11 @@ struct Reading {
     position: Option<Position>,
     /// Events that were kept by an earlier run.
     skip: u64,
+    /// Events of the chunks that were handed in, and of those that were taken.
+    handed: u64,
+    taken: u64,
+    /// Chunks that ended before one that stands before them in the file, by their first event.
+    early: BTreeMap<u64, (Shelf, Vec<bool>)>,
     records: Records,
     unsaved: u64,
 }
@@ -148,21 +154,51 @@ impl Keeper {
         self.files.insert(file.clone(), Reading { position, skip, ..Reading::default() });
     }
 
-    /// Takes the next event of a file; true if an earlier run kept it.
-    pub fn is_known(&mut self, file: &Arc<str>) -> bool {
+    /// A chunk of a file begins with so many events; returns which of the file's events is its first.
+    pub fn hand_in(&mut self, file: &Arc<str>, events: usize) -> u64 {
         let reading = self.files.entry(file.clone()).or_default();
-        let known = reading.skip > 0;
-        reading.skip = reading.skip.saturating_sub(1);
+        let first = reading.handed;
+        reading.handed += events as u64;
+        first
+    }
+
+    /// Whether an earlier run kept this event of a file.
+    pub fn is_known(&mut self, file: &Arc<str>, number: u64) -> bool {
+        let known = self.files.get(file).is_some_and(|reading| number < reading.skip);
         self.known += u64::from(known);
         known
     }
 
-    /// Takes the rows of a chunk that are to be kept.
-    pub fn take(&mut self, file: &Arc<str>, shelf: &Shelf, keep: &[bool]) -> Result<(), Failure> {
+    /// Takes the rows of a chunk that are to be kept. `first` is what [`Keeper::hand_in`] returned for it.
+    ///
+    /// Chunks whose times overlap end in any order. They are spooled in the file's, so that its position says exactly
+    /// what is kept.
+    pub fn take(
+        &mut self,
+        file: &Arc<str>,
+        first: u64,
+        shelf: &mut Shelf,
+        keep: &[bool],
+    ) -> Result<(), Failure> {
         let reading = self.files.entry(file.clone()).or_default();
-        // Only now: a position must not be ahead of the records that are spooled with it.
+        if first != reading.taken {
+            reading.early.insert(first, (std::mem::take(shelf), keep.to_vec()));
+            return Ok(());
+        }
+        self.put_in(file, shelf, keep)?;
+        while let Some((shelf, keep)) =
+            self.files.get_mut(file).and_then(|reading| reading.early.remove(&reading.taken))
+        {
+            self.put_in(file, &shelf, &keep)?;
+        }
+        Ok(())
+    }
+
+    fn put_in(&mut self, file: &Arc<str>, shelf: &Shelf, keep: &[bool]) -> Result<(), Failure> {
+        let reading = self.files.entry(file.clone()).or_default();
+        reading.taken += keep.len() as u64;
         if let Some(position) = &mut reading.position {
-            position.events += keep.len() as u64;
+            position.events = reading.taken;
         }
         for row in (0..shelf.len()).filter(|&row| keep.get(row) == Some(&true)) {
             reading.records.push(shelf.raw(row));
@@ -170,7 +206,7 @@ impl Keeper {
         }
         self.rows.append(shelf, keep);
         if reading.records.bytes().len() >= BATCH {
-            self.spool(&file.clone())?;
+            self.spool(file)?;
         }
         if self.rows.bytes() >= self.flush_bytes {
             self.flush(&mut Vec::new())?;

@@ -176,19 +176,32 @@ fn an_encrypted_lake_answers_the_same() {
 #[test]
 fn holds_outlive_expiry_and_both_are_recorded() {
     let dir = tempfile::tempdir().unwrap();
-    ok(dir.path(), &["ingest", &recorded("attacks/04-secrets-mass-read")]);
-    let before = count(dir.path());
-    let held = ["*", "--owner", "legal", "--reason", "case 1"];
-    ok(dir.path(), &[&["lake", "hold"][..], &held].concat());
-    assert!(ok(dir.path(), &["lake", "holds"]).contains("legal"));
-    ok(dir.path(), &["lake", "expire", "--at", "2040-01-01T00:00:00Z"]);
-    assert_eq!(count(dir.path()), before);
-    ok(dir.path(), &[&["lake", "release"][..], &held].concat());
-    ok(dir.path(), &["lake", "expire", "--at", "2040-01-01T00:00:00Z", "--dry-run"]);
-    assert_eq!(count(dir.path()), before);
-    ok(dir.path(), &["lake", "expire", "--at", "2040-01-01T00:00:00Z"]);
-    assert_eq!(count(dir.path()), 0);
-    assert!(ok(dir.path(), &["verify"]).contains("verified"), "a lawful removal is no problem");
+    let data = dir.path().join("lake");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("klio.yaml"), "lake:\n  keep_days: 30\n").unwrap();
+    let log = dir.path().join("audit.log");
+    let event = |n: u32| {
+        format!(
+            "{{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":\"Metadata\",\"auditID\":\"id-{n}\",\
+             \"stage\":\"ResponseComplete\",\"requestURI\":\"/api/v1/nodes\",\"verb\":\"list\",\
+             \"user\":{{\"username\":\"u{n}\"}},\"responseStatus\":{{\"code\":200}},\
+             \"requestReceivedTimestamp\":\"2026-07-01T10:00:{n:02}.000000Z\",\
+             \"stageTimestamp\":\"2026-07-01T10:00:{n:02}.000000Z\"}}\n"
+        )
+    };
+    std::fs::write(&log, (0..50).map(event).collect::<String>()).unwrap();
+    ok(&data, &["ingest", &log.display().to_string()]);
+    let held = ["user:u7", "--owner", "legal", "--reason", "case 1"];
+    ok(&data, &[&["lake", "hold"][..], &held].concat());
+    assert!(ok(&data, &["lake", "holds"]).contains("legal"));
+    ok(&data, &["lake", "expire"]);
+    assert_eq!(count(&data), 50, "a file with a held event stays whole");
+    ok(&data, &[&["lake", "release"][..], &held].concat());
+    ok(&data, &["lake", "expire", "--dry-run"]);
+    assert_eq!(count(&data), 50);
+    ok(&data, &["lake", "expire"]);
+    assert_eq!(count(&data), 0);
+    assert!(ok(&data, &["verify"]).contains("verified"), "a lawful removal is no problem");
 }
 
 #[test]
@@ -197,7 +210,7 @@ fn wrong_questions_get_advice() {
     let nothing = klio(dir.path(), &["hunt", "verb:get"]);
     assert_eq!(nothing.status.code(), Some(3));
     assert!(err(&nothing).contains("klio ingest"), "{}", err(&nothing));
-    ok(dir.path(), &["ingest", &recorded("attacks/01-anonymous-access")]);
+    ok(dir.path(), &["ingest", &recorded("attacks/04-secrets-mass-read")]);
     for (query, said) in [
         ("DROP TABLE events", "for reading"),
         ("COPY events TO 'x.csv'", "for reading"),
@@ -207,7 +220,7 @@ fn wrong_questions_get_advice() {
         assert_eq!(refused.status.code(), Some(2), "{query}");
         assert!(err(&refused).contains(said), "{query}: {}", err(&refused));
     }
-    let slow = "SELECT count(*) FROM events a, events b, events c, events d";
+    let slow = "SELECT count(*) FROM events a, events b, events c WHERE a.code + b.code > c.code";
     let stopped = klio(dir.path(), &["sql", slow, "--time-limit", "1"]);
     assert_eq!(stopped.status.code(), Some(3));
     assert!(err(&stopped).contains("longer than 1 s"), "{}", err(&stopped));

@@ -56,8 +56,8 @@ enum What {
         /// Only say what would be removed.
         #[arg(long)]
         dry_run: bool,
-        /// As if it were this moment; RFC 3339.
-        #[arg(long, value_name = "TIME")]
+        /// What would be removed at this moment; RFC 3339.
+        #[arg(long, value_name = "TIME", requires = "dry_run")]
         at: Option<String>,
     },
     /// Keep events whatever the retention rules say.

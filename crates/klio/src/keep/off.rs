@@ -60,11 +60,15 @@ impl Keeper {
         match *self {}
     }
 
-    pub fn is_known(&mut self, _: &Arc<str>) -> bool {
+    pub fn hand_in(&mut self, _: &Arc<str>, _: usize) -> u64 {
         match *self {}
     }
 
-    pub fn take(&mut self, _: &Arc<str>, _: &Shelf, _: &[bool]) -> Result<(), Failure> {
+    pub fn is_known(&mut self, _: &Arc<str>, _: u64) -> bool {
+        match *self {}
+    }
+
+    pub fn take(&mut self, _: &Arc<str>, _: u64, _: &mut Shelf, _: &[bool]) -> Result<(), Failure> {
         match *self {}
     }
 

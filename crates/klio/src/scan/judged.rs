@@ -72,6 +72,8 @@ pub(super) struct Judged {
     pub file: Arc<str>,
     /// When the chunk begins, if other inputs may hold events of the same time.
     pub begins: Option<i64>,
+    /// Which event of its file is the first, if events are kept.
+    pub first: u64,
     pub seen: Vec<Seen>,
     pub texts: String,
     pub hits: Vec<Hit>,

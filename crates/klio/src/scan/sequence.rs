@@ -111,10 +111,10 @@ impl<'e> Sequence<'e> {
         }
     }
 
-    /// Takes an event; false if it was delivered before.
-    fn seen(&mut self, seen: &Seen, judged: &Judged) -> Result<bool, Failure> {
+    /// Takes the event of that number in its file; false if it was delivered before.
+    fn seen(&mut self, seen: &Seen, judged: &Judged, number: u64) -> Result<bool, Failure> {
         if judged.spooled.is_none()
-            && self.keeper.as_mut().is_some_and(|keeper| keeper.is_known(&judged.file))
+            && self.keeper.as_mut().is_some_and(|keeper| keeper.is_known(&judged.file, number))
         {
             return Ok(false);
         }

@@ -28,9 +28,16 @@ impl Waiting {
 impl Sequence<'_> {
     /// Takes the next chunk's result. Chunks come in the order of their first event, so that all events before it can
     /// be taken now, whichever input they are of. Results that are done with go to `done`.
-    pub(in crate::scan) fn take(&mut self, judged: Judged, done: &mut Vec<Judged>) -> Result<(), Failure> {
+    pub(in crate::scan) fn take(
+        &mut self,
+        mut judged: Judged,
+        done: &mut Vec<Judged>,
+    ) -> Result<(), Failure> {
         if let (Some(head), Some(keeper)) = (judged.head, self.keeper()) {
             keeper.begin(&judged.file, head);
+        }
+        if let (None, Some(keeper)) = (&judged.spooled, self.keeper()) {
+            judged.first = keeper.hand_in(&judged.file, judged.seen.len());
         }
         if judged.begins.is_some() {
             self.until(judged.begins, done)?;
@@ -67,8 +74,9 @@ impl Sequence<'_> {
         let due = rest.get(..due).unwrap_or_default();
         self.horizon.warm(due.iter().map(|seen| seen.key));
         for seen in due {
+            let number = judged.first + *taken as u64;
             *taken += 1;
-            let new = self.seen(seen, judged)?;
+            let new = self.seen(seen, judged, number)?;
             keep.push(new);
             if new && let Some(n) = by_user.get_mut(seen.user as usize) {
                 *n += 1;
@@ -83,7 +91,7 @@ impl Sequence<'_> {
         if let Some(keeper) = self.keeper() {
             match &judged.spooled {
                 Some((seq, _)) => keeper.again(*seq, &judged.shelf)?,
-                None => keeper.take(&judged.file, &judged.shelf, &keep)?,
+                None => keeper.take(&judged.file, judged.first, &mut judged.shelf, &keep)?,
             }
         }
         Ok(judged)
