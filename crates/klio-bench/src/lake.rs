@@ -107,7 +107,7 @@ fn questions(lake: &mut Lake, runs: usize) -> Result<Vec<Asked>, Error> {
         number += 1;
         if let Ok(event) = Event::parse(&kept.raw) {
             id = event.audit_id.as_ref().map_or_else(String::new, |s| s.0.to_string());
-            user = event.text_of(klio_model::Field::User).unwrap_or_default().to_owned();
+            event.text_of(klio_model::Field::User).unwrap_or_default().clone_into(&mut user);
             begin = kept.time;
         }
         if number == 500 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

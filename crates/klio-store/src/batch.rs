@@ -88,6 +88,7 @@ impl Spooled {
         &self.origin.source
     }
 
+    /// When they were received.
     pub fn received(&self) -> Timestamp {
         Timestamp(self.origin.received)
     }

@@ -128,11 +128,6 @@ impl Keeper {
         })
     }
 
-    /// The lake's writer.
-    pub fn writer(&mut self) -> &mut Writer {
-        &mut self.writer
-    }
-
     /// A file is being read whose first line has this hash.
     pub fn begin(&mut self, file: &Arc<str>, head: u64) {
         if self.files.contains_key(file) {

@@ -38,6 +38,12 @@ fn count(data: &Path) -> u64 {
     serde_json::from_str::<Value>(rows.trim()).unwrap()["n"].as_u64().unwrap()
 }
 
+/// Bytes of the files in a directory.
+fn size(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|m| m.len()).sum()
+}
+
 /// A data file of a table.
 fn a_file(data: &Path, table: &str) -> PathBuf {
     let mut open = vec![data.join(table)];
@@ -51,7 +57,7 @@ fn a_file(data: &Path, table: &str) -> PathBuf {
             }
         }
     }
-    panic!("{table} has no data file");
+    unreachable!("{table} has no data file");
 }
 
 #[test]
@@ -70,7 +76,8 @@ fn what_was_kept_is_found_counted_and_proven() {
         ok(&data, &["hunt", filter, "-o", "jsonl"]).lines().map(str::to_owned).collect();
     let mut read: Vec<String> =
         ok(&data, &["hunt", filter, &attack, "-o", "jsonl"]).lines().map(str::to_owned).collect();
-    (kept.sort(), read.sort());
+    kept.sort();
+    read.sort();
     assert!(!kept.is_empty());
     assert_eq!(kept.len(), read.len());
     let top = ok(&data, &["stats", "top", "verb", "--json"]);
@@ -134,14 +141,16 @@ fn an_interrupted_ingest_loses_and_repeats_nothing() {
     let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
     let input = recorded("benign");
     ok(&whole, &["ingest", &input]);
-    for milliseconds in [150, 400, 700] {
+    for spooled in [1 << 20, 9 << 20, 20 << 20] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_klio"))
             .args(["ingest", &input])
             .env("KLIO_DATA", &broken)
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(milliseconds));
+        while size(&broken.join("spool")) < spooled && child.try_wait().unwrap().is_none() {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -42,13 +42,15 @@ impl Tail {
         for kept in lake.last(&filter, self.lines).map_err(Failure::world)? {
             self.show(&kept.raw)?;
         }
-        while self.follow {
-            std::thread::sleep(Duration::from_millis(500));
+        if !self.follow {
+            return Ok(());
+        }
+        loop {
+            std::thread::park_timeout(Duration::from_millis(500));
             for kept in lake.follow(&filter, &mut cursor).map_err(Failure::world)? {
                 self.show(&kept.raw)?;
             }
         }
-        Ok(())
     }
 
     fn show(&self, raw: &str) -> Result<(), Failure> {

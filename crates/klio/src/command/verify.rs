@@ -55,7 +55,7 @@ impl Verify {
     pub fn run(self) -> Result<(), Failure> {
         let keys = self.keys.iter().map(|k| key(k)).collect::<Result<Vec<_>, _>>()?;
         if let Some(bundle) = &self.bundle {
-            return self.check_bundle(bundle, &keys);
+            return check_bundle(bundle, &keys);
         }
         let read = |path: &PathBuf| {
             fs::read_to_string(path).map_err(|e| Failure::world(format!("{}: {e}", path.display())))
@@ -111,42 +111,42 @@ impl Verify {
         }
         if report.problems.is_empty() { Ok(()) } else { Err(Failure::found()) }
     }
+}
 
-    fn check_bundle(&self, bundle: &Path, keys: &[Verifier]) -> Result<(), Failure> {
-        let report = verify_bundle(bundle, (!keys.is_empty()).then_some(keys));
-        if let Some(about) = &report.bundle {
-            writeln!(
-                stdout(),
-                "{} events for `{}`, exported by {}",
-                about.events,
-                plain(&about.export.query),
-                plain(&about.export.exported_by)
-            )?;
-        }
-        if let Some(hash) = report.hash {
-            writeln!(stdout(), "bundle.json has SHA-256 {hash}")?;
-        }
-        writeln!(stdout(), "{} events are proven", report.proven)?;
-        for problem in &report.problems {
-            writeln!(stdout(), "problem: {}", plain(&problem.to_string()))?;
-        }
-        if report.more > 0 {
-            writeln!(stdout(), "and {} more problems", report.more)?;
-        }
-        if !report.problems.is_empty() {
-            return Err(Failure::found());
-        }
-        if !report.trusted {
-            writeln!(
-                stdout(),
-                "The bundle agrees with itself. Whether it comes from the lake only its public key tells:"
-            )?;
-            writeln!(stdout(), "give --key, as `klio lake public-key` prints it where the lake is.")?;
-            return Err(Failure::found());
-        }
-        writeln!(stdout(), "verified: every event stands in the signed log as it is here")?;
-        Ok(())
+fn check_bundle(bundle: &Path, keys: &[Verifier]) -> Result<(), Failure> {
+    let report = verify_bundle(bundle, (!keys.is_empty()).then_some(keys));
+    if let Some(about) = &report.bundle {
+        writeln!(
+            stdout(),
+            "{} events for `{}`, exported by {}",
+            about.events,
+            plain(&about.export.query),
+            plain(&about.export.exported_by)
+        )?;
     }
+    if let Some(hash) = report.hash {
+        writeln!(stdout(), "bundle.json has SHA-256 {hash}")?;
+    }
+    writeln!(stdout(), "{} events are proven", report.proven)?;
+    for problem in &report.problems {
+        writeln!(stdout(), "problem: {}", plain(&problem.to_string()))?;
+    }
+    if report.more > 0 {
+        writeln!(stdout(), "and {} more problems", report.more)?;
+    }
+    if !report.problems.is_empty() {
+        return Err(Failure::found());
+    }
+    if !report.trusted {
+        writeln!(
+            stdout(),
+            "The bundle agrees with itself. Whether it comes from the lake only its public key tells:"
+        )?;
+        writeln!(stdout(), "give --key, as `klio lake public-key` prints it where the lake is.")?;
+        return Err(Failure::found());
+    }
+    writeln!(stdout(), "verified: every event stands in the signed log as it is here")?;
+    Ok(())
 }
 
 /// Checks proofs, one on each line.

@@ -72,27 +72,27 @@ pub(super) struct Judged {
     pub file: Arc<str>,
     /// When the chunk begins, if other inputs may hold events of the same time.
     pub begins: Option<i64>,
-    /// Which event of its file is the first, if events are kept.
-    pub first: u64,
     pub seen: Vec<Seen>,
     pub texts: String,
     pub hits: Vec<Hit>,
     pub scenes: Vec<Scene>,
     pub kept: String,
     pub listed: Vec<u8>,
-    /// The events' columns, if they are kept.
-    pub shelf: Shelf,
     /// The records are in the spool already, as a part of this batch.
     pub spooled: Option<(u64, Origin)>,
     /// Stands for the first line of the input that begins with this chunk.
     pub head: Option<u64>,
     pub users: Vec<Box<str>>,
+    /// The events' columns, if they are kept.
+    pub shelf: Shelf,
     pub times: Times,
     pub rejected: Vec<Rejected>,
     pub skipped: Vec<Skipped>,
     /// Events outside `--where`, `--since` and `--until`.
     pub filtered: u64,
     pub bytes: u64,
+    /// Which event of its file is the first, if events are kept.
+    pub first: u64,
     /// Events that were cut on their way; of these, the lines of those that change something.
     pub salvaged: u64,
     pub salvaged_writes: Vec<u64>,
