@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use klio_model::{Event, Severity, Timestamp};
@@ -20,6 +21,9 @@ use crate::failure::Failure;
 
 /// Bytes of records in a batch of the spool.
 const BATCH: usize = 1 << 20;
+
+/// How often the log attests what is in the spool.
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The columns of a chunk.
 pub type Shelf = Rows;
@@ -104,6 +108,7 @@ pub struct Keeper {
     rows: Rows,
     findings: Vec<Verdict>,
     last: u64,
+    attested: Instant,
     /// Events that were kept, and those that an earlier run had kept.
     pub kept: u64,
     /// Events that an earlier run had kept.
@@ -123,6 +128,7 @@ impl Keeper {
             rows: Rows::new(),
             findings: Vec::new(),
             last,
+            attested: Instant::now(),
             kept: 0,
             known: 0,
         })
@@ -223,6 +229,11 @@ impl Keeper {
         self.last = self.writer.append(&origin, &reading.records).map_err(Failure::world)?;
         self.kept += std::mem::take(&mut reading.unsaved);
         reading.records.clear();
+        // The log attests what was acknowledged, so that a spool cut short later is found.
+        if self.attested.elapsed() >= MINUTE {
+            self.attested = Instant::now();
+            self.writer.tick().map_err(Failure::world)?;
+        }
         Ok(())
     }
 
