@@ -22,6 +22,7 @@ cargo xtask COMMAND
   corpus [SIZE] [SEED]  multiply the recorded events to corpus/mixed-SIZE.jsonl (1g by default)
   bench scan [SIZE]     speed against a bare parse, scaling, memory, many rules (--record appends the table
                         to docs/benchmarks.md)
+  bench lake [SIZE]     keeping, size and questions of the lake beside DuckDB (1500m is what the bars are for)
   fuzz [SECONDS]        mutated input against every decoder and compiler, so many seconds each
 
   arrows                which crate may depend on what

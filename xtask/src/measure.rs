@@ -7,6 +7,8 @@ use crate::run;
 
 /// The corpus unless another size is asked for: 1 GiB.
 const SIZE: &str = "1g";
+/// The corpus that the lake's bars are for: a million events.
+const LAKE_SIZE: &str = "1500m";
 
 /// `corpus [SIZE] [SEED]`: makes the corpus unless it is there, and says where it lies.
 pub fn corpus(words: &[String]) -> Result<PathBuf, String> {
@@ -45,8 +47,9 @@ pub fn bench(words: &[String]) -> Result<(), String> {
 /// `bars [--runs N]`.
 pub fn bars(words: &[String]) -> Result<(), String> {
     let path = corpus(&[])?;
+    let lake = corpus(&[LAKE_SIZE.to_owned()])?;
     let mut bars = bench_program()?;
-    bars.arg("bars").arg("--corpus").arg(path).args(words);
+    bars.arg("bars").arg("--corpus").arg(path).arg("--lake").arg(lake).args(words);
     run::run(bars)
 }
 

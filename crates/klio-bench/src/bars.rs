@@ -20,7 +20,12 @@ struct Bar {
 }
 
 /// Measures and prints; `false` when a bar was missed.
-pub fn run(corpus: Option<&Path>, runs: usize, out: &mut dyn Write) -> Result<bool, Error> {
+pub fn run(
+    corpus: Option<&Path>,
+    lake: Option<&Path>,
+    runs: usize,
+    out: &mut dyn Write,
+) -> Result<bool, Error> {
     let mut bars = vec![
         loads("SigmaHQ's Kubernetes rules load unmodified", "16", klio::sigma_rules(), 16)?,
         loads("Falco's k8s_audit rules load unmodified", "48", klio::falco_rules(), 48)?,
@@ -60,7 +65,7 @@ pub fn run(corpus: Option<&Path>, runs: usize, out: &mut dyn Write) -> Result<bo
     ]);
 
     bars.extend(proven()?);
-    if let Some(corpus) = corpus {
+    if let Some(corpus) = lake {
         for row in lake::measure(corpus, runs)?.rows() {
             let measured = match row.duckdb {
                 Some(duckdb) => format!("{} (DuckDB: {duckdb})", row.measured),

@@ -56,6 +56,8 @@ pub struct Measured {
     pub disk: u64,
     /// The same content as DuckDB writes Parquet.
     pub duckdb_disk: Option<u64>,
+    /// Events as other engines count them in the same tables.
+    pub readers: Vec<(String, u64)>,
     /// CPU seconds and peak memory of `klio ingest`.
     pub ingest_cpu: f64,
     pub ingest_peak: u64,
@@ -91,6 +93,9 @@ pub fn measure(corpus: &Path, runs: usize) -> Result<Measured, Error> {
         bytes: fs::metadata(corpus)?.len(),
         zstd: packed(corpus)?,
         disk: size(&data)?,
+        readers: duckdb.as_ref().and_then(|told| told["readers"].as_object()).map_or_else(Vec::new, |all| {
+            all.iter().map(|(name, n)| (name.clone(), n.as_u64().unwrap_or(0))).collect()
+        }),
         duckdb_disk: duckdb.and_then(|told| told["bytes"].as_u64()),
         ingest_cpu: cost.cpu,
         ingest_peak: cost.peak,
@@ -321,6 +326,13 @@ impl Measured {
                 passed: ratio <= 1.15 && self.duckdb_disk.is_none_or(|duck| self.disk < duck),
             },
         ];
+        rows.extend(self.readers.iter().map(|(name, count)| Row {
+            name: format!("The table as {name} reads it"),
+            required: format!("{} events", self.events),
+            measured: count.to_string(),
+            duckdb: None,
+            passed: *count == self.events,
+        }));
         rows.extend(self.asked.iter().map(|a| Row {
             name: format!("{} ({} rows)", a.name, a.rows),
             required: format!("≤ {:.0} ms", a.bar),

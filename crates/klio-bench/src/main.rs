@@ -120,6 +120,9 @@ enum Task {
         /// The corpus; the speed bars are left unmeasured without it.
         #[arg(long)]
         corpus: Option<PathBuf>,
+        /// The corpus of the lake's bars, 1.5 GB; left unmeasured without it.
+        #[arg(long)]
+        lake: Option<PathBuf>,
         /// Interleaved runs of the speed measurements.
         #[arg(long, default_value_t = 5)]
         runs: usize,
@@ -191,7 +194,9 @@ fn run(task: Task) -> Result<bool, Error> {
             return Ok(cases.iter().all(|case| case.passed));
         }
         Task::Fuzz { seconds, seed } => return fuzz::run(seconds, seed, &mut out),
-        Task::Bars { corpus, runs } => return bars::run(corpus.as_deref(), runs, &mut out),
+        Task::Bars { corpus, lake, runs } => {
+            return bars::run(corpus.as_deref(), lake.as_deref(), runs, &mut out);
+        }
     }
     Ok(true)
 }
