@@ -137,7 +137,12 @@ impl Lake {
     ) -> Result<LogReader, StoreError> {
         // The table first: what it has, the log states.
         self.refresh()?;
-        let (files, _) = self.readable(&self.events)?;
+        let (files, shredded) = self.readable(&self.events)?;
+        if shredded > 0 {
+            return Err(StoreError::Query(format!(
+                "{shredded} files cannot be read since their key was destroyed: narrow the time to what is left"
+            )));
+        }
         let log = self.log()?;
         let ledger = Ledger::read(&log)?;
         let question = Question::new(filter, range);

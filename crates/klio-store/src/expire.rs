@@ -75,7 +75,11 @@ impl Writer {
             let files = self.table(name).files()?;
             for partition in files.chunk_by(|a, b| (&a.day, &a.class) == (&b.day, &b.class)) {
                 let Some(DataFile { class, day, .. }) = partition.first() else { continue };
-                let days = known.get(generation(class)).copied().unwrap_or_else(|| classes.days(class));
+                let days = known
+                    .get(class)
+                    .or_else(|| self.lake.vault.as_ref().and_then(|_| known.get(generation(class))))
+                    .copied()
+                    .unwrap_or_else(|| classes.days(class));
                 let at = now.micros().saturating_sub(i64::from(days) * DAY);
                 let over = Timestamp::parse(&format!("{day}T00:00:00Z"));
                 if over.is_none_or(|start| start.micros() + DAY > at) {

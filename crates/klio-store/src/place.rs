@@ -115,6 +115,13 @@ impl Place {
         match self {
             Self::Local(root) => {
                 let path = root.join(name);
+                // A pipe or a device in its place would never end.
+                if !fs::metadata(&path).map_err(StoreError::io(&path))?.is_file() {
+                    return Err(StoreError::Damaged {
+                        file: name.into(),
+                        said: "it is not a regular file".into(),
+                    });
+                }
                 Ok(fs::read(&path).map_err(StoreError::io(&path))?.into())
             }
             Self::Remote { store, prefix, runtime, .. } => {

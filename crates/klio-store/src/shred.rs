@@ -59,7 +59,10 @@ impl Writer {
     /// every copy of them that was made. The log keeps proving that they were there. Nothing under a legal hold is
     /// destroyed.
     pub fn shred(&mut self, class: &str, day: &str, why: &str) -> Result<(), StoreError> {
-        let class = self.lake.locked()?.partition(class, day)?;
+        let kept = self.lake.locked()?.newest(class, day)?;
+        let class = kept.ok_or_else(|| {
+            StoreError::Query(format!("nothing is kept of class {class} on {day}, written as 2026-11-21"))
+        })?;
         if self.holds_on(&class, day)? {
             return Err(StoreError::Query(format!(
                 "events of {day} are under a legal hold; release it first"
@@ -70,6 +73,18 @@ impl Writer {
         let text = format!("files/{partition}: {why}");
         self.state(Statement::Note(Remark { topic: "shred".into(), text, hash: None }))?;
         self.tell(KeyEvent::Destroyed, &format!("files/{partition}"))
+    }
+
+    /// States what a crash kept from the log: keys that were destroyed.
+    pub(crate) fn tell_destroyed(&mut self) -> Result<(), StoreError> {
+        let Some(keys) = self.lake.keys()? else { return Ok(()) };
+        let known = self.ledger()?.shredded;
+        for key in keys.iter().filter(|key| key.destroyed.is_some()) {
+            if key.name.strip_prefix("files/").is_some_and(|name| !known.contains(name)) {
+                self.tell(KeyEvent::Destroyed, &key.name)?;
+            }
+        }
+        Ok(())
     }
 
     fn tell(&mut self, event: KeyEvent, id: &str) -> Result<(), StoreError> {

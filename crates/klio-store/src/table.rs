@@ -99,7 +99,10 @@ impl Table {
             delta = runtime.block_on(create(name, log, schema)).map_err(&failed)?;
             place.sync("_delta_log/00000000000000000000.json")?;
         } else {
-            return Err(StoreError::Table { table: name, said: "it does not exist".into() });
+            return Err(StoreError::Table {
+                table: name,
+                said: "it is not where `lake.url` of klio.yaml, or the data directory, says".into(),
+            });
         }
         Ok(Self {
             name,
@@ -247,8 +250,13 @@ impl Table {
         let state = self.delta.snapshot().map_err(&failed)?;
         let commit = CommitBuilder::from(properties).with_actions(actions);
         let commit = commit.build(Some(state), self.delta.log_store(), operation);
+        let before = self.version();
         let done = self.runtime.block_on(commit.into_future()).map_err(&failed)?;
         let version = done.version();
+        if version != before + 1 {
+            let said = format!("somebody else made commit {}: verify the lake", before + 1);
+            return Err(StoreError::Table { table: self.name, said });
+        }
         self.delta.state = Some(done.snapshot);
         self.place.sync(&format!("_delta_log/{version:020}.json"))?;
         self.checkpoint_if_due()?;

@@ -106,6 +106,21 @@ impl Vault {
         Err(StoreError::Query(format!("the keys of {day} were destroyed {GENERATIONS} times")))
     }
 
+    /// What stands for a class on a day, if something is kept under it that can be read.
+    pub(crate) fn newest(&self, class: &str, day: &str) -> Result<Option<String>, StoreError> {
+        let class = self.class(class)?;
+        for generation in 1..GENERATIONS {
+            let name = if generation == 1 { class.clone() } else { format!("{class}-{generation}") };
+            match self.cipher(&format!("files/{name}/{day}"), false) {
+                Err(KeyError::Destroyed { .. }) => {}
+                Err(KeyError::Unknown(_) | KeyError::Name(_)) => return Ok(None),
+                Err(e) => return Err(e.into()),
+                Ok(_) => return Ok(Some(name)),
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether the key of a partition, `class/day`, was destroyed.
     pub(crate) fn is_shredded(&self, partition: &str) -> bool {
         matches!(self.cipher(&format!("files/{partition}"), false), Err(KeyError::Destroyed { .. }))

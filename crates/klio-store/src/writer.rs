@@ -81,14 +81,17 @@ impl Writer {
             return Err(damage.into());
         }
         let identity = identity(dir)?;
-        let lake = Lake::open_as(dir, settings, true)?;
         let log = open_log(dir, &identity)?;
+        // The tables are made before the log's first entry. Later they must be there: empty ones beside them would
+        // be filled, sealed, and contradict what was sealed before.
+        let lake = Lake::open_as(dir, settings, log.size() == 0)?;
         let signer = signer(dir)?;
         let mut writer =
             Self { lake, log, signer, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
         writer.recover()?;
         writer.opened(identity)?;
         writer.miss()?;
+        writer.tell_destroyed()?;
         Ok(writer)
     }
 
@@ -139,6 +142,13 @@ impl Writer {
             self.positions.insert(origin.source.clone(), position.clone());
         }
         Ok(seq)
+    }
+
+    /// Says how far a source has been read without anything new in it; the next flush keeps it. False if that was
+    /// known.
+    pub fn set_position(&mut self, source: &str, position: String) -> bool {
+        let old = self.positions.insert(source.to_owned(), position.clone());
+        old.is_none_or(|old| old != position)
     }
 
     /// How far a source has been read.

@@ -22,6 +22,8 @@ use crate::failure::Failure;
 /// Bytes of records in a batch of the spool.
 const BATCH: usize = 1 << 20;
 
+/// Bytes of records that may wait for a chunk before them: one event from the future must not hold up the rest.
+const EARLY: usize = 64 << 20;
 /// How often the log attests what is in the spool.
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -108,6 +110,8 @@ pub struct Keeper {
     rows: Rows,
     findings: Vec<Verdict>,
     last: u64,
+    /// Bytes of the records of chunks that ended early.
+    early: usize,
     attested: Instant,
     /// Events that were kept, and those that an earlier run had kept.
     pub kept: u64,
@@ -128,6 +132,7 @@ impl Keeper {
             rows: Rows::new(),
             findings: Vec::new(),
             last,
+            early: 0,
             attested: Instant::now(),
             kept: 0,
             known: 0,
@@ -183,6 +188,7 @@ impl Keeper {
     ) -> Result<(), Failure> {
         let reading = self.files.entry(file.clone()).or_default();
         if first != reading.taken {
+            self.early += shelf.bytes();
             reading.early.insert(first, (std::mem::take(shelf), keep.to_vec()));
             return Ok(());
         }
@@ -190,9 +196,15 @@ impl Keeper {
         while let Some((shelf, keep)) =
             self.files.get_mut(file).and_then(|reading| reading.early.remove(&reading.taken))
         {
+            self.early -= shelf.bytes();
             self.put_in(file, &shelf, &keep)?;
         }
         Ok(())
+    }
+
+    /// Whether so much waits for one slow chunk that order must give way.
+    pub fn is_full(&self) -> bool {
+        self.early > EARLY
     }
 
     fn put_in(&mut self, file: &Arc<str>, shelf: &Shelf, keep: &[bool]) -> Result<(), Failure> {
@@ -249,7 +261,16 @@ impl Keeper {
         for file in files {
             self.spool(&file)?;
         }
-        if self.rows.is_empty() {
+        // Also of files that held nothing new: under another name they would be taken for new ones.
+        let mut moved = false;
+        for (file, reading) in &self.files {
+            if let Some(position) = &reading.position {
+                let events = reading.taken.max(reading.skip);
+                let position = serde_json::to_string(&Position { events, ..position.clone() });
+                moved |= position.is_ok_and(|text| self.writer.set_position(&source(file), text));
+            }
+        }
+        if self.rows.is_empty() && self.findings.is_empty() && incidents.is_empty() && !moved {
             return Ok(());
         }
         let findings = std::mem::take(&mut self.findings);
@@ -285,7 +306,12 @@ impl Keeper {
 
 /// The hash of the first line of the file that a source stands for, if it is there.
 fn head_of(source: &str) -> Option<u64> {
-    let found = discover(&[source.strip_prefix("file:")?]);
+    let path = source.strip_prefix("file:")?;
+    // Reading a pipe to look at it would take what it holds.
+    if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
+        return None;
+    }
+    let found = discover(&[path]);
     let chunk = Chunks::new(found.inputs.first()?, &Options::default(), &Pool::default()).next()?;
     Some(first_line(chunk.bytes()))
 }

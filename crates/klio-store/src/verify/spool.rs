@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use super::tables::{Found, TRIES};
+use super::tables::Found;
 use super::{Kind, Report};
+use crate::lake::Lake;
 use crate::ledger::Ledger;
 use crate::settings::Settings;
 use crate::spool::survey;
+
+/// Times that the spool is looked at anew while a writer is at work.
+const TRIES: usize = 64;
 
 pub(super) fn check(dir: &Path, settings: &Settings, found: &Found, ledger: &Ledger, report: &mut Report) {
     for (lost, time) in &ledger.lost {
@@ -15,6 +19,7 @@ pub(super) fn check(dir: &Path, settings: &Settings, found: &Found, ledger: &Led
     // Without the table nobody knows from where on.
     let Some(mut upto) = found.upto() else { return };
     let mut trial = Report::default();
+    let mut events = Lake::open(dir, settings).ok().map(|lake| lake.events);
     for _ in 0..TRIES {
         trial = Report::default();
         look(dir, upto, ledger, &mut trial);
@@ -22,7 +27,10 @@ pub(super) fn check(dir: &Path, settings: &Settings, found: &Found, ledger: &Led
             break;
         }
         // A writer may have flushed meanwhile.
-        upto = Found::read(dir, settings).ok().and_then(|found| found.upto()).unwrap_or(upto);
+        if let Some(events) = &mut events {
+            let newer = events.refresh().and_then(|()| events.upto());
+            upto = newer.unwrap_or(upto);
+        }
     }
     report.problems.append(&mut trial.problems);
     report.spooled = trial.spooled;

@@ -113,6 +113,7 @@ impl Writer {
     /// Adds the statements that a crash kept from the log, and reads how far the sources are.
     pub(super) fn recover(&mut self) -> Result<(), StoreError> {
         let mut missing = Vec::new();
+        let ledger = self.ledger()?;
         for name in TABLES {
             let Some(table) = self.lake.table(name) else { continue };
             let version = table.version();
@@ -124,14 +125,20 @@ impl Writer {
                 .unwrap_or_default();
             let leaf = notes.get("klio.leaf").and_then(Value::as_u64);
             let time = notes.get("klio.time").and_then(Value::as_i64);
-            // What the log has of a commit it has whole.
-            if let (Some(leaf), Some(time)) = (leaf, time) {
-                if leaf >= self.log.size() {
+            // What the log has of a commit it has whole. What it does not have is ours only if we signed it.
+            let commit = format!("_delta_log/{version:020}.json");
+            let hash = Hash::of(&table.place.read_all(&commit)?);
+            let known =
+                ledger.commits.get(&format!("{name}/{commit}")).is_some_and(|known| known.hash == hash);
+            if !known && self.log.size() > 0 {
+                let (leaf, time) = (leaf.unwrap_or(0), time.unwrap_or(0));
+                {
                     let claim = claim(name, leaf, time, &manifests, notes.get("klio.positions"));
                     let signature = notes.get("klio.signature").and_then(Value::as_str);
                     let signature = signature.and_then(|text| BASE64.decode(text).ok()).unwrap_or_default();
                     // Who can write here must not get our signature under what he wrote.
-                    if self.signer.verifier().verify(&claim, &signature).is_none() {
+                    let signed = self.signer.verifier().verify(&claim, &signature).is_some();
+                    if leaf < self.log.size() || !signed {
                         let said = "it was not made by this lake's writer, who would have signed it: verify the lake";
                         let file = format!("{name}/_delta_log, commit {version}");
                         return Err(StoreError::Damaged { file, said: said.into() });

@@ -1,6 +1,7 @@
 //! `klio sql`
 
-use std::io::{BufWriter, Write, stdout};
+use std::io::{BufWriter, IsTerminal, Write, stdout};
+use std::mem::ManuallyDrop;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use klio_store::{Cancel, Limits};
 
 use crate::data::Data;
 use crate::failure::Failure;
-use crate::output::Grid;
+use crate::output::{Grid, plain};
 
 /// Ask the lake in SQL, for reading only.
 ///
@@ -60,7 +61,10 @@ impl Sql {
             memory_bytes: self.memory_limit << 20,
             rows: self.limit,
         };
-        let mut lake = self.data.lake()?;
+        // Not waited for: what runs in it after its time ends with the program.
+        let mut lake = ManuallyDrop::new(self.data.lake()?);
+        // What a terminal would obey is not printed to one.
+        let shown = |text: String| if stdout().is_terminal() { plain(&text) } else { text };
         let mut out = BufWriter::new(stdout().lock());
         let mut grid: Option<(Grid, usize)> = None;
         let mut failed = None;
@@ -79,7 +83,8 @@ impl Sql {
                 for row in 0..page.rows() {
                     match self.output {
                         SqlFormat::Csv => {
-                            let cells: Vec<String> = (0..columns.len()).map(|c| cell(row, c)).collect();
+                            let cells: Vec<String> =
+                                (0..columns.len()).map(|c| shown(cell(row, c))).collect();
                             csv(&mut out, cells.iter().map(String::as_str))?;
                         }
                         SqlFormat::Jsonl => {

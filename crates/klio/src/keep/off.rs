@@ -76,6 +76,10 @@ impl Keeper {
         match *self {}
     }
 
+    pub fn is_full(&self) -> bool {
+        match *self {}
+    }
+
     pub fn finding(&mut self, _: &[u8]) {
         match *self {}
     }

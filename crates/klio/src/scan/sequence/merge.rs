@@ -42,6 +42,11 @@ impl Sequence<'_> {
         if judged.begins.is_some() {
             self.until(judged.begins, done)?;
             self.waiting.push(Waiting::new(judged));
+            while !self.waiting.is_empty() && self.keeper().is_some_and(|keeper| keeper.is_full()) {
+                let mut oldest = self.waiting.remove(0);
+                self.run(&mut oldest, i64::MAX)?;
+                done.push(self.close(oldest)?);
+            }
             return Ok(());
         }
         let mut only = Waiting::new(judged);
