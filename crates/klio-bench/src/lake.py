@@ -4,6 +4,7 @@ import duckdb
 
 events, out, runs, names = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
 db = duckdb.connect()
+db.execute("SET enable_progress_bar = false")
 table = f"read_parquet('{events}/*/*/*.parquet', hive_partitioning = true)"
 db.execute(f"CREATE VIEW events AS SELECT * FROM {table}")
 # Times as numbers: Python's need a module that may not be there.
