@@ -27,11 +27,20 @@ pub struct Records {
 }
 
 impl Records {
-    /// Adds a record.
-    pub fn push(&mut self, record: &str) {
+    /// None yet, in room that is there.
+    pub fn within(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, count: 0 }
+    }
+
+    /// Adds a record, and returns where it begins.
+    pub fn push(&mut self, record: impl AsRef<[u8]>) -> usize {
+        let record = record.as_ref();
         self.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
-        self.bytes.extend_from_slice(record.as_bytes());
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(record);
         self.count += 1;
+        start
     }
 
     /// How many there are.
@@ -49,10 +58,9 @@ impl Records {
         &self.bytes
     }
 
-    /// Forgets them, keeps their room.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.count = 0;
+    /// Their bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 }
 

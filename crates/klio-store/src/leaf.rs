@@ -28,21 +28,27 @@ pub(crate) fn each(batch: &RecordBatch, f: &mut dyn FnMut(usize, Hash, &str)) ->
     let words = |name: &str| column(name)?.as_dictionary_opt::<Int32Type>().ok_or_else(odd);
     let (cluster, source) = (words("cluster")?, words("source")?);
     let received = column("received")?.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(odd)?;
-    let raw = column("raw")?.as_string_opt::<i32>().ok_or_else(odd)?;
+    let raw = column("raw")?;
+    let (texts, views) = (raw.as_string_opt::<i32>(), raw.as_string_view_opt());
+    let record = |row: usize| texts.map(|t| t.value(row)).or_else(|| Some(views?.value(row)));
     let word = |array: &DictionaryArray<Int32Type>, row: usize| -> String {
         let values = array.values().as_string_opt::<i32>();
         array.key(row).and_then(|k| Some(values?.value(k).to_owned())).unwrap_or_default()
     };
     let mut last = None;
     let mut prefix = String::new();
+    let mut time = (0, "0".to_owned());
     for row in 0..batch.num_rows() {
         let keys = (cluster.key(row), source.key(row));
         if last != Some(keys) {
             prefix = self::prefix(&word(cluster, row), &word(source, row));
             last = Some(keys);
         }
-        let (time, record) = (received.value(row).to_string(), raw.value(row));
-        let leaf = leaf_hash_of(&[prefix.as_bytes(), time.as_bytes(), b"]\n", record.as_bytes()]);
+        if received.value(row) != time.0 {
+            time = (received.value(row), received.value(row).to_string());
+        }
+        let record = record(row).ok_or_else(odd)?;
+        let leaf = leaf_hash_of(&[prefix.as_bytes(), time.1.as_bytes(), b"]\n", record.as_bytes()]);
         f(row, leaf, record);
     }
     Ok(())

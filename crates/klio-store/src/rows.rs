@@ -1,15 +1,21 @@
 //! Events on their way into a segment: the records as received, and their columns.
 
+mod long;
+mod memo;
 mod order;
 mod sheet;
 mod verdicts;
 mod words;
 
-use klio_model::event::{Event, Level, Stage};
+use klio_model::event::{Event, Level, SourceScope, Stage};
 use klio_model::{Field, Severity, Timestamp};
 
+use crate::batch::Records;
 use crate::columns::{COLUMNS, Column};
 
+use memo::Memo;
+
+pub(crate) use long::Long;
 pub(crate) use order::KEY;
 pub(crate) use sheet::{Cells, Sheet};
 pub use verdicts::{Verdict, Verdicts};
@@ -30,9 +36,23 @@ pub struct Custody<'c> {
 #[derive(Debug)]
 pub struct Rows {
     pub(crate) sheet: Sheet,
-    /// The credential that an `extra` holds, by the text of the `extra`.
-    extras: Words,
-    credentials: Vec<Option<Box<str>>>,
+    /// What `extra` holds, by its text: the credential, and whether it can be read.
+    extras: Memo<Extra>,
+    /// Whether `groups` can be read.
+    groups: Memo<bool>,
+    /// What `sourceIPs` holds: the last address, its scope, and whether the list can be read.
+    sources: Memo<Source>,
+}
+
+/// What the columns of an event share.
+struct Shared<'m> {
+    time: Option<Timestamp>,
+    staged: Option<Timestamp>,
+    credential: Option<&'m str>,
+    address: Option<&'m str>,
+    scope: Option<&'m str>,
+    /// Whether what the columns lack is known to be absent.
+    whole: bool,
 }
 
 impl Default for Rows {
@@ -44,7 +64,12 @@ impl Default for Rows {
 impl Rows {
     /// No rows.
     pub fn new() -> Self {
-        Self { sheet: Sheet::new(COLUMNS), extras: Words::default(), credentials: Vec::new() }
+        Self {
+            sheet: Sheet::new(COLUMNS),
+            extras: Memo::default(),
+            groups: Memo::default(),
+            sources: Memo::default(),
+        }
     }
 
     /// How many there are.
@@ -59,56 +84,49 @@ impl Rows {
 
     /// Bytes of the records.
     pub fn bytes(&self) -> usize {
-        self.sheet.bytes()
+        self.sheet.long().map_or(0, Long::bytes)
     }
 
-    /// The record of a row.
-    pub fn raw(&self, row: usize) -> &str {
-        match self.sheet.cells("raw") {
-            Some(Cells::Texts(text, ends, _)) => text.get(sheet::span(ends, row)).unwrap_or_default(),
-            _ => "",
+    /// Reserves a block for records that are yet to be spooled.
+    pub fn block(&mut self) -> u32 {
+        self.sheet.long_mut().map_or(0, Long::block)
+    }
+
+    /// Takes the rows of another that `keep` says. Their records are added to `records`, which will be the block
+    /// `block`.
+    pub fn append(&mut self, other: &Self, keep: &[bool], records: &mut Records, block: u32) {
+        self.sheet.append(&other.sheet, keep, records, block);
+    }
+
+    /// Gives a block the records that were reserved for it.
+    pub fn fill(&mut self, block: u32, records: Records) {
+        if let Some(long) = self.sheet.long_mut() {
+            long.fill(block, records.into_bytes());
         }
     }
 
-    /// Takes the rows of another that `keep` says.
-    pub fn append(&mut self, other: &Self, keep: &[bool]) {
-        self.sheet.append(&other.sheet, keep);
-    }
-
-    /// Forgets the rows and keeps their room.
-    pub fn clear(&mut self) {
-        self.sheet.clear();
-        self.extras.clear();
-        self.credentials.clear();
+    /// Forgets the rows and keeps their room; that of their blocks goes to `spare`.
+    pub fn clear(&mut self, spare: &mut Vec<Vec<u8>>) {
+        self.sheet.clear(spare);
     }
 
     /// Takes an event: its text becomes the column `raw`.
-    pub fn push(
-        &mut self,
-        event: &Event<'_>,
-        custody: Custody<'_>,
-        class: &str,
-        severity: Option<Severity>,
-        _flush: u64,
-    ) {
-        let time = event.time();
-        let mut cells = std::mem::take(&mut self.sheet.cells);
-        for (column, cell) in COLUMNS.iter().zip(&mut cells) {
+    pub fn push(&mut self, event: &Event<'_>, custody: Custody<'_>, class: &str, severity: Option<Severity>) {
+        let Self { sheet, extras, groups, sources } = self;
+        let shared = shared(event, extras, groups, sources);
+        for (column, cell) in sheet.columns.iter().zip(&mut sheet.cells) {
             match cell {
-                Cells::Words(words) => self.word(words, column, event, custody, severity),
+                Cells::Words(words) => word(words, column, event, custody, severity, &shared),
+                Cells::Long(long) => long.push(event.json()),
                 Cells::Texts(text, ends, missing) => {
-                    let value =
-                        if column.name == "raw" { Some(event.json()) } else { event.text_of(Field::AuditId) };
+                    let value = event.text_of(Field::AuditId);
                     text.push_str(value.unwrap_or_default());
                     ends.push(text.len());
                     missing.push(value.is_none());
                 }
                 Cells::Numbers(numbers) => numbers.push(match (column.field, column.name) {
-                    (Some(Field::Time), _) => time.map_or(i64::MIN, Timestamp::micros),
-                    (Some(Field::StageTime), _) => {
-                        let staged = event.text_of(Field::StageTime).and_then(Timestamp::parse);
-                        staged.map_or(i64::MIN, Timestamp::micros)
-                    }
+                    (Some(Field::Time), _) => shared.time.map_or(i64::MIN, Timestamp::micros),
+                    (Some(Field::StageTime), _) => shared.staged.map_or(i64::MIN, Timestamp::micros),
                     (Some(Field::Code), _) => event.code.unwrap_or(i64::MIN),
                     (_, "received") => custody.received.micros(),
                     // The leaf of its segment, which is known when the file is packed.
@@ -120,53 +138,74 @@ impl Rows {
                     None if column.name == "body" => {
                         event.request_object.text().is_some() || event.response_object.text().is_some()
                     }
-                    None => is_whole(event),
+                    None => shared.whole,
                 }),
             }
         }
-        self.sheet.cells = cells;
-        self.sheet.end(class, time.unwrap_or(custody.received));
-    }
-
-    fn word(
-        &mut self,
-        words: &mut Words,
-        column: &Column,
-        event: &Event<'_>,
-        custody: Custody<'_>,
-        severity: Option<Severity>,
-    ) {
-        match column.field {
-            None => match column.name {
-                "cluster" => words.push(Some(custody.cluster)),
-                "source" => words.push(Some(custody.source)),
-                _ => words.push(severity.map(Severity::name)),
-            },
-            // As JSON, so that a name with a comma in it stays one name.
-            Some(Field::Groups) => words.push(event.user.groups.text()),
-            Some(Field::Credential) => {
-                let Some(extra) = event.user.extra.text() else { return words.push(None) };
-                let index = self.extras.index(extra) as usize;
-                if index == self.credentials.len() {
-                    self.credentials.push(event.credential().map(Into::into));
-                }
-                words.push(self.credentials.get(index).and_then(Option::as_deref));
-            }
-            Some(Field::Decision) => words.push(event.annotation("authorization.k8s.io/decision").as_deref()),
-            Some(field) => words.push(event.text_of(field)),
-        }
+        sheet.end(class, shared.time.unwrap_or(custody.received));
     }
 }
 
-/// Whether what the columns of an event lack is known to be absent.
-fn is_whole(event: &Event<'_>) -> bool {
-    let readable = !event.user.groups.unreadable()
-        && !event.source_ips.unreadable()
-        && (event.user.extra.text().is_none()
-            || event.credential().is_some()
-            || !event.user.extra.unreadable());
+type Extra = (Option<Box<str>>, bool);
+type Source = (Option<Box<str>>, Option<&'static str>, bool);
+
+fn shared<'m>(
+    event: &Event<'_>,
+    extras: &'m mut Memo<Extra>,
+    groups: &mut Memo<bool>,
+    sources: &'m mut Memo<Source>,
+) -> Shared<'m> {
+    let (received, staged) = (event.received_at(), event.staged_at());
+    let extra = event.user.extra.text().and_then(|text| {
+        extras.of(text, || {
+            let credential: Option<Box<str>> = event.credential().map(Into::into);
+            let readable = credential.is_some() || !event.user.extra.unreadable();
+            (credential, readable)
+        })
+    });
+    let group = event.user.groups.text().and_then(|text| groups.of(text, || !event.user.groups.unreadable()));
+    let source = event.source_ips.text().and_then(|text| {
+        sources.of(text, || {
+            let address = event.source_ip();
+            let scope = address.and_then(SourceScope::of).map(SourceScope::name);
+            (address.map(Into::into), scope, !event.source_ips.unreadable())
+        })
+    });
+    let readable =
+        extra.is_none_or(|(_, read)| *read) && group.is_none_or(|read| *read) && source.is_none_or(|s| s.2);
     // The column has the time of the stage where the field has a text that is no time.
-    let is_time = |field| event.text_of(field).is_none_or(|t| Timestamp::parse(t).is_some());
-    let timed = is_time(Field::Time) && is_time(Field::StageTime);
-    !event.salvaged && readable && timed && event.stage != Stage::Unstated && event.level != Level::Unstated
+    let timed = event.received.is_none() == received.is_none() && event.staged.is_none() == staged.is_none();
+    let stated = event.stage != Stage::Unstated && event.level != Level::Unstated;
+    Shared {
+        time: received.or(staged),
+        staged,
+        credential: extra.and_then(|(credential, _)| credential.as_deref()),
+        address: source.and_then(|(address, ..)| address.as_deref()),
+        scope: source.and_then(|(_, scope, _)| *scope),
+        whole: !event.salvaged && readable && timed && stated,
+    }
+}
+
+fn word(
+    words: &mut Words,
+    column: &Column,
+    event: &Event<'_>,
+    custody: Custody<'_>,
+    severity: Option<Severity>,
+    shared: &Shared<'_>,
+) {
+    match column.field {
+        None => match column.name {
+            "cluster" => words.push(Some(custody.cluster)),
+            "source" => words.push(Some(custody.source)),
+            _ => words.push(severity.map(Severity::name)),
+        },
+        // As JSON, so that a name with a comma in it stays one name.
+        Some(Field::Groups) => words.push(event.user.groups.text()),
+        Some(Field::Credential) => words.push(shared.credential),
+        Some(Field::SourceIp) => words.push(shared.address),
+        Some(Field::SourceScope) => words.push(shared.scope),
+        Some(Field::Decision) => words.push(event.annotation("authorization.k8s.io/decision").as_deref()),
+        Some(field) => words.push(event.text_of(field)),
+    }
 }

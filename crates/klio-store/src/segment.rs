@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    StringViewArray, TimestampMicrosecondArray,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::SchemaRef;
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use klio_seal::{Hash, RowTree};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -20,7 +20,7 @@ use parquet::schema::types::ColumnPath;
 use crate::columns::{Column, Kind, schema};
 use crate::error::StoreError;
 use crate::file::LOWER_IDS;
-use crate::rows::{Cells, Sheet};
+use crate::rows::{Cells, Long, Sheet};
 use crate::vault::Vault;
 use crate::whole;
 
@@ -187,6 +187,8 @@ struct Arrays<'r> {
     rows: &'r Sheet,
     schema: SchemaRef,
     words: Vec<Option<Arc<StringArray>>>,
+    /// In which the records lie.
+    blocks: Vec<Buffer>,
 }
 
 impl<'r> Arrays<'r> {
@@ -197,7 +199,15 @@ impl<'r> Arrays<'r> {
             }
             _ => None,
         });
-        Self { rows, schema: schema(rows.columns), words: words.collect() }
+        // Records are not copied, but pointed to where they lie.
+        let fields = schema(rows.columns);
+        let fields = fields.fields().iter().map(|field| match field.name().as_str() {
+            "raw" => field.as_ref().clone().with_data_type(DataType::Utf8View),
+            _ => field.as_ref().clone(),
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let blocks = rows.long().map(Long::blocks).unwrap_or_default();
+        Self { rows, schema, words: words.collect(), blocks }
     }
 
     /// Rows with the leaf of their segment.
@@ -205,7 +215,7 @@ impl<'r> Arrays<'r> {
         let columns = self.rows.columns.iter().zip(&self.rows.cells).zip(&self.words);
         let arrays = columns.map(|((column, cells), words)| match column.name {
             "flush" => Ok(Arc::new(Int64Array::from_value(leaf as i64, rows.len())) as ArrayRef),
-            _ => array(column, cells, words.as_ref(), rows),
+            _ => array(column, cells, words.as_ref(), &self.blocks, rows),
         });
         RecordBatch::try_new(self.schema.clone(), arrays.collect::<Result<_, _>>()?)
     }
@@ -214,10 +224,11 @@ impl<'r> Arrays<'r> {
         let Some(Cells::Texts(text, ends, _)) = self.rows.cells("audit_id") else {
             return false;
         };
-        rows.iter().all(|&r| {
-            let id = text.get(span(ends, r)).unwrap_or_default();
-            id.is_ascii() && !id.bytes().any(|b| b.is_ascii_uppercase())
-        })
+        // Without a way out, so that many bytes are looked at at once.
+        let is_odd = |odd: bool, b: &u8| odd | !b.is_ascii() | b.is_ascii_uppercase();
+        let is_lower = |text: &[u8]| !text.iter().fold(false, is_odd);
+        is_lower(text.as_bytes())
+            || rows.iter().all(|&r| is_lower(text.as_bytes().get(span(ends, r)).unwrap_or_default()))
     }
 }
 
@@ -232,16 +243,23 @@ fn array(
     column: &Column,
     cells: &Cells,
     words: Option<&Arc<StringArray>>,
+    blocks: &[Buffer],
     rows: &[u32],
 ) -> Result<ArrayRef, arrow::error::ArrowError> {
+    let code =
+        |codes: &[u32], i: usize| rows.get(i).and_then(|&r| codes.get(r as usize)).copied().unwrap_or(0);
     Ok(match cells {
         Cells::Words(cells) => {
-            let codes = rows.iter().map(|&r| cells.codes.get(r as usize).copied().unwrap_or(0));
-            let nulls = codes.clone().map(|c| c > 0).collect::<NullBuffer>();
-            let keys: ScalarBuffer<i32> = codes.map(|c| c.saturating_sub(1) as i32).collect();
-            let keys = Int32Array::try_new(keys, Some(nulls))?;
+            let nulls = nulls(rows.len(), |i| code(&cells.codes, i) > 0);
+            let keys: ScalarBuffer<i32> =
+                (0..rows.len()).map(|i| code(&cells.codes, i).saturating_sub(1) as i32).collect();
+            let keys = Int32Array::try_new(keys, nulls)?;
             let words = words.cloned().unwrap_or_else(|| Arc::new(StringArray::new_null(0)));
             Arc::new(DictionaryArray::try_new(keys, words)?)
+        }
+        Cells::Long(long) => {
+            let views: ScalarBuffer<u128> = rows.iter().map(|&r| long.view(r)).collect();
+            Arc::new(StringViewArray::try_new(views, blocks.to_vec(), None)?)
         }
         Cells::Texts(text, ends, missing) => {
             let span = |r: u32| span(ends, r);
@@ -250,24 +268,27 @@ fn array(
             for &r in rows {
                 values.extend_from_slice(text.as_bytes().get(span(r)).unwrap_or_default());
             }
-            let is_there = |r: u32| !missing.get(r as usize).copied().unwrap_or(true);
-            let nulls = rows.iter().map(|&r| is_there(r)).collect::<NullBuffer>();
-            Arc::new(StringArray::try_new(lengths, values.into(), Some(nulls))?)
+            let is_there = |i: usize| rows.get(i).and_then(|&r| missing.get(r as usize)) == Some(&false);
+            Arc::new(StringArray::try_new(lengths, values.into(), nulls(rows.len(), is_there))?)
         }
         Cells::Numbers(numbers) => {
-            let value = |r: u32| numbers.get(r as usize).copied().unwrap_or(i64::MIN);
-            let nulls = rows.iter().map(|&r| value(r) != i64::MIN).collect::<NullBuffer>();
-            let numbers: ScalarBuffer<i64> = rows.iter().map(|&r| value(r)).collect();
+            let value = |&r: &u32| numbers.get(r as usize).copied().unwrap_or(i64::MIN);
+            let numbers: ScalarBuffer<i64> = rows.iter().map(value).collect();
+            let nulls = nulls(rows.len(), |i| numbers.get(i).is_some_and(|n| *n != i64::MIN));
             if column.kind == Kind::Time {
-                Arc::new(TimestampMicrosecondArray::try_new(numbers, Some(nulls))?.with_timezone("UTC"))
+                Arc::new(TimestampMicrosecondArray::try_new(numbers, nulls)?.with_timezone("UTC"))
             } else {
-                Arc::new(Int64Array::try_new(numbers, Some(nulls))?)
+                Arc::new(Int64Array::try_new(numbers, nulls)?)
             }
         }
-        Cells::Bools(bools) => Arc::new(
-            rows.iter()
-                .map(|&r| Some(bools.get(r as usize).copied().unwrap_or(false)))
-                .collect::<BooleanArray>(),
-        ),
+        Cells::Bools(bools) => {
+            let is_true = |i: usize| rows.get(i).and_then(|&r| bools.get(r as usize)) == Some(&true);
+            Arc::new(BooleanArray::new(BooleanBuffer::collect_bool(rows.len(), is_true), None))
+        }
     })
+}
+
+/// Which rows have a value; none if all have.
+fn nulls(rows: usize, is_there: impl FnMut(usize) -> bool) -> Option<NullBuffer> {
+    Some(NullBuffer::new(BooleanBuffer::collect_bool(rows, is_there))).filter(|nulls| nulls.null_count() > 0)
 }

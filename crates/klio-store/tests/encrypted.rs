@@ -46,7 +46,7 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> (Rows, u64) {
         let text = event(number);
         records.push(&text);
         let custody = Custody { cluster, source, received };
-        rows.push(&Event::parse(&text).unwrap(), custody, "hr-files", Some(Severity::High), 0);
+        rows.push(&Event::parse(&text).unwrap(), custody, "hr-files", Some(Severity::High));
     }
     let origin = Origin {
         cluster: cluster.into(),

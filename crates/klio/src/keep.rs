@@ -74,7 +74,7 @@ impl Terms {
         let cluster = origin.map_or(self.cluster.as_str(), |o| &o.cluster);
         let received = origin.map_or(self.received, |o| Timestamp(o.received));
         let class = self.classes.class(event, cluster, source, severity);
-        shelf.push(event, Custody { cluster, source, received }, class, severity, 0);
+        shelf.push(event, Custody { cluster, source, received }, class, severity);
     }
 }
 
@@ -85,7 +85,14 @@ struct Position {
     id: String,
     /// Events that were taken from it.
     events: u64,
+    /// Files that lay there before and were renamed since, the latest first. Under their new names they have positions
+    /// of their own only from the next flush on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    before: Vec<(String, u64)>,
 }
+
+/// Files that a position remembers to have lain there before.
+const BEFORE: usize = 32;
 
 #[derive(Default)]
 struct Reading {
@@ -97,8 +104,8 @@ struct Reading {
     taken: u64,
     /// Chunks that ended before one that stands before them in the file, by their first event.
     early: BTreeMap<u64, (Shelf, Vec<bool>)>,
-    records: Records,
-    unsaved: u64,
+    /// Records that are yet to be spooled, and which block of the rows they will be.
+    records: Option<(u32, Records)>,
 }
 
 /// Everything between the sequence and the disk.
@@ -108,6 +115,8 @@ pub struct Keeper {
     flush_bytes: usize,
     files: HashMap<Arc<str>, Reading>,
     rows: Rows,
+    /// Room for records.
+    spare: Vec<Vec<u8>>,
     findings: Vec<Verdict>,
     last: u64,
     /// Bytes of the records of chunks that ended early.
@@ -130,6 +139,7 @@ impl Keeper {
             flush_bytes: settings.flush_bytes as usize,
             files: HashMap::new(),
             rows: Rows::new(),
+            spare: Vec::new(),
             findings: Vec::new(),
             last,
             early: 0,
@@ -146,17 +156,24 @@ impl Keeper {
         }
         let id = format!("{head:016x}");
         let own = source(file);
-        let read = self.writer.positions().filter_map(|(of, text)| {
-            let position = serde_json::from_str::<Position>(text).ok().filter(|p| p.id == id)?;
-            Some((of == own, of.to_owned(), position.events))
-        });
-        let mut read: Vec<_> = read.collect();
+        let (mut read, mut before) = (Vec::new(), Vec::new());
+        for (of, text) in self.writer.positions() {
+            let Ok(position) = serde_json::from_str::<Position>(text) else { continue };
+            let mut all = vec![(position.id, position.events)];
+            all.extend(position.before);
+            read.extend(all.iter().filter(|(of, _)| *of == id).map(|(_, n)| (of == own, of.to_owned(), *n)));
+            if of == own {
+                before = all;
+            }
+        }
+        before.retain(|(of, _)| *of != id);
+        before.truncate(BEFORE);
         // Its own position first; else that of a file which was renamed or packed since. Another file that begins
         // with the same event has a position of its own.
         read.sort_by(|a, b| b.cmp(a));
         let is_same = |(own, of, _): &(bool, String, u64)| *own || head_of(of) != Some(head);
         let skip = read.into_iter().find(is_same).map_or(0, |(.., events)| events);
-        let position = Some(Position { id, events: 0 });
+        let position = Some(Position { id, events: 0, before });
         self.files.insert(file.clone(), Reading { position, skip, ..Reading::default() });
     }
 
@@ -213,12 +230,10 @@ impl Keeper {
         if let Some(position) = &mut reading.position {
             position.events = reading.taken;
         }
-        for row in (0..shelf.len()).filter(|&row| keep.get(row) == Some(&true)) {
-            reading.records.push(shelf.raw(row));
-            reading.unsaved += 1;
-        }
-        self.rows.append(shelf, keep);
-        if reading.records.bytes().len() >= BATCH {
+        let (rows, spare) = (&mut self.rows, &mut self.spare);
+        let (block, records) = reading.records.get_or_insert_with(|| (rows.block(), room(spare)));
+        rows.append(shelf, keep, records, *block);
+        if records.bytes().len() >= BATCH {
             self.spool(file)?;
         }
         if self.rows.bytes() >= self.flush_bytes {
@@ -229,18 +244,18 @@ impl Keeper {
 
     fn spool(&mut self, file: &Arc<str>) -> Result<(), Failure> {
         let Some(reading) = self.files.get_mut(file) else { return Ok(()) };
-        if reading.records.is_empty() {
+        let Some((block, records)) = reading.records.take().filter(|(_, records)| !records.is_empty()) else {
             return Ok(());
-        }
+        };
         let origin = Origin {
             cluster: self.terms.cluster.clone(),
             source: source(file),
             received: self.terms.received.micros(),
             position: reading.position.as_ref().and_then(|p| serde_json::to_string(p).ok()),
         };
-        self.last = self.writer.append(&origin, &reading.records).map_err(Failure::world)?;
-        self.kept += std::mem::take(&mut reading.unsaved);
-        reading.records.clear();
+        self.last = self.writer.append(&origin, &records).map_err(Failure::world)?;
+        self.kept += records.len();
+        self.rows.fill(block, records);
         // The log attests what was acknowledged, so that a spool cut short later is found.
         if self.attested.elapsed() >= MINUTE {
             self.attested = Instant::now();
@@ -274,15 +289,17 @@ impl Keeper {
             return Ok(());
         }
         let findings = std::mem::take(&mut self.findings);
-        let rows = vec![std::mem::take(&mut self.rows)];
-        let flush = Flush {
-            rows,
+        let mut flush = Flush {
+            rows: vec![std::mem::take(&mut self.rows)],
             findings,
             incidents: std::mem::take(incidents),
             upto: self.last,
             redaction: self.terms.policy.clone(),
         };
-        self.writer.flush(&flush).map_err(Failure::world)
+        self.writer.flush(&flush).map_err(Failure::world)?;
+        self.rows = flush.rows.pop().unwrap_or_default();
+        self.rows.clear(&mut self.spare);
+        Ok(())
     }
 
     /// Flushes what is left, with the incidents that were found.
@@ -299,9 +316,16 @@ impl Keeper {
     /// Takes rows whose records are in the spool already.
     pub fn again(&mut self, seq: u64, shelf: &Shelf) -> Result<(), Failure> {
         self.last = self.last.max(seq);
-        self.rows.append(shelf, &vec![true; shelf.len()]);
+        let (block, mut records) = (self.rows.block(), room(&mut self.spare));
+        self.rows.append(shelf, &vec![true; shelf.len()], &mut records, block);
+        self.rows.fill(block, records);
         if self.rows.bytes() >= self.flush_bytes { self.flush(&mut Vec::new()) } else { Ok(()) }
     }
+}
+
+/// Room for the records of a batch, and for the chunk that fills it.
+fn room(spare: &mut Vec<Vec<u8>>) -> Records {
+    Records::within(spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH + BATCH / 4)))
 }
 
 /// The hash of the first line of the file that a source stands for, if it is there.

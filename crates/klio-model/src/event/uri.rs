@@ -70,7 +70,7 @@ impl super::Event<'_> {
             return false;
         }
         let asked = || {
-            text(&self.request_uri).is_some_and(|uri| {
+            text(&self.request_uri).filter(|uri| uri.contains('?')).is_some_and(|uri| {
                 uri.contains("dryRun") && query_pairs(uri).any(|(k, v)| k == "dryRun" && v == "All")
             })
         };

@@ -2,19 +2,19 @@
 
 use klio_model::Timestamp;
 
-use super::Words;
+use super::{Long, Words};
+use crate::batch::Records;
 use crate::columns::{Column, Kind};
 
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 
-/// Bytes of texts that a cleared sheet keeps room for.
-const ROOM: usize = 8 << 20;
-
 /// The values of one column.
 #[derive(Debug)]
 pub(crate) enum Cells {
     Words(Words),
+    /// Records.
+    Long(Long),
     /// Texts one after another, the end of each, and which are missing.
     Texts(String, Vec<usize>, Vec<bool>),
     /// `i64::MIN` where there is none.
@@ -37,6 +37,7 @@ impl Sheet {
     pub(crate) fn new(columns: &'static [Column]) -> Self {
         let cells = columns.iter().map(|c| match c.kind {
             Kind::Word => Cells::Words(Words::default()),
+            Kind::Text if c.name == "raw" => Cells::Long(Long::default()),
             Kind::Text => Cells::Texts(String::new(), Vec::new(), Vec::new()),
             Kind::Time | Kind::Int => Cells::Numbers(Vec::new()),
             Kind::Bool => Cells::Bools(Vec::new()),
@@ -50,20 +51,24 @@ impl Sheet {
         self.cells.get(self.columns.iter().position(|c| c.name == name)?)
     }
 
-    /// Bytes of the long texts.
-    pub(crate) fn bytes(&self) -> usize {
-        self.cells.iter().map(|c| if let Cells::Texts(text, ..) = c { text.len() } else { 0 }).sum()
+    /// The records.
+    pub(crate) fn long(&self) -> Option<&Long> {
+        self.cells.iter().find_map(|c| if let Cells::Long(long) = c { Some(long) } else { None })
     }
 
-    /// Forgets the rows and keeps their room.
-    pub(crate) fn clear(&mut self) {
+    /// The records, to be changed.
+    pub(crate) fn long_mut(&mut self) -> Option<&mut Long> {
+        self.cells.iter_mut().find_map(|c| if let Cells::Long(long) = c { Some(long) } else { None })
+    }
+
+    /// Forgets the rows and keeps their room; blocks of records go to `spare`.
+    pub(crate) fn clear(&mut self, spare: &mut Vec<Vec<u8>>) {
         for cells in &mut self.cells {
             match cells {
                 Cells::Words(words) => words.clear(),
+                Cells::Long(long) => spare.extend(long.clear()),
                 Cells::Texts(text, ends, missing) => {
                     text.clear();
-                    // Room for one huge record is not kept for ever.
-                    text.shrink_to(ROOM);
                     ends.clear();
                     missing.clear();
                 }
@@ -75,10 +80,13 @@ impl Sheet {
         self.count = 0;
     }
 
-    /// Takes the rows of another that `keep` says.
-    pub(crate) fn append(&mut self, other: &Self, keep: &[bool]) {
+    /// Takes the rows of another that `keep` says. Their records go to `records`, which will be the block `block`.
+    pub(crate) fn append(&mut self, other: &Self, keep: &[bool], records: &mut Records, block: u32) {
         for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
-            mine.append(theirs, keep);
+            match (mine, theirs) {
+                (Cells::Long(mine), Cells::Long(theirs)) => mine.append(theirs, keep, records, block),
+                (mine, theirs) => mine.append(theirs, keep),
+            }
         }
         self.partitions.append(&other.partitions, keep);
         self.count += keep.iter().take(other.count).filter(|k| **k).count();
@@ -102,6 +110,7 @@ impl Cells {
     pub(crate) fn text(&mut self, value: Option<&str>) {
         match self {
             Self::Words(words) => words.push(value),
+            Self::Long(long) => long.push(value.unwrap_or_default()),
             Self::Texts(text, ends, missing) => {
                 text.push_str(value.unwrap_or_default());
                 ends.push(text.len());

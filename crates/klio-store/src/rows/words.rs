@@ -4,6 +4,9 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
+/// So few texts are looked at one by one.
+const FEW: usize = 4;
+
 /// Texts by number, and the number of each row.
 #[derive(Default, Debug)]
 pub(crate) struct Words {
@@ -23,6 +26,11 @@ impl Words {
     /// How many distinct texts.
     pub(crate) fn distinct(&self) -> u32 {
         self.ends.len() as u32
+    }
+
+    /// Bytes of the distinct texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// Forgets all and keeps the room.
@@ -61,6 +69,12 @@ impl Words {
 
     /// The number of a text, new or known, without a row.
     pub(crate) fn index(&mut self, value: &str) -> u32 {
+        if self.ends.len() <= FEW {
+            // Looking at a few is faster than hashing.
+            if let Some(index) = (0..self.distinct()).find(|&i| self.word(i) == value) {
+                return index;
+            }
+        }
         let hash = |s: &str| FixedState::with_seed(7).hash_one(s);
         let (text, ends) = (&self.text, &self.ends);
         if let Some(&index) = self.table.find(hash(value), |&i| word(text, ends, i) == value) {

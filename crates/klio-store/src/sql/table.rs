@@ -115,7 +115,7 @@ fn as_batch(fresh: &[Spooled], schema: &SchemaRef) -> Result<Option<RecordBatch>
         let custody =
             Custody { cluster: &origin.cluster, source: &origin.source, received: batch.received() };
         for event in batch.records().filter_map(|raw| Event::parse(raw).ok()) {
-            rows.push(&event, custody, DEFAULT_CLASS, None, 0);
+            rows.push(&event, custody, DEFAULT_CLASS, None);
         }
     }
     if rows.is_empty() {

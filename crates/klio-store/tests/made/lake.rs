@@ -72,7 +72,7 @@ pub fn judged(writer: &Writer) -> Flush {
             let event = Event::parse(raw).unwrap();
             let day = if raw.contains(OLD) { OLD } else { NEW };
             let custody = Custody { cluster: "c", source: "test", received: batch.received() };
-            rows.push(&event, custody, if day == OLD { "short" } else { "default" }, None, 0);
+            rows.push(&event, custody, if day == OLD { "short" } else { "default" }, None);
             if number(raw).is_multiple_of(10) {
                 flush.findings.push(finding(number(raw), day));
             }

@@ -44,7 +44,7 @@ pub fn both(random: &mut Random) -> Both {
                 received: klio_model::Timestamp(origin.received),
             };
             let class = if random.below(3) == 0 { "long" } else { "default" };
-            rows.push(&event, custody, class, None, upto + 1);
+            rows.push(&event, custody, class, None);
         }
         upto = writer.append(&origin, &records).unwrap();
         pending.push(rows);

@@ -114,7 +114,7 @@ impl Judged {
             mut shelf,
             ..
         } = self;
-        shelf.clear();
+        shelf.clear(&mut Vec::new());
         seen.clear();
         hits.clear();
         scenes.clear();

@@ -1,0 +1,115 @@
+//! Records. Each lies in one of a few blocks, and a block that was spooled becomes one as it is: nothing is copied.
+
+use arrow::buffer::Buffer;
+
+use crate::batch::Records;
+
+/// Stands for the block to which texts are added one by one.
+const OPEN: u32 = u32::MAX;
+/// Bytes of the open block that a cleared column keeps room for.
+const ROOM: usize = 8 << 20;
+
+/// Where a text lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    block: u32,
+    start: u32,
+    length: u32,
+}
+
+/// The texts of a column.
+#[derive(Debug, Default)]
+pub(crate) struct Long {
+    blocks: Vec<Buffer>,
+    open: Vec<u8>,
+    places: Vec<Place>,
+    bytes: usize,
+}
+
+impl Long {
+    /// Adds a text.
+    pub(crate) fn push(&mut self, text: &str) {
+        if self.open.len() + text.len() > i32::MAX as usize {
+            self.close();
+        }
+        let start = self.open.len() as u32;
+        self.open.extend_from_slice(text.as_bytes());
+        self.places.push(Place { block: OPEN, start, length: text.len() as u32 });
+        self.bytes += text.len();
+    }
+
+    /// Makes the open block one of the others.
+    fn close(&mut self) {
+        let block = self.block();
+        let open = std::mem::take(&mut self.open);
+        self.fill(block, open);
+        for place in self.places.iter_mut().filter(|place| place.block == OPEN) {
+            place.block = block;
+        }
+    }
+
+    /// Reserves a block.
+    pub(crate) fn block(&mut self) -> u32 {
+        self.blocks.push(Buffer::default());
+        self.blocks.len() as u32 - 1
+    }
+
+    /// Takes the texts of another that `keep` says: they are added to `records`, which will be the block `block`.
+    pub(crate) fn append(&mut self, other: &Self, keep: &[bool], records: &mut Records, block: u32) {
+        for (row, _) in keep.iter().enumerate().take(other.places.len()).filter(|(_, keep)| **keep) {
+            let text = other.get(row);
+            let start = records.push(text) as u32;
+            self.places.push(Place { block, start, length: text.len() as u32 });
+            self.bytes += text.len();
+        }
+    }
+
+    /// Gives a reserved block its bytes.
+    pub(crate) fn fill(&mut self, block: u32, bytes: Vec<u8>) {
+        if let Some(slot) = self.blocks.get_mut(block as usize) {
+            *slot = Buffer::from_vec(bytes);
+        }
+    }
+
+    /// The text of a row.
+    pub(crate) fn get(&self, row: usize) -> &[u8] {
+        let Some(place) = self.places.get(row) else { return &[] };
+        let block = if place.block == OPEN {
+            self.open.as_slice()
+        } else {
+            self.blocks.get(place.block as usize).map_or(&[][..], Buffer::as_slice)
+        };
+        block
+            .get(place.start as usize..(place.start as usize).saturating_add(place.length as usize))
+            .unwrap_or_default()
+    }
+
+    /// Bytes of all texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// All blocks, the open one last.
+    pub(crate) fn blocks(&self) -> Vec<Buffer> {
+        let mut blocks = self.blocks.clone();
+        blocks.extend((!self.open.is_empty()).then(|| Buffer::from_slice_ref(&self.open)));
+        blocks
+    }
+
+    /// Where the text of a row lies in [`Long::blocks`], as Arrow writes it.
+    pub(crate) fn view(&self, row: u32) -> u128 {
+        let Some(place) = self.places.get(row as usize) else { return 0 };
+        let block = if place.block == OPEN { self.blocks.len() as u32 } else { place.block };
+        arrow::array::make_view(self.get(row as usize), block, place.start)
+    }
+
+    /// Forgets all, keeps the room, and returns blocks to be written to again.
+    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        self.places.clear();
+        self.open.clear();
+        // Room for one huge record is not kept for ever.
+        self.open.shrink_to(ROOM);
+        self.bytes = 0;
+        self.blocks.drain(..).filter_map(|block| block.into_vec::<u8>().ok())
+    }
+}
