@@ -16,14 +16,19 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelection,
 };
+use parquet::basic::Compression;
+use parquet::column::page::PageReader;
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 
 use crate::columns::{COLUMNS, EVENTS, VERDICT};
 use crate::error::StoreError;
+use crate::grams::Grams;
+use crate::group::Pages;
 use crate::place::Place;
 use crate::table::DataFile;
 
@@ -196,11 +201,75 @@ impl OpenFile {
 
     /// From when to when events of a group happened, if its statistics say so.
     pub(crate) fn times(&self, group: usize) -> Option<(i64, i64)> {
-        let columns = self.metadata().row_groups().get(group)?.columns();
-        match columns.iter().find(|c| c.column_path().string() == "time")?.statistics()? {
+        match self.chunk(group, "time")?.1.statistics()? {
             Statistics::Int64(times) => Some((*times.min_opt()?, *times.max_opt()?)),
             _ => None,
         }
+    }
+
+    /// The first row of a group, counted from the first of the file.
+    pub(crate) fn first_row(&self, group: usize) -> usize {
+        (0..group).map(|before| self.rows(before)).sum()
+    }
+
+    /// The index of its texts; `None` if it has none.
+    pub(crate) fn grams(&self) -> Result<Option<Grams>, StoreError> {
+        let metadata = self.metadata();
+        let place = Grams::place(metadata, self.blob.length).map_err(|e| self.damaged(e))?;
+        let Some(place) = place else { return Ok(None) };
+        let packed = self.bytes(place).map_err(|e| self.damaged(e))?;
+        let rows = metadata.file_metadata().num_rows().max(0) as u64;
+        let grams = Grams::unpack(&packed, rows);
+        grams.map(Some).ok_or_else(|| self.damaged("its index of texts is damaged"))
+    }
+
+    /// The one value that a column of flags has in a group, if its statistics say so.
+    pub(crate) fn flag(&self, group: usize, name: &str) -> Option<bool> {
+        match self.chunk(group, name)?.1.statistics()? {
+            Statistics::Boolean(flags) if flags.null_count_opt() == Some(0) => {
+                flags.min_opt().filter(|min| Some(*min) == flags.max_opt()).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// Packed bytes of a column of a group.
+    pub(crate) fn packed_bytes(&self, group: usize, name: &str) -> u64 {
+        self.chunk(group, name).map_or(0, |(_, c)| c.compressed_size().max(0) as u64)
+    }
+
+    /// A column of a group, and which it is.
+    fn chunk(&self, group: usize, name: &str) -> Option<(usize, &ColumnChunkMetaData)> {
+        let mut columns = self.metadata().row_groups().get(group)?.columns().iter().enumerate();
+        columns.find(|(_, c)| matches!(c.column_path().parts(), [only] if only == name))
+    }
+
+    /// The pages of a column of a group as they are stored; `None` if it has no such column, or one that is encrypted or
+    /// packed in another way than ours.
+    pub(crate) fn pages(
+        &self,
+        group: usize,
+        name: &str,
+    ) -> Result<Option<Pages<impl PageReader + use<>>>, StoreError> {
+        let plain = self.chunk(group, name).filter(|(_, c)| c.crypto_metadata().is_none());
+        let Some((at, column)) = plain else { return Ok(None) };
+        let kind = column.column_descr();
+        let packed = match column.compression() {
+            Compression::ZSTD(_) => true,
+            Compression::UNCOMPRESSED => false,
+            _ => return Ok(None),
+        };
+        let index = self.metadata().offset_index().and_then(|all| all.get(group)?.get(at));
+        let Some(index) = index.filter(|_| kind.max_rep_level() == 0 && kind.max_def_level() <= 1) else {
+            return Ok(None);
+        };
+        let nullable = kind.max_def_level() == 1;
+        // The library makes an unpacker for each column, which costs more than a small page.
+        let as_stored = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build();
+        let as_stored = as_stored.map_err(|e| self.damaged(e))?;
+        let (blob, places) = (Arc::new(self.blob.clone()), Some(index.page_locations().clone()));
+        let pages = SerializedPageReader::new(blob, &as_stored, self.rows(group), places);
+        Ok(Some(Pages { pages: pages.map_err(|e| self.damaged(e))?, nullable, packed }))
     }
 
     /// Whether a group may hold an audit id, given in lower case.

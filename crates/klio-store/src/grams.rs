@@ -1,0 +1,336 @@
+//! Which rows of a file may hold a text: for each block of rows, which trigrams stand in their records.
+//!
+//! A trigram is three bytes of a record, ASCII letters in lower case. Those of hexadecimal digits, `-`, `:` and `.` alone
+//! stand in every id and every time: they are left out. Of a backslash or a byte beyond ASCII the pair with the next byte
+//! counts as well, for the odd spellings that a question looks for ([`crate::needle`]).
+//!
+//! The index lies between the last row group and the footer, which names its place in [`NOTE`]. It is a bit for each of
+//! [`BITS`] hashes and each block, all blocks of one hash together: neighbours are alike, so that this packs well.
+
+use std::ops::Range;
+
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::BooleanBuffer;
+use parquet::file::metadata::ParquetMetaData;
+
+/// Rows of a block (docs/decisions/0020-gram-index.md).
+const BLOCK: usize = 64;
+/// Trigrams are told apart by twelve bits of a hash.
+const BITS: usize = 1 << 12;
+const WORDS: usize = BITS / 64;
+/// Files of more rows have no index: 8 bytes for each row are unpacked for a question.
+const MOST_ROWS: u64 = 1 << 22;
+/// Stands in the footer with the index's offset and length in bytes.
+pub(crate) const NOTE: &str = "klio.grams-1";
+/// Bytes that are compared with the row before at once.
+const WIDE: usize = 32;
+/// How far around its place in the row before a text is looked for.
+const NEAR: usize = 64;
+
+/// Each byte in lower case, and 256 more if trigrams of such bytes are left out.
+const BYTES: [u16; 256] = {
+    let mut all = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let lower = (byte as u8).to_ascii_lowercase();
+        let common = lower.is_ascii_hexdigit() || matches!(lower, b'-' | b':' | b'.');
+        all[byte] = lower as u16 | (common as u16) << 8;
+        byte += 1;
+    }
+    all
+};
+
+/// Calls `f` with the number of each trigram and pair that counts.
+#[inline(always)]
+fn each(text: &[u8], mut f: impl FnMut(usize)) {
+    let (mut last, mut common) = (0_u32, 0_u32);
+    for (at, byte) in text.iter().enumerate() {
+        let known = u32::from(BYTES.get(*byte as usize).copied().unwrap_or_default());
+        let strange = last & 0xff;
+        last = (last << 8 | known & 0xff) & 0x00ff_ffff;
+        common = common << 1 | known >> 8;
+        if at >= 2 && common & 7 != 7 {
+            f(number(last));
+        }
+        if at >= 1 && (strange == u32::from(b'\\') || strange >= 0x80) {
+            f(number(1 << 24 | last & 0xffff));
+        }
+    }
+}
+
+fn number(gram: u32) -> usize {
+    (gram.wrapping_mul(0x9e37_79b1) >> 20) as usize
+}
+
+/// The numbers of what must stand in a block for a text to stand there.
+pub(crate) fn of_text(text: &[u8]) -> Vec<usize> {
+    let mut numbers = Vec::new();
+    each(text, |number| numbers.push(number));
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+/// An index in the making, row after row.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    /// One bit for each number, block after block.
+    blocks: Vec<[u64; WORDS]>,
+    rows: u64,
+    before: Vec<u8>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self { blocks: Vec::new(), rows: 0, before: Vec::new() }
+    }
+
+    /// Adds the record of the next row.
+    pub(crate) fn push(&mut self, text: &[u8]) {
+        if self.rows.is_multiple_of(BLOCK as u64) {
+            if self.rows >= MOST_ROWS {
+                return;
+            }
+            self.blocks.push([0; WORDS]);
+            self.before.clear();
+        }
+        self.rows += 1;
+        let Some(block) = self.blocks.last_mut() else { return };
+        if self.before.is_empty() {
+            each(text, |number| set(block, number));
+        } else {
+            add(block, text, &self.before);
+        }
+        self.before.clear();
+        self.before.extend_from_slice(text);
+    }
+
+    /// All blocks of one number together; `None` if there are no rows, or too many.
+    pub(crate) fn finish(&self) -> Option<Grams> {
+        let blocks = self.blocks.len();
+        let width = blocks.div_ceil(8);
+        let mut slices = vec![0; BITS * width];
+        for (number, block) in self.blocks.iter().enumerate() {
+            for (word, bits) in block.iter().enumerate() {
+                let mut bits = *bits;
+                while bits != 0 {
+                    let at = (word * 64 + bits.trailing_zeros() as usize) * width + number / 8;
+                    if let Some(byte) = slices.get_mut(at) {
+                        *byte |= 1 << (number % 8);
+                    }
+                    bits &= bits - 1;
+                }
+            }
+        }
+        (blocks > 0 && self.rows < MOST_ROWS).then_some(Grams { slices, blocks })
+    }
+}
+
+/// Adds what stands in a text. Rows are sorted, so that most of a record stands in the one before, though not always at
+/// the same distance from its begin; what stands there was added with that, and only what differs is looked at.
+fn add(block: &mut [u64; WORDS], text: &[u8], before: &[u8]) {
+    // How much further on it stands there, how much that changed the last time, and what it comes to at the end.
+    let (mut shift, mut change, end) = (0, 0, before.len() as isize - text.len() as isize);
+    let mut at = 0;
+    while at < text.len() {
+        at += alike(after(text, at, 0), after(before, at, shift));
+        let from = at;
+        loop {
+            at += 8;
+            let Some(next) = after(text, at, 0).first_chunk::<8>() else {
+                at = text.len();
+                break;
+            };
+            let stands = |shift| after(before, at, shift).first_chunk::<8>() == Some(next);
+            let known = [shift, shift + change, end].into_iter().find(|shift| stands(*shift));
+            let look = || if (at - from).is_power_of_two() { near(before, at, shift, next) } else { None };
+            if let Some(known) = known.or_else(look) {
+                if known != shift {
+                    (shift, change) = (known, known - shift);
+                }
+                break;
+            }
+        }
+        each(text.get(from.saturating_sub(2)..(at + 2).min(text.len())).unwrap_or_default(), |number| {
+            set(block, number)
+        });
+    }
+}
+
+fn set(block: &mut [u64; WORDS], number: usize) {
+    if let Some(word) = block.get_mut(number / 64) {
+        *word |= 1 << (number % 64);
+    }
+}
+
+/// What stands in a text from a place on, or further on by a shift.
+fn after(text: &[u8], at: usize, shift: isize) -> &[u8] {
+    at.checked_add_signed(shift).and_then(|at| text.get(at..)).unwrap_or_default()
+}
+
+/// How many bytes at the begin of both are equal.
+fn alike(a: &[u8], b: &[u8]) -> usize {
+    let (wide_a, wide_b) = (a.as_chunks::<WIDE>().0, b.as_chunks::<WIDE>().0);
+    let wide = WIDE * wide_a.iter().zip(wide_b).take_while(|(a, b)| a == b).count();
+    wide + after(a, wide, 0).iter().zip(after(b, wide, 0)).take_while(|(a, b)| a == b).count()
+}
+
+/// By how much further on eight bytes stand in a text, looked for around where they should be.
+fn near(before: &[u8], at: usize, shift: isize, bytes: &[u8; 8]) -> Option<isize> {
+    // Of ids and times there is no telling.
+    if bytes.iter().all(|byte| BYTES.get(*byte as usize).is_some_and(|known| *known > 0xff)) {
+        return None;
+    }
+    let middle = at.saturating_add_signed(shift);
+    let first = middle.saturating_sub(NEAR);
+    let around = before.get(first..(middle + NEAR).min(before.len()))?;
+    let found = memchr::memmem::find(around, bytes)?;
+    Some((first + found) as isize - at as isize)
+}
+
+/// An index.
+#[derive(Debug)]
+pub(crate) struct Grams {
+    slices: Vec<u8>,
+    blocks: usize,
+}
+
+impl Grams {
+    /// As it is stored.
+    pub(crate) fn pack(&self) -> std::io::Result<Vec<u8>> {
+        zstd::bulk::compress(&self.slices, 1)
+    }
+
+    /// As it was stored for so many rows; `None` if it is damaged.
+    pub(crate) fn unpack(packed: &[u8], rows: u64) -> Option<Self> {
+        let blocks = usize::try_from(rows).ok().filter(|_| rows < MOST_ROWS)?.div_ceil(BLOCK);
+        let size = BITS * blocks.div_ceil(8);
+        let slices = zstd::bulk::decompress(packed, size).ok()?;
+        (slices.len() == size).then_some(Self { slices, blocks })
+    }
+
+    /// Where it lies in a file, if the footer says so; an error if that cannot be.
+    pub(crate) fn place(metadata: &ParquetMetaData, length: u64) -> Result<Option<Range<u64>>, &'static str> {
+        let notes = metadata.file_metadata().key_value_metadata();
+        let note = notes.and_then(|all| all.iter().find(|n| n.key == NOTE));
+        let Some(note) = note else { return Ok(None) };
+        let place = || {
+            let (offset, bytes) = note.value.as_deref()?.split_once(' ')?;
+            let (offset, bytes) = (offset.parse::<u64>().ok()?, bytes.parse::<u64>().ok()?);
+            offset.checked_add(bytes).filter(|end| *end <= length).map(|end| offset..end)
+        };
+        place().map(Some).ok_or("the place of its index of texts cannot be")
+    }
+
+    /// The rows of which blocks may hold one of several texts: of each text its numbers, as [`of_text`] has them.
+    pub(crate) fn rows(&self, texts: &[Vec<usize>], rows: Range<usize>) -> BooleanBuffer {
+        let width = self.blocks.div_ceil(8);
+        let mut any = vec![0_u8; width];
+        for text in texts {
+            let mut all = vec![0xff_u8; width];
+            for number in text {
+                let slice = self.slices.get(number * width..).unwrap_or_default();
+                all.iter_mut().zip(slice).for_each(|(all, there)| *all &= there);
+            }
+            any.iter_mut().zip(all).for_each(|(any, all)| *any |= all);
+        }
+        let mut bits = BooleanBufferBuilder::new(rows.len());
+        let mut from = rows.start;
+        while from < rows.end {
+            let block = from / BLOCK;
+            let to = ((block + 1) * BLOCK).min(rows.end);
+            // Beyond what the index knows anything may be.
+            let may = any.get(block / 8).is_none_or(|byte| byte >> (block % 8) & 1 == 1);
+            bits.append_n(to - from, may);
+            from = to;
+        }
+        bits.finish()
+    }
+
+    /// Whether it has all that another has.
+    pub(crate) fn holds(&self, other: &Self) -> bool {
+        self.slices.len() == other.slices.len()
+            && self.slices.iter().zip(&other.slices).all(|(mine, theirs)| theirs & !mine == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts like records, from a seed.
+    fn records(seed: u64) -> Vec<Vec<u8>> {
+        let mut state = seed;
+        let mut next = move |n: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % n
+        };
+        let words =
+            ["payments-api-7", "kube-system", "Grüße", "a\\u00e9b", "\\/", "", "x", "Secret", "\u{212a}"];
+        let mut records = Vec::new();
+        for _ in 0..next(400) {
+            let mut text =
+                format!("{{\"auditID\":\"{:08x}\",\"at\":\"2026-11-{:02}", next(1 << 32), next(30));
+            for _ in 0..next(9) {
+                text.push_str(words[next(words.len() as u64) as usize]);
+                text.push_str(&next(1000).to_string());
+            }
+            records.push(text.into_bytes());
+        }
+        records
+    }
+
+    #[test]
+    fn what_stands_in_a_row_is_never_left_out() {
+        for seed in 0..20 {
+            let records = records(seed);
+            let mut builder = Builder::new();
+            records.iter().for_each(|record| builder.push(record));
+            let Some(grams) = builder.finish() else {
+                assert!(records.is_empty());
+                continue;
+            };
+            let read = Grams::unpack(&grams.pack().unwrap(), records.len() as u64).unwrap();
+            assert!(read.holds(&grams));
+            for (row, record) in records.iter().enumerate() {
+                for from in (0..record.len()).step_by(7) {
+                    for length in [2, 3, 5, 9, 30] {
+                        let Some(text) = record.get(from..from + length) else { continue };
+                        let texts = [of_text(&text.to_ascii_uppercase())];
+                        assert!(read.rows(&texts, 0..records.len()).value(row));
+                        let last = records.len().min(row + 3);
+                        assert!(read.rows(&texts, row..last).value(0));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_without_a_text_are_told() {
+        let mut builder = Builder::new();
+        for row in 0..1000 {
+            let name = if row == 700 { "payments-api-7" } else { "orders-web-3" };
+            builder
+                .push(format!("{{\"verb\":\"get\",\"name\":\"{name}\",\"uid\":\"{row:08x}\"}}").as_bytes());
+        }
+        let grams = builder.finish().unwrap();
+        let rows = grams.rows(&[of_text(b"payments-api-7")], 0..1000);
+        assert_eq!(rows.set_slices().collect::<Vec<_>>(), [(640, 704)]);
+        assert!(of_text(b"2026-11-21").is_empty());
+        assert_eq!(grams.rows(&[of_text(b"2026-11-21")], 0..10).count_set_bits(), 10);
+    }
+
+    #[test]
+    fn a_damaged_index_is_none() {
+        let mut builder = Builder::new();
+        (0..100).for_each(|_| builder.push(b"{\"kind\":\"Event\"}"));
+        let packed = builder.finish().unwrap().pack().unwrap();
+        assert!(Grams::unpack(&packed, 100).is_some());
+        assert!(Grams::unpack(&packed, 1000).is_none());
+        assert!(Grams::unpack(&packed, u64::MAX).is_none());
+        for length in 0..packed.len() {
+            assert!(Grams::unpack(packed.get(..length).unwrap(), 100).is_none(), "{length}");
+        }
+    }
+}
