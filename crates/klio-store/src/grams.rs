@@ -25,37 +25,49 @@ pub(crate) const NOTE: &str = "klio.grams-1";
 /// Bytes that are compared with the row before at once.
 const WIDE: usize = 32;
 /// How far around its place in the row before a text is looked for.
-const NEAR: usize = 64;
+const NEAR: isize = 32;
 
-/// Each byte in lower case, and 256 more if trigrams of such bytes are left out.
-const BYTES: [u16; 256] = {
-    let mut all = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let lower = (byte as u8).to_ascii_lowercase();
-        let common = lower.is_ascii_hexdigit() || matches!(lower, b'-' | b':' | b'.');
-        all[byte] = lower as u16 | (common as u16) << 8;
-        byte += 1;
-    }
-    all
-};
+/// Bytes whose trigrams are made at once.
+const PART: usize = 64;
 
-/// Calls `f` with the number of each trigram and pair that counts.
+/// Calls `f` with the number of each trigram and pair, and whether it counts: a branch would be guessed wrong too often.
 #[inline(always)]
-fn each(text: &[u8], mut f: impl FnMut(usize)) {
-    let (mut last, mut common) = (0_u32, 0_u32);
-    for (at, byte) in text.iter().enumerate() {
-        let known = u32::from(BYTES.get(*byte as usize).copied().unwrap_or_default());
-        let strange = last & 0xff;
-        last = (last << 8 | known & 0xff) & 0x00ff_ffff;
-        common = common << 1 | known >> 8;
-        if at >= 2 && common & 7 != 7 {
-            f(number(last));
+fn each(text: &[u8], mut f: impl FnMut(usize, bool)) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let part = rest.get(..PART + 2).unwrap_or(rest);
+        // With room for reading four bytes at the last trigram.
+        let (mut lower, mut counts) = ([0_u8; PART + 3], [0_u8; PART + 3]);
+        for ((lower, counts), byte) in lower.iter_mut().zip(&mut counts).zip(part) {
+            *lower = byte.to_ascii_lowercase();
+            *counts = u8::from(!is_common(*byte));
         }
-        if at >= 1 && (strange == u32::from(b'\\') || strange >= 0x80) {
-            f(number(1 << 24 | last & 0xffff));
+        let trigrams = part.len().saturating_sub(2);
+        for (four, counts) in lower.windows(4).zip(counts.windows(3)).take(trigrams) {
+            let gram = four.first_chunk::<4>().map_or(0, |four| u32::from_le_bytes(*four));
+            f(number(gram & 0x00ff_ffff), counts.iter().fold(0, |any, one| any | one) != 0);
         }
+        if part.iter().fold(false, |any, byte| any | is_strange(*byte)) {
+            for pair in lower.get(..part.len()).unwrap_or_default().windows(2) {
+                if let [first, second] = pair
+                    && is_strange(*first)
+                {
+                    f(number(1 << 24 | u32::from(*first) << 8 | u32::from(*second)), true);
+                }
+            }
+        }
+        rest = rest.get(PART..).unwrap_or_default();
     }
+}
+
+/// Whether trigrams of such bytes are left out.
+fn is_common(byte: u8) -> bool {
+    byte.is_ascii_digit() | matches!(byte | 0x20, b'a'..=b'f') | matches!(byte, b'-' | b':' | b'.')
+}
+
+/// Whether the pair with the next byte counts.
+fn is_strange(byte: u8) -> bool {
+    matches!(byte, b'\\' | 0x80..)
 }
 
 fn number(gram: u32) -> usize {
@@ -65,7 +77,11 @@ fn number(gram: u32) -> usize {
 /// The numbers of what must stand in a block for a text to stand there.
 pub(crate) fn of_text(text: &[u8]) -> Vec<usize> {
     let mut numbers = Vec::new();
-    each(text, |number| numbers.push(number));
+    each(text, |number, counts| {
+        if counts {
+            numbers.push(number);
+        }
+    });
     numbers.sort_unstable();
     numbers.dedup();
     numbers
@@ -97,7 +113,7 @@ impl Builder {
         self.rows += 1;
         let Some(block) = self.blocks.last_mut() else { return };
         if self.before.is_empty() {
-            each(text, |number| set(block, number));
+            each(text, |number, counts| set(block, number, counts));
         } else {
             add(block, text, &self.before);
         }
@@ -108,6 +124,9 @@ impl Builder {
     /// All blocks of one number together; `None` if there are no rows, or too many.
     pub(crate) fn finish(&self) -> Option<Grams> {
         let blocks = self.blocks.len();
+        if blocks == 0 || self.rows >= MOST_ROWS {
+            return None;
+        }
         let width = blocks.div_ceil(8);
         let mut slices = vec![0; BITS * width];
         for (number, block) in self.blocks.iter().enumerate() {
@@ -122,7 +141,7 @@ impl Builder {
                 }
             }
         }
-        (blocks > 0 && self.rows < MOST_ROWS).then_some(Grams { slices, blocks })
+        Some(Grams { slices, blocks })
     }
 }
 
@@ -143,7 +162,7 @@ fn add(block: &mut [u64; WORDS], text: &[u8], before: &[u8]) {
             };
             let stands = |shift| after(before, at, shift).first_chunk::<8>() == Some(next);
             let known = [shift, shift + change, end].into_iter().find(|shift| stands(*shift));
-            let look = || if (at - from).is_power_of_two() { near(before, at, shift, next) } else { None };
+            let look = || if matches!(at - from, 16 | 40) { near(before, at, shift, *next) } else { None };
             if let Some(known) = known.or_else(look) {
                 if known != shift {
                     (shift, change) = (known, known - shift);
@@ -151,15 +170,16 @@ fn add(block: &mut [u64; WORDS], text: &[u8], before: &[u8]) {
                 break;
             }
         }
-        each(text.get(from.saturating_sub(2)..(at + 2).min(text.len())).unwrap_or_default(), |number| {
-            set(block, number)
-        });
+        each(
+            text.get(from.saturating_sub(2)..(at + 2).min(text.len())).unwrap_or_default(),
+            |number, counts| set(block, number, counts),
+        );
     }
 }
 
-fn set(block: &mut [u64; WORDS], number: usize) {
+fn set(block: &mut [u64; WORDS], number: usize, counts: bool) {
     if let Some(word) = block.get_mut(number / 64) {
-        *word |= 1 << (number % 64);
+        *word |= u64::from(counts) << (number % 64);
     }
 }
 
@@ -171,21 +191,26 @@ fn after(text: &[u8], at: usize, shift: isize) -> &[u8] {
 /// How many bytes at the begin of both are equal.
 fn alike(a: &[u8], b: &[u8]) -> usize {
     let (wide_a, wide_b) = (a.as_chunks::<WIDE>().0, b.as_chunks::<WIDE>().0);
-    let wide = WIDE * wide_a.iter().zip(wide_b).take_while(|(a, b)| a == b).count();
-    wide + after(a, wide, 0).iter().zip(after(b, wide, 0)).take_while(|(a, b)| a == b).count()
+    let mut same = WIDE * wide_a.iter().zip(wide_b).take_while(|(a, b)| a == b).count();
+    let (words_a, words_b) = (after(a, same, 0).as_chunks::<8>().0, after(b, same, 0).as_chunks::<8>().0);
+    for (a, b) in words_a.iter().zip(words_b) {
+        let differs = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differs != 0 {
+            return same + differs.trailing_zeros() as usize / 8;
+        }
+        same += 8;
+    }
+    same + after(a, same, 0).iter().zip(after(b, same, 0)).take_while(|(a, b)| a == b).count()
 }
 
 /// By how much further on eight bytes stand in a text, looked for around where they should be.
-fn near(before: &[u8], at: usize, shift: isize, bytes: &[u8; 8]) -> Option<isize> {
+fn near(before: &[u8], at: usize, shift: isize, bytes: [u8; 8]) -> Option<isize> {
     // Of ids and times there is no telling.
-    if bytes.iter().all(|byte| BYTES.get(*byte as usize).is_some_and(|known| *known > 0xff)) {
+    if bytes.iter().all(|byte| is_common(*byte)) {
         return None;
     }
-    let middle = at.saturating_add_signed(shift);
-    let first = middle.saturating_sub(NEAR);
-    let around = before.get(first..(middle + NEAR).min(before.len()))?;
-    let found = memchr::memmem::find(around, bytes)?;
-    Some((first + found) as isize - at as isize)
+    let mut places = (1..=NEAR).flat_map(|by| [shift + by, shift - by]);
+    places.find(|shift| after(before, at, *shift).first_chunk::<8>() == Some(&bytes))
 }
 
 /// An index.
@@ -285,7 +310,9 @@ mod tests {
         for seed in 0..20 {
             let records = records(seed);
             let mut builder = Builder::new();
-            records.iter().for_each(|record| builder.push(record));
+            for record in &records {
+                builder.push(record);
+            }
             let Some(grams) = builder.finish() else {
                 assert!(records.is_empty());
                 continue;
@@ -324,7 +351,9 @@ mod tests {
     #[test]
     fn a_damaged_index_is_none() {
         let mut builder = Builder::new();
-        (0..100).for_each(|_| builder.push(b"{\"kind\":\"Event\"}"));
+        for _ in 0..100 {
+            builder.push(b"{\"kind\":\"Event\"}");
+        }
         let packed = builder.finish().unwrap().pack().unwrap();
         assert!(Grams::unpack(&packed, 100).is_some());
         assert!(Grams::unpack(&packed, 1000).is_none());
