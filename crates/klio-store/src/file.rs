@@ -1,16 +1,15 @@
 //! Reading one data file: its columns for a question, then the records of some rows.
 
+mod blob;
+
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Schema};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -21,9 +20,11 @@ use parquet::column::page::PageReader;
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData};
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
+
+use blob::{Blob, Source};
 
 use crate::columns::{COLUMNS, EVENTS, VERDICT};
 use crate::error::StoreError;
@@ -120,18 +121,8 @@ impl OpenFile {
         self.metadata().row_groups().get(group).map_or(0, |g| g.num_rows().max(0) as usize)
     }
 
-    /// Some columns of a group, by their places, for all rows or those that are set.
-    pub(crate) fn read(
-        &self,
-        group: usize,
-        places: &[usize],
-        rows: Option<&BooleanBuffer>,
-        batch: usize,
-    ) -> Result<ParquetRecordBatchReader, StoreError> {
-        self.reader(self.footer.plain.clone(), group, places, rows, batch)
-    }
-
-    /// The same with `raw` and `audit_id` as views: texts are not copied out of the pages that hold them.
+    /// Some columns of a group, by their places, for all rows or those that are set; `raw` and `audit_id` as views: texts
+    /// are not copied out of the pages that hold them.
     pub(crate) fn views(
         &self,
         group: usize,
@@ -185,7 +176,7 @@ impl OpenFile {
     /// Some columns of all rows of a group at once.
     pub(crate) fn columns(&self, group: usize, places: &[usize]) -> Result<RecordBatch, StoreError> {
         let rows = self.rows(group);
-        let mut reader = self.read(group, places, None, rows)?;
+        let mut reader = self.reader(self.footer.plain.clone(), group, places, None, rows)?;
         match reader.next() {
             Some(batch) => batch.map_err(|e| damaged(&self.name)(e)),
             None => Ok(RecordBatch::new_empty(Arc::new(Schema::empty()))),
@@ -318,65 +309,4 @@ pub(crate) fn footer<R: ChunkReader>(
     });
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(schema))
-}
-
-/// Bytes of a file, wherever it lies.
-#[derive(Clone)]
-struct Blob {
-    source: Source,
-    length: u64,
-}
-
-#[derive(Clone)]
-enum Source {
-    File(Arc<File>),
-    Named(Place, Arc<str>),
-}
-
-impl Blob {
-    fn open(place: &Place, name: &str, size: u64) -> Result<Self, StoreError> {
-        match place {
-            Place::Local(root) => {
-                let path = root.join(name);
-                let file = File::open(&path).map_err(StoreError::io(&path))?;
-                let length = file.metadata().map_err(StoreError::io(&path))?.len();
-                Ok(Self { source: Source::File(Arc::new(file)), length })
-            }
-            Place::Remote { .. } => {
-                Ok(Self { source: Source::Named(place.clone(), name.into()), length: size })
-            }
-        }
-    }
-}
-
-impl Length for Blob {
-    fn len(&self) -> u64 {
-        self.length
-    }
-}
-
-impl ChunkReader for Blob {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        // Asked for page headers only when there is no page index.
-        let length = self.length.saturating_sub(start).min(64 << 10);
-        Ok(self.get_bytes(start, length as usize)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} lie beyond the end")));
-        }
-        match &self.source {
-            Source::File(file) => {
-                let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, start)?;
-                Ok(bytes.into())
-            }
-            Source::Named(place, name) => place
-                .read(name, start..start + length as u64)
-                .map_err(|e| ParquetError::External(Box::new(io::Error::other(e.to_string())))),
-        }
-    }
 }
