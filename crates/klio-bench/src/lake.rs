@@ -103,6 +103,11 @@ pub fn measure(corpus: &Path, runs: usize) -> Result<Measured, Error> {
     })
 }
 
+/// Asks a lake that is already there.
+pub fn ask(data: &Path, runs: usize) -> Result<Vec<Asked>, Error> {
+    questions(&mut Lake::open(data, &Settings::default()).map_err(other)?, runs)
+}
+
 fn questions(lake: &mut Lake, runs: usize) -> Result<Vec<Asked>, Error> {
     let everything = TimeRange::default();
     // The five-hundredth deletion: somewhere in the middle, the same in each run.
@@ -153,11 +158,8 @@ fn questions(lake: &mut Lake, runs: usize) -> Result<Vec<Asked>, Error> {
     ask("a text inside words of the record", 300.0, &mut || full(lake, &word, everything))?;
     let rules = rules()?;
     ask("retro-hunt of five rules", 100.0, &mut || {
-        let mut matched = 0;
-        for rule in &rules {
-            matched += lake.count(rule, everything)?.matched;
-        }
-        Ok(matched)
+        let counted = lake.count_each(&rules, everything)?;
+        Ok(counted.iter().map(|scanned| scanned.matched).sum())
     })?;
     Ok(asked)
 }

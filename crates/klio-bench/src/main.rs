@@ -95,6 +95,14 @@ enum Task {
         #[arg(long)]
         record: Option<PathBuf>,
     },
+    /// Measure the lake's questions alone, of a lake that is already there.
+    Questions {
+        /// The lake's directory.
+        data: PathBuf,
+        /// Runs of each question; the median counts.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
     /// Compare findings and stories on the recorded attacks with their labels.
     Eval {
         /// The recorded data.
@@ -176,6 +184,15 @@ fn run(task: Task) -> Result<bool, Error> {
             if let Some(path) = record {
                 let mut log = File::options().append(true).open(path)?;
                 write!(log, "\n{table}")?;
+            }
+        }
+        Task::Questions { data, runs } => {
+            for asked in lake::ask(&data, runs)? {
+                writeln!(
+                    out,
+                    "{:8.1} ms of {:3.0} ms, {:6} rows: {}",
+                    asked.cpu, asked.bar, asked.rows, asked.name
+                )?;
             }
         }
         Task::Eval { recorded, json: as_json } => {

@@ -1,17 +1,22 @@
-//! What a filter can answer for the rows of a batch, from columns alone.
+//! What a filter can answer for the rows of a row group, from columns alone.
 //!
 //! Each row gets the set of answers that are possible: true, false, unknown. A row that cannot be true is not read;
 //! one that can only be true needs no second look; the others are asked of the record itself, so that the lake says
 //! exactly what `MemoryArchive` says.
 
-use arrow::array::{Array, AsArray, BooleanArray, PrimitiveArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{ArrowPrimitiveType, Int64Type, TimestampMicrosecondType};
 use klio_model::field::Value;
 use klio_model::filter::{Matcher, Quantifier, Test};
 use klio_model::{Field, Filter, Json, TimeRange, Timestamp};
 
-use crate::columns::{COLUMNS, answering, place};
+use crate::columns::{COLUMNS, answering};
+use crate::error::StoreError;
+use crate::group::{Cells, Coded, Group};
+
+/// Stands for the cost of a field that columns do not tell.
+const BY_RECORD: u64 = 1 << 20;
 
 /// The rows for which each answer is possible.
 #[derive(Clone, Debug)]
@@ -33,91 +38,150 @@ impl Answers {
     }
 }
 
-/// The columns that a filter and a range are answered from, by place.
-pub(crate) fn columns_for(filter: &Filter, range: TimeRange) -> Vec<usize> {
-    let mut places = Vec::new();
-    filter.each_field(&mut |field| {
-        if let (Some(at), true) = (answering(field.field()), field.path().is_empty()) {
-            places.push(at);
-            places.extend(place("whole"));
-        } else if field.field().info().needs_body {
-            places.extend(place("body"));
-        }
-    });
-    if !range.is_all() {
-        places.extend(place("time"));
-    }
-    places.sort_unstable();
-    places.dedup();
-    places
-}
-
-/// The answers of a filter.
-pub(crate) fn answer(filter: &Filter, batch: &RecordBatch) -> Answers {
-    let rows = batch.num_rows();
-    match filter {
+/// The answers of a filter for the rows `within`; what is said of others means nothing.
+///
+/// Columns are read only while there are rows that they can tell something about.
+pub(crate) fn answer(
+    filter: &Filter,
+    group: &Group<'_>,
+    within: &BooleanBuffer,
+) -> Result<Answers, StoreError> {
+    let rows = group.rows;
+    Ok(match filter {
         Filter::All => Answers::all(rows, true, false, false),
         Filter::Nothing => Answers::all(rows, false, true, false),
-        Filter::And(parts) => parts.iter().fold(Answers::all(rows, true, false, false), |a, part| {
-            let b = answer(part, batch);
-            // Unknown unless one of them is false.
-            Answers { yes: &a.yes & &b.yes, no: &a.no | &b.no, unknown: &a.unknown | &b.unknown }
-        }),
-        Filter::Or(parts) => parts.iter().fold(Answers::all(rows, false, true, false), |a, part| {
-            let b = answer(part, batch);
-            let sure = &a.certain() | &b.certain();
-            Answers { yes: &a.yes | &b.yes, no: &a.no & &b.no, unknown: &(&a.unknown | &b.unknown) & &!&sure }
-        }),
-        Filter::Not(part) => {
-            let a = answer(part, batch);
-            Answers { yes: a.no, no: a.yes, unknown: a.unknown }
+        Filter::And(parts) => {
+            let mut all = Answers::all(rows, true, false, false);
+            let mut left = within.clone();
+            for part in by_cost(parts, group) {
+                if left.count_set_bits() == 0 {
+                    break;
+                }
+                let each = answer(part, group, &left)?;
+                // Unknown unless one of them is false. What cannot be true is not looked at again: its other parts may
+                // say no, whatever this one does.
+                let out = &left & &!&each.yes;
+                all.no = &(&all.no | &out) | &(&each.no & &left);
+                all.unknown = &all.unknown | &(&each.unknown & &left);
+                left = &left & &each.yes;
+            }
+            Answers { yes: left, ..all }
         }
-        Filter::Test(test) => of_test(test, batch).unwrap_or_else(|| Answers::all(rows, true, true, true)),
+        Filter::Or(parts) => {
+            let mut any = Answers::all(rows, false, true, false);
+            let mut left = within.clone();
+            for part in by_cost(parts, group) {
+                if left.count_set_bits() == 0 {
+                    break;
+                }
+                let each = answer(part, group, &left)?;
+                let sure = &each.certain() & &left;
+                any.yes = &any.yes | &(&each.yes & &left);
+                any.no = &any.no & &(&each.no | &!&left);
+                any.unknown = &(&any.unknown | &(&each.unknown & &left)) & &!&sure;
+                left = &left & &!&sure;
+            }
+            any
+        }
+        Filter::Not(part) => {
+            let each = answer(part, group, within)?;
+            Answers { yes: each.no, no: each.yes, unknown: each.unknown }
+        }
+        Filter::Test(test) => {
+            of_test(test, group, within)?.unwrap_or_else(|| Answers::all(rows, true, true, true))
+        }
         Filter::Keyword(_) => Answers::all(rows, true, true, false),
-    }
+    })
+}
+
+/// What is quickly answered goes first.
+fn by_cost<'p>(parts: &'p [Filter], group: &Group<'_>) -> Vec<&'p Filter> {
+    let mut parts: Vec<&Filter> = parts.iter().collect();
+    parts.sort_by_cached_key(|part| cost(part, group));
+    parts
+}
+
+/// About how much is read for an answer: the packed bytes of columns that are not at hand.
+fn cost(filter: &Filter, group: &Group<'_>) -> u64 {
+    let mut cost = 0;
+    filter.each_field(&mut |field| {
+        let column = answering(field.field()).and_then(|at| COLUMNS.get(at));
+        let told = field.path().is_empty() && !field.field().info().needs_body;
+        cost += column.filter(|_| told).map_or(BY_RECORD, |column| group.cost(column.name));
+    });
+    cost
 }
 
 /// The rows whose time lies in a range, as far as the column tells.
-pub(crate) fn in_range(range: TimeRange, batch: &RecordBatch) -> BooleanBuffer {
-    let rows = batch.num_rows();
-    let times = batch.column_by_name("time").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-    let Some(times) = times.filter(|_| !range.is_all()) else { return BooleanBuffer::new_set(rows) };
+pub(crate) fn in_range(range: TimeRange, group: &Group<'_>) -> Result<BooleanBuffer, StoreError> {
+    let column = if range.is_all() { None } else { group.array("time")? };
+    let times = column.as_ref().and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+    let Some(times) = times else { return Ok(BooleanBuffer::new_set(group.rows)) };
     let values = times.values();
-    let inside = BooleanBuffer::collect_bool(rows, |i| range.contains(Timestamp(values[i])));
-    match times.nulls() {
+    let inside = BooleanBuffer::collect_bool(values.len(), |i| range.contains(Timestamp(values[i])));
+    Ok(match times.nulls() {
         Some(nulls) => &inside & nulls.inner(),
         None => inside,
-    }
+    })
 }
 
 /// `None` when no column answers the test.
-fn of_test(test: &Test, batch: &RecordBatch) -> Option<Answers> {
-    let rows = batch.num_rows();
+fn of_test(test: &Test, group: &Group<'_>, within: &BooleanBuffer) -> Result<Option<Answers>, StoreError> {
     let field = test.field.field();
     if field == Field::Falco {
-        return None;
+        return Ok(None);
     }
     if field.info().needs_body {
         // Without a body there is no value, and without a value nothing is true.
-        let body = batch.column_by_name("body")?.as_boolean_opt()?;
-        let all = BooleanBuffer::new_set(rows);
-        return Some(Answers { yes: body.values().clone(), no: all.clone(), unknown: all });
+        let all = || BooleanBuffer::new_set(group.rows);
+        return Ok(group.flags("body")?.map(|body| Answers { yes: body, no: all(), unknown: all() }));
     }
     if !test.field.path().is_empty() || matches!(test.matcher, Matcher::Same(_)) {
-        return None;
+        return Ok(None);
     }
-    let column = COLUMNS.get(answering(field)?)?;
-    let array = batch.column_by_name(column.name)?;
+    let Some(column) = answering(field).and_then(|at| COLUMNS.get(at)) else { return Ok(None) };
+    let Some(cells) = group.cells(column.name)? else { return Ok(None) };
+    let told = match &cells {
+        Cells::Words(words) => of_words(test, words, within),
+        Cells::Array(array) => of_array(test, array),
+    };
+    let (Some(yes), Some(whole)) = (told, group.flags("whole")?) else { return Ok(None) };
+    // Of a record that is not whole nothing is certain: a list may be cut, a time unreadable.
+    let odd = !&whole;
+    // Where there is no value the answer is false, or unknown if the record might have lost it.
+    let unknown = match field {
+        // Written with the outcome only.
+        Field::Code | Field::Reason | Field::Decision => &cells.missing() | &odd,
+        _ => odd.clone(),
+    };
+    Ok(Some(Answers { no: &!&yes | &odd, unknown, yes: &yes | &odd }))
+}
+
+/// Which rows hold: each word that stands in one of them is asked once.
+fn of_words(test: &Test, words: &Coded, within: &BooleanBuffer) -> Option<BooleanBuffer> {
+    let is_list = test.field.field() == Field::Groups;
+    let of = |text: &str| {
+        if is_list { of_list(test, text) } else { Some(test.matcher.matches(Value::Text(text))) }
+    };
+    let mut asked = vec![None; words.words.len() + 1];
+    let mut told = true;
+    let rows = words.rows_within(within, |code| {
+        let Some(slot) = asked.get_mut(code as usize) else { return false };
+        *slot.get_or_insert_with(|| {
+            // No value is code 0.
+            let held = words.word(code).map_or(Some(false), of);
+            told &= held.is_some();
+            held.unwrap_or_default()
+        })
+    });
+    told.then_some(rows)
+}
+
+/// The same of a column of anything else.
+fn of_array(test: &Test, array: &ArrayRef) -> Option<BooleanBuffer> {
+    let rows = array.len();
     let holds = |value: Value<'_>| test.matcher.matches(value);
-    let yes = if let Some(words) = array.as_dictionary_opt::<Int32Type>() {
-        let values = words.values().as_string_opt::<i32>()?;
-        let of = |text: &str| {
-            if field == Field::Groups { of_list(test, text) } else { Some(holds(Value::Text(text))) }
-        };
-        let each: Vec<bool> = values.iter().map(|v| of(v?)).collect::<Option<_>>()?;
-        let keys = words.keys().values();
-        BooleanBuffer::collect_bool(rows, |i| each.get(keys[i] as usize).copied().unwrap_or(false))
-    } else if let Some(texts) = array.as_string_opt::<i32>() {
+    let held = if let Some(texts) = array.as_string_opt::<i32>() {
         BooleanBuffer::collect_bool(rows, |i| texts.is_valid(i) && holds(Value::Text(texts.value(i))))
     } else if let Some(bools) = array.as_boolean_opt() {
         let (set, unset) = (holds(Value::Bool(true)), holds(Value::Bool(false)));
@@ -139,8 +203,10 @@ fn of_test(test: &Test, batch: &RecordBatch) -> Option<Answers> {
         };
         over(numbers, &mut known)
     };
-    let whole = batch.column_by_name("whole")?.as_boolean_opt()?;
-    Some(with_nulls(array.as_ref(), field, yes, whole))
+    Some(match array.nulls() {
+        Some(nulls) => &held & nulls.inner(),
+        None => held,
+    })
 }
 
 fn over<T: ArrowPrimitiveType>(
@@ -149,20 +215,6 @@ fn over<T: ArrowPrimitiveType>(
 ) -> BooleanBuffer {
     let values = array.values();
     BooleanBuffer::collect_bool(values.len(), |i| f(values[i]))
-}
-
-/// Where there is no value the answer is false, or unknown if the record might have lost it.
-fn with_nulls(array: &dyn Array, field: Field, yes: BooleanBuffer, whole: &BooleanArray) -> Answers {
-    let lost = match field {
-        // Written with the outcome only.
-        Field::Code | Field::Reason | Field::Decision => BooleanBuffer::new_set(yes.len()),
-        _ => !whole.values(),
-    };
-    // Of a record that is not whole nothing is certain: a list may be cut, a time unreadable.
-    let odd = !whole.values();
-    let there = array.nulls().map_or_else(|| BooleanBuffer::new_set(yes.len()), |n| n.inner().clone());
-    let yes = &yes & &there;
-    Answers { no: &!&yes | &odd, unknown: &(&!&there & &lost) | &odd, yes: &yes | &odd }
 }
 
 /// The answer for a list of texts as JSON wrote it; `None` if it is none.

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::file::OpenFile;
+use crate::group::Group;
 use crate::lake::Lake;
 use crate::leaf;
 use crate::ledger::Ledger;
@@ -150,7 +151,7 @@ impl Lake {
             let open = OpenFile::open(&self.events.place, file, &self.footers)?;
             let mut may = false;
             for group in 0..open.groups() {
-                may = may || question.candidates(&open, group, &[])?.is_some();
+                may = may || question.candidates(&Group::new(&open, group))?.is_some();
             }
             if !may {
                 continue;

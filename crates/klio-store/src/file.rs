@@ -1,29 +1,35 @@
 //! Reading one data file: its columns for a question, then the records of some rows.
 
+mod blob;
+
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Schema};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     RowSelection,
 };
+use parquet::basic::Compression;
+use parquet::column::page::PageReader;
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
-use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData};
+use parquet::file::reader::ChunkReader;
+use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
+
+use blob::{Blob, Source};
 
 use crate::columns::{COLUMNS, EVENTS, VERDICT};
 use crate::error::StoreError;
+use crate::grams::Grams;
+use crate::group::Pages;
 use crate::place::Place;
 use crate::table::DataFile;
 
@@ -115,18 +121,8 @@ impl OpenFile {
         self.metadata().row_groups().get(group).map_or(0, |g| g.num_rows().max(0) as usize)
     }
 
-    /// Some columns of a group, by their places, for all rows or those that are set.
-    pub(crate) fn read(
-        &self,
-        group: usize,
-        places: &[usize],
-        rows: Option<&BooleanBuffer>,
-        batch: usize,
-    ) -> Result<ParquetRecordBatchReader, StoreError> {
-        self.reader(self.footer.plain.clone(), group, places, rows, batch)
-    }
-
-    /// The same with `raw` and `audit_id` as views: texts are not copied out of the pages that hold them.
+    /// Some columns of a group, by their places, for all rows or those that are set; `raw` and `audit_id` as views: texts
+    /// are not copied out of the pages that hold them.
     pub(crate) fn views(
         &self,
         group: usize,
@@ -180,7 +176,7 @@ impl OpenFile {
     /// Some columns of all rows of a group at once.
     pub(crate) fn columns(&self, group: usize, places: &[usize]) -> Result<RecordBatch, StoreError> {
         let rows = self.rows(group);
-        let mut reader = self.read(group, places, None, rows)?;
+        let mut reader = self.reader(self.footer.plain.clone(), group, places, None, rows)?;
         match reader.next() {
             Some(batch) => batch.map_err(|e| damaged(&self.name)(e)),
             None => Ok(RecordBatch::new_empty(Arc::new(Schema::empty()))),
@@ -196,11 +192,75 @@ impl OpenFile {
 
     /// From when to when events of a group happened, if its statistics say so.
     pub(crate) fn times(&self, group: usize) -> Option<(i64, i64)> {
-        let columns = self.metadata().row_groups().get(group)?.columns();
-        match columns.iter().find(|c| c.column_path().string() == "time")?.statistics()? {
+        match self.chunk(group, "time")?.1.statistics()? {
             Statistics::Int64(times) => Some((*times.min_opt()?, *times.max_opt()?)),
             _ => None,
         }
+    }
+
+    /// The first row of a group, counted from the first of the file.
+    pub(crate) fn first_row(&self, group: usize) -> usize {
+        (0..group).map(|before| self.rows(before)).sum()
+    }
+
+    /// The index of its texts; `None` if it has none.
+    pub(crate) fn grams(&self) -> Result<Option<Grams>, StoreError> {
+        let metadata = self.metadata();
+        let place = Grams::place(metadata, self.blob.length).map_err(|e| self.damaged(e))?;
+        let Some(place) = place else { return Ok(None) };
+        let packed = self.bytes(place).map_err(|e| self.damaged(e))?;
+        let rows = metadata.file_metadata().num_rows().max(0) as u64;
+        let grams = Grams::unpack(&packed, rows);
+        grams.map(Some).ok_or_else(|| self.damaged("its index of texts is damaged"))
+    }
+
+    /// The one value that a column of flags has in a group, if its statistics say so.
+    pub(crate) fn flag(&self, group: usize, name: &str) -> Option<bool> {
+        match self.chunk(group, name)?.1.statistics()? {
+            Statistics::Boolean(flags) if flags.null_count_opt() == Some(0) => {
+                flags.min_opt().filter(|min| Some(*min) == flags.max_opt()).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// Packed bytes of a column of a group.
+    pub(crate) fn packed_bytes(&self, group: usize, name: &str) -> u64 {
+        self.chunk(group, name).map_or(0, |(_, c)| c.compressed_size().max(0) as u64)
+    }
+
+    /// A column of a group, and which it is.
+    fn chunk(&self, group: usize, name: &str) -> Option<(usize, &ColumnChunkMetaData)> {
+        let mut columns = self.metadata().row_groups().get(group)?.columns().iter().enumerate();
+        columns.find(|(_, c)| matches!(c.column_path().parts(), [only] if only == name))
+    }
+
+    /// The pages of a column of a group as they are stored; `None` if it has no such column, or one that is encrypted or
+    /// packed in another way than ours.
+    pub(crate) fn pages(
+        &self,
+        group: usize,
+        name: &str,
+    ) -> Result<Option<Pages<impl PageReader + use<>>>, StoreError> {
+        let plain = self.chunk(group, name).filter(|(_, c)| c.crypto_metadata().is_none());
+        let Some((at, column)) = plain else { return Ok(None) };
+        let kind = column.column_descr();
+        let packed = match column.compression() {
+            Compression::ZSTD(_) => true,
+            Compression::UNCOMPRESSED => false,
+            _ => return Ok(None),
+        };
+        let index = self.metadata().offset_index().and_then(|all| all.get(group)?.get(at));
+        let Some(index) = index.filter(|_| kind.max_rep_level() == 0 && kind.max_def_level() <= 1) else {
+            return Ok(None);
+        };
+        let nullable = kind.max_def_level() == 1;
+        // The library makes an unpacker for each column, which costs more than a small page.
+        let as_stored = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build();
+        let as_stored = as_stored.map_err(|e| self.damaged(e))?;
+        let (blob, places) = (Arc::new(self.blob.clone()), Some(index.page_locations().clone()));
+        let pages = SerializedPageReader::new(blob, &as_stored, self.rows(group), places);
+        Ok(Some(Pages { pages: pages.map_err(|e| self.damaged(e))?, nullable, packed }))
     }
 
     /// Whether a group may hold an audit id, given in lower case.
@@ -249,65 +309,4 @@ pub(crate) fn footer<R: ChunkReader>(
     });
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(schema))
-}
-
-/// Bytes of a file, wherever it lies.
-#[derive(Clone)]
-struct Blob {
-    source: Source,
-    length: u64,
-}
-
-#[derive(Clone)]
-enum Source {
-    File(Arc<File>),
-    Named(Place, Arc<str>),
-}
-
-impl Blob {
-    fn open(place: &Place, name: &str, size: u64) -> Result<Self, StoreError> {
-        match place {
-            Place::Local(root) => {
-                let path = root.join(name);
-                let file = File::open(&path).map_err(StoreError::io(&path))?;
-                let length = file.metadata().map_err(StoreError::io(&path))?.len();
-                Ok(Self { source: Source::File(Arc::new(file)), length })
-            }
-            Place::Remote { .. } => {
-                Ok(Self { source: Source::Named(place.clone(), name.into()), length: size })
-            }
-        }
-    }
-}
-
-impl Length for Blob {
-    fn len(&self) -> u64 {
-        self.length
-    }
-}
-
-impl ChunkReader for Blob {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        // Asked for page headers only when there is no page index.
-        let length = self.length.saturating_sub(start).min(64 << 10);
-        Ok(self.get_bytes(start, length as usize)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} lie beyond the end")));
-        }
-        match &self.source {
-            Source::File(file) => {
-                let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, start)?;
-                Ok(bytes.into())
-            }
-            Source::Named(place, name) => place
-                .read(name, start..start + length as u64)
-                .map_err(|e| ParquetError::External(Box::new(io::Error::other(e.to_string())))),
-        }
-    }
 }

@@ -9,6 +9,7 @@ use klio_model::{Event, Filter, TimeRange, Timestamp};
 
 use crate::error::StoreError;
 use crate::file::OpenFile;
+use crate::group::Group;
 use crate::lake::Lake;
 use crate::scan::{Kept, Question, Scanned};
 
@@ -98,8 +99,9 @@ impl Lake {
             }
             let open = OpenFile::open(&self.events.place, &file, &self.footers)?;
             for group in 0..open.groups() {
-                let Some((rows, _)) = question.candidates(&open, group, &[])? else { continue };
-                let _ = question.records(&open, group, &rows, &mut Scanned::default(), &mut |row| {
+                let group = Group::new(&open, group);
+                let Some(rows) = question.candidates(&group)? else { continue };
+                let _ = question.records(&group, &rows, &mut Scanned::default(), &mut |row| {
                     // Of a merged file only the new rows.
                     if row.segment().is_none_or(|leaf| is_new(&leaf))
                         && !cursor.told.contains(&cursor.hasher.hash_one(row.raw))
@@ -149,8 +151,9 @@ impl Lake {
                 continue;
             }
             for group in 0..open.groups() {
-                let Some((rows, _)) = question.candidates(&open, group, &[])? else { continue };
-                let _ = question.records(&open, group, &rows, &mut scanned, &mut |row| {
+                let group = Group::new(&open, group);
+                let Some(rows) = question.candidates(&group)? else { continue };
+                let _ = question.records(&group, &rows, &mut scanned, &mut |row| {
                     if least.is_none() || row.time() >= least {
                         least = take(row.kept());
                     }

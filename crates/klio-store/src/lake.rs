@@ -11,6 +11,7 @@ use crate::batch::Spooled;
 use crate::columns::{EVENTS, VERDICT};
 use crate::error::StoreError;
 use crate::file::Footers;
+use crate::group::Group;
 use crate::keys::Cipher;
 use crate::place::Place;
 use crate::scan::{Kept, Question, Scanned};
@@ -110,8 +111,9 @@ impl Lake {
             let Some(file) = view.next(self)? else { return Ok(scanned) };
             for group in 0..file.groups() {
                 scanned.rows += file.rows(group) as u64;
-                let Some((found, _)) = question.candidates(&file, group, &[])? else { continue };
-                let _ = question.records(&file, group, &found, &mut scanned, &mut |row| {
+                let group = Group::new(&file, group);
+                let Some(found) = question.candidates(&group)? else { continue };
+                let _ = question.records(&group, &found, &mut scanned, &mut |row| {
                     waiting.push(row.kept());
                     Ok(ControlFlow::Continue(()))
                 })?;
@@ -132,8 +134,9 @@ impl Lake {
         while let Some(file) = view.next(self)? {
             for group in 0..file.groups() {
                 scanned.rows += file.rows(group) as u64;
-                let Some((found, _)) = question.candidates(&file, group, &[])? else { continue };
-                let flow = question.records(&file, group, &found, &mut scanned, &mut |row| f(row.kept()))?;
+                let group = Group::new(&file, group);
+                let Some(found) = question.candidates(&group)? else { continue };
+                let flow = question.records(&group, &found, &mut scanned, &mut |row| f(row.kept()))?;
                 if flow.is_break() {
                     return Ok(scanned);
                 }

@@ -11,6 +11,8 @@ mod expire;
 mod export;
 mod file;
 mod follow;
+mod grams;
+mod group;
 mod hold;
 mod identity;
 mod lake;

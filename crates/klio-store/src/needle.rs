@@ -10,6 +10,8 @@ use klio_model::{Field, Filter};
 
 pub(crate) use finder::Finder;
 
+use crate::grams;
+
 /// Shorter texts are found nearly everywhere.
 const SHORTEST: usize = 3;
 
@@ -53,6 +55,13 @@ impl Needles {
             }
             _ => None,
         }
+    }
+
+    /// Of each text what an index of texts must have for it; `None` if that cannot tell for one of them.
+    pub(crate) fn grams(&self) -> Option<Vec<Vec<usize>>> {
+        let all =
+            self.0.iter().map(|needle| Some(grams::of_text(&needle.text)).filter(|grams| !grams.is_empty()));
+        all.collect()
     }
 
     /// A keyword is looked for in the text as it is, escapes and all.

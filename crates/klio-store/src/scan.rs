@@ -2,18 +2,18 @@
 
 use std::cell::OnceCell;
 use std::ops::{ControlFlow, Range};
+use std::rc::Rc;
 
-use arrow::array::{AsArray, ByteView, MAX_INLINE_VIEW_LEN, RecordBatch, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, ByteView, MAX_INLINE_VIEW_LEN, StringViewArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{ArrowPrimitiveType, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{ArrowPrimitiveType, Int64Type, TimestampMicrosecondType};
 use klio_model::filter::{Matcher, Piece};
 use klio_model::{Event, Field, Filter, TimeRange, Timestamp};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use crate::answer::{answer, columns_for, in_range};
+use crate::answer::{answer, in_range};
 use crate::columns::place;
 use crate::error::StoreError;
-use crate::file::OpenFile;
+use crate::group::{Coded, Group};
 use crate::needle::{Finder, Needles};
 use crate::view::overlap;
 
@@ -64,19 +64,18 @@ impl Scanned {
     }
 }
 
-/// Rows read at a time: little more than a page, which stays in the processor's cache while it is looked through.
-const BATCH: usize = 1024;
-/// What is told of a record besides its text.
-const CUSTODY: [&str; 5] = ["time", "cluster", "source", "received", "flush"];
-
+/// Rows read at a time: about a page, which stays in the processor's cache while it is looked through.
+const BATCH: usize = 512;
+/// The same of rows that an index leaves, some of each page.
+const SPARSE: usize = 128;
+/// A smaller part of a group than one of so many is read without asking the index of texts.
+const PART: usize = 64;
 /// What is asked of data files, prepared once.
 pub(crate) struct Question<'f> {
     pub filter: &'f Filter,
     pub range: TimeRange,
     /// Audit ids of which an event must have one.
     ids: Option<Vec<String>>,
-    /// The columns that answer a part of it.
-    places: Vec<usize>,
     needles: Option<Needles>,
     /// Made when the first records are seen.
     finder: OnceCell<Option<Finder>>,
@@ -92,8 +91,7 @@ impl<'f> Question<'f> {
     pub(crate) fn new(filter: &'f Filter, range: TimeRange) -> Self {
         let mut ids = Vec::new();
         let ids = required_ids(filter, &mut ids).then_some(ids);
-        let places = columns_for(filter, range);
-        Self { filter, range, ids, places, needles: Needles::of(filter), finder: OnceCell::new() }
+        Self { filter, range, ids, needles: Needles::of(filter), finder: OnceCell::new() }
     }
 
     /// Whether an event that is in no data file matches.
@@ -102,77 +100,76 @@ impl<'f> Question<'f> {
         inside && self.filter.matches(event)
     }
 
-    /// Asks the columns of a group, of which `more` may be read besides for the caller.
-    pub(crate) fn candidates(
-        &self,
-        file: &OpenFile,
-        group: usize,
-        more: &[usize],
-    ) -> Result<Option<(Candidates, RecordBatch)>, StoreError> {
-        if self.ids.as_ref().is_some_and(|ids| !ids.iter().any(|id| file.may_hold_id(group, id))) {
+    /// Asks the columns of a row group; `None` if no row can match.
+    pub(crate) fn candidates(&self, group: &Group<'_>) -> Result<Option<Candidates>, StoreError> {
+        let may_hold = |id: &String| group.file.may_hold_id(group.number, id);
+        if self.ids.as_ref().is_some_and(|ids| !ids.iter().any(may_hold)) {
             return Ok(None);
         }
-        if file.times(group).is_some_and(|span| !overlap(span, self.range)) {
+        if group.file.times(group.number).is_some_and(|span| !overlap(span, self.range)) {
             return Ok(None);
         }
-        let mut places = self.places.clone();
-        places.extend_from_slice(more);
-        places.sort_unstable();
-        places.dedup();
-        let batch = if places.is_empty() { file.no_columns(group)? } else { file.columns(group, &places)? };
-        let answers = answer(self.filter, &batch);
-        let may = &answers.yes & &in_range(self.range, &batch);
+        let answers = answer(self.filter, group, &BooleanBuffer::new_set(group.rows))?;
+        if answers.yes.count_set_bits() == 0 {
+            return Ok(None);
+        }
+        let may = &answers.yes & &in_range(self.range, group)?;
         if may.count_set_bits() == 0 {
             return Ok(None);
         }
-        Ok(Some((Candidates { certain: &may & &answers.certain(), may }, batch)))
+        Ok(Some(Candidates { certain: &may & &answers.certain(), may }))
     }
 
     /// Reads the records of the candidates and hands on those that match.
     pub(crate) fn records(
         &self,
-        file: &OpenFile,
-        group: usize,
+        group: &Group<'_>,
         found: &Candidates,
         scanned: &mut Scanned,
         f: &mut dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let certain: Vec<bool> = found.may.set_indices().map(|i| found.certain.value(i)).collect();
-        let mut certain = certain.as_slice();
         let raw: Vec<usize> = place("raw").into_iter().collect();
-        // Read beside the records from the first that matches on.
-        let mut custody: Option<ParquetRecordBatchReader> = None;
-        let mut passed = 0;
-        for batch in file.views(group, &raw, Some(&found.may), BATCH)? {
-            let batch = batch.map_err(|e| file.damaged(e))?;
+        let told = self.by_index(group, found)?;
+        let may = told.as_ref().unwrap_or(&found.may);
+        // Read with the first record that matches.
+        let mut custody = None;
+        let mut rows = may.set_indices();
+        let size = if told.is_some() { SPARSE } else { BATCH };
+        for batch in group.file.views(group.number, &raw, Some(may), size)? {
+            let batch = batch.map_err(|e| group.file.damaged(e))?;
             let raws = batch.column_by_name("raw").and_then(|c| c.as_string_view_opt());
-            let Some(raws) = raws else { return Err(file.damaged("the column raw is missing")) };
-            let (sure, rest) = certain.split_at_checked(batch.num_rows()).unwrap_or((certain, &[]));
-            certain = rest;
-            let promising = self.promising(raws, sure);
-            scanned.records += batch.num_rows() as u64;
-            let rows = sure.iter().zip(&promising).enumerate().filter(|(row, (sure, promising))| {
-                let parsed = || Event::parse(raws.value(*row));
-                **sure || **promising && parsed().is_ok_and(|event| self.filter.matches(&event))
-            });
-            let matched: Vec<usize> = rows.map(|(row, _)| row).collect();
-            if custody.is_none() && !matched.is_empty() {
-                custody = Some(custody_after(file, group, &found.may, passed)?);
-            }
-            passed += batch.num_rows();
-            let Some(reader) = &mut custody else { continue };
-            let told = reader.next().transpose().map_err(|e| file.damaged(e))?;
-            let Some(told) = told.filter(|t| t.num_rows() == batch.num_rows()) else {
-                return Err(file.damaged("its columns differ in length"));
-            };
-            for row in matched {
-                scanned.matched += 1;
-                if f(&Row { batch: &told, row, raw: raws.value(row) })?.is_break() {
-                    return Ok(ControlFlow::Break(()));
+            let Some(raws) = raws else { return Err(group.file.damaged("the column raw is missing")) };
+            let rows: Vec<usize> = rows.by_ref().take(raws.len()).collect();
+            let sure: Vec<bool> = rows.iter().map(|&row| found.certain.value(row)).collect();
+            let promising = self.promising(raws, &sure);
+            scanned.records += rows.len() as u64;
+            for (at, ((row, sure), promising)) in rows.iter().zip(sure).zip(promising).enumerate() {
+                let matches = || Event::parse(raws.value(at)).is_ok_and(|event| self.filter.matches(&event));
+                if sure || promising && matches() {
+                    scanned.matched += 1;
+                    let custody = match &mut custody {
+                        Some(known) => known,
+                        none => none.insert(Custody::of(group)?),
+                    };
+                    if f(&Row { custody, row: *row, raw: raws.value(at) })?.is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
                 }
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// The candidates that an index of texts leaves, if the file has one and there is something to gain.
+    fn by_index(&self, group: &Group<'_>, found: &Candidates) -> Result<Option<BooleanBuffer>, StoreError> {
+        let open = &found.may & &!&found.certain;
+        let many = open.count_set_bits() > group.rows / PART;
+        let grams = self.needles.as_ref().filter(|_| many).and_then(Needles::grams);
+        let Some(grams) = grams else { return Ok(None) };
+        let Some(index) = group.file.grams()? else { return Ok(None) };
+        let first = group.file.first_row(group.number);
+        let rows = index.rows(&grams, first..first + group.rows);
+        Ok(Some(&found.certain | &(&open & &rows)))
     }
 
     /// The rows that must be parsed because what the filter demands stands in their text.
@@ -220,22 +217,31 @@ impl<'f> Question<'f> {
     }
 }
 
-/// The columns of custody for the candidates after the first `passed`.
-fn custody_after(
-    file: &OpenFile,
-    group: usize,
-    may: &BooleanBuffer,
-    passed: usize,
-) -> Result<ParquetRecordBatchReader, StoreError> {
-    let places: Vec<usize> = CUSTODY.iter().filter_map(|name| place(name)).collect();
-    let first = may.set_indices().nth(passed).unwrap_or(may.len());
-    let left = BooleanBuffer::collect_bool(may.len(), |i| i >= first && may.value(i));
-    file.read(group, &places, Some(&left), BATCH)
+/// What is told of the records of a group besides their text.
+struct Custody {
+    time: Option<ArrayRef>,
+    cluster: Option<Rc<Coded>>,
+    source: Option<Rc<Coded>>,
+    received: Option<ArrayRef>,
+    flush: Option<ArrayRef>,
+}
+
+impl Custody {
+    fn of(group: &Group<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            time: group.array("time")?,
+            cluster: group.words("cluster")?,
+            source: group.words("source")?,
+            received: group.array("received")?,
+            flush: group.array("flush")?,
+        })
+    }
 }
 
 /// A record of a data file that matches.
 pub(crate) struct Row<'b> {
-    batch: &'b RecordBatch,
+    custody: &'b Custody,
+    /// Its number in its group.
     row: usize,
     pub raw: &'b str,
 }
@@ -243,38 +249,32 @@ pub(crate) struct Row<'b> {
 impl Row<'_> {
     /// When the request was received.
     pub(crate) fn time(&self) -> Option<Timestamp> {
-        number::<TimestampMicrosecondType>(self.batch, "time", self.row).map(Timestamp)
+        number::<TimestampMicrosecondType>(self.custody.time.as_ref(), self.row).map(Timestamp)
     }
 
     /// The log entry that stated it first.
     pub(crate) fn segment(&self) -> Option<u64> {
-        number::<Int64Type>(self.batch, "flush", self.row).and_then(|n| n.try_into().ok())
+        number::<Int64Type>(self.custody.flush.as_ref(), self.row).and_then(|n| n.try_into().ok())
     }
 
     pub(crate) fn kept(&self) -> Kept {
-        kept(self.batch, self.row, self.raw)
+        let word = |words: &Option<Rc<Coded>>| {
+            words.as_ref().and_then(|words| words.of_row(self.row)).unwrap_or_default().to_owned()
+        };
+        let received = number::<TimestampMicrosecondType>(self.custody.received.as_ref(), self.row);
+        Kept {
+            raw: self.raw.to_owned(),
+            time: self.time(),
+            cluster: word(&self.custody.cluster),
+            source: word(&self.custody.source),
+            received: Timestamp(received.unwrap_or(0)),
+        }
     }
 }
 
-fn kept(batch: &RecordBatch, row: usize, raw: &str) -> Kept {
-    Kept {
-        raw: raw.to_owned(),
-        time: number::<TimestampMicrosecondType>(batch, "time", row).map(Timestamp),
-        cluster: word(batch, "cluster", row).unwrap_or_default().to_owned(),
-        source: word(batch, "source", row).unwrap_or_default().to_owned(),
-        received: Timestamp(number::<TimestampMicrosecondType>(batch, "received", row).unwrap_or(0)),
-    }
-}
-
-fn number<T: ArrowPrimitiveType<Native = i64>>(batch: &RecordBatch, name: &str, row: usize) -> Option<i64> {
-    use arrow::array::Array;
-    let array = batch.column_by_name(name)?.as_primitive_opt::<T>()?;
+fn number<T: ArrowPrimitiveType<Native = i64>>(array: Option<&ArrayRef>, row: usize) -> Option<i64> {
+    let array = array?.as_primitive_opt::<T>()?;
     array.is_valid(row).then(|| array.value(row))
-}
-
-fn word<'b>(batch: &'b RecordBatch, name: &str, row: usize) -> Option<&'b str> {
-    let array = batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
-    Some(array.values().as_string_opt::<i32>()?.value(array.key(row)?))
 }
 
 /// Collects audit ids of which an event must have one for the filter to be true; false if it need not.

@@ -20,6 +20,7 @@ use parquet::schema::types::ColumnPath;
 use crate::columns::{Column, Kind, schema};
 use crate::error::StoreError;
 use crate::file::LOWER_IDS;
+use crate::grams::{Builder, NOTE};
 use crate::rows::{Cells, Long, Sheet};
 use crate::vault::Vault;
 use crate::whole;
@@ -27,9 +28,9 @@ use crate::whole;
 /// Rows handed to the writer at a time: some 6 MB of records.
 const BATCH: usize = 4096;
 /// Bytes of records in a page, the unit that a query unpacks (docs/decisions/0015-layout.md).
-const PAGE: usize = 1 << 20;
+const PAGE: usize = 576 << 10;
 /// Rows between two looks at the size of a page.
-const LOOK: usize = 256;
+const LOOK: usize = 128;
 
 /// A packed segment.
 #[derive(Debug)]
@@ -58,7 +59,6 @@ pub(crate) fn properties(
     let blooms = encryption.is_none();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
-        .set_data_page_size_limit(PAGE)
         .set_write_batch_size(LOOK)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(1 << 20))
@@ -74,6 +74,7 @@ pub(crate) fn properties(
             Kind::Text if column.name == "raw" => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+                .set_column_data_page_size_limit(path.clone(), PAGE)
                 .set_column_statistics_enabled(path, EnabledStatistics::None),
             Kind::Text => builder
                 .set_column_dictionary_enabled(path.clone(), false)
@@ -93,6 +94,8 @@ pub(crate) fn properties(
 pub(crate) struct Packer {
     writer: ArrowWriter<Vec<u8>>,
     tree: RowTree,
+    /// Of events that are not encrypted: like a bloom filter it would be written in plain.
+    grams: Option<Builder>,
     rows: u64,
     times: Option<(i64, i64)>,
     received: Option<(i64, i64)>,
@@ -109,8 +112,10 @@ impl Packer {
         let encryption = vault.map(|vault| vault.encrypt(partition)).transpose()?;
         let options = ArrowWriterOptions::new().with_properties(properties(columns, encryption));
         let options = options.with_skip_arrow_metadata(true);
+        let is_events = schema.field_with_name("audit_id").is_ok();
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(unpacked)?;
-        Ok(Self { writer, tree: RowTree::new(), rows: 0, times: None, received: None })
+        let grams = (is_events && vault.is_none()).then(Builder::new);
+        Ok(Self { writer, tree: RowTree::new(), grams, rows: 0, times: None, received: None })
     }
 
     /// Adds rows, calling `f` with segment and leaf of each.
@@ -119,8 +124,11 @@ impl Packer {
         batch: &RecordBatch,
         f: &mut dyn FnMut(u64, Hash),
     ) -> Result<(), StoreError> {
-        whole::leaves(batch, &mut |_, segment, leaf, _| {
+        whole::leaves(batch, &mut |_, segment, leaf, raw| {
             self.tree.push(leaf);
+            if let Some(grams) = &mut self.grams {
+                grams.push(raw.as_bytes());
+            }
             f(segment, leaf);
         })?;
         self.rows += batch.num_rows() as u64;
@@ -133,6 +141,13 @@ impl Packer {
     pub(crate) fn finish(mut self, class: &str, day: &str, lower: bool) -> Result<Segment, StoreError> {
         if lower {
             self.writer.append_key_value_metadata(KeyValue::new(LOWER_IDS.to_owned(), None));
+        }
+        if let Some(grams) = self.grams.as_ref().and_then(Builder::finish) {
+            let packed = grams.pack().map_err(unpacked)?;
+            self.writer.flush().map_err(unpacked)?;
+            let place = format!("{} {}", self.writer.bytes_written(), packed.len());
+            self.writer.write_all(&packed).map_err(unpacked)?;
+            self.writer.append_key_value_metadata(KeyValue::new(NOTE.to_owned(), place));
         }
         let mut file = self.writer.into_inner().map_err(unpacked)?;
         file.shrink_to_fit();

@@ -14,9 +14,8 @@ use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::TimestampMicrosecondType;
 use klio_model::{Event, FieldRef, Filter, TimeRange, Timestamp};
 
-use crate::columns::place;
 use crate::error::StoreError;
-use crate::file::OpenFile;
+use crate::group::Group;
 use crate::lake::Lake;
 use crate::scan::{Candidates, Question, Scanned};
 
@@ -61,7 +60,30 @@ pub struct Histogram {
 impl Lake {
     /// How many events match.
     pub fn count(&mut self, filter: &Filter, range: TimeRange) -> Result<Scanned, StoreError> {
-        self.survey(filter, range, &[], &mut |_| {})
+        Ok(self.count_each(std::slice::from_ref(filter), range)?.pop().unwrap_or_default())
+    }
+
+    /// How many events match each of several filters. A column that several of them ask is read once.
+    pub fn count_each(&mut self, filters: &[Filter], range: TimeRange) -> Result<Vec<Scanned>, StoreError> {
+        let mut view = self.view(range)?;
+        let asked = filters.iter().map(|filter| (Question::new(filter, range), view.scanned));
+        let mut asked: Vec<_> = asked.collect();
+        while let Some(file) = view.next(self)? {
+            for group in 0..file.groups() {
+                let group = Group::new(&file, group);
+                for (question, scanned) in &mut asked {
+                    scanned.rows += group.rows as u64;
+                    let Some(found) = question.candidates(&group)? else { continue };
+                    scanned.matched += found.certain.count_set_bits() as u64;
+                    read(question, &group, found, true, scanned, &mut |_| {})?;
+                }
+            }
+        }
+        let each = asked.into_iter().map(|(question, mut scanned)| {
+            view.each_fresh(&question, &mut scanned, &mut |_, _| ControlFlow::Continue(()));
+            scanned
+        });
+        Ok(each.collect())
     }
 
     /// The `n` most frequent values of a field among the events that match.
@@ -113,19 +135,20 @@ impl Lake {
         let step = step.max(1);
         let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
         let mut add = |number: i64, count: u64| *counts.entry(number).or_default() += count;
-        let scanned = self.survey(filter, range, &["time"], &mut |seen| match seen {
-            Seen::Columns(batch, rows) => {
-                let times = batch
-                    .column_by_name("time")
-                    .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-                let Some(times) = times else { return };
+        let scanned = self.survey(filter, range, &mut |seen| match seen {
+            Seen::Columns(group, rows) => {
+                let column = group.array("time")?;
+                let times = column.as_ref().and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+                let Some(times) = times else { return Ok(()) };
                 let there = times.nulls().map_or_else(|| rows.clone(), |nulls| rows & nulls.inner());
                 count_steps(times.values(), &there, step, &mut add);
+                Ok(())
             }
             Seen::Event(event) => {
                 if let Some(time) = event.time() {
                     add(time.micros().div_euclid(step), 1);
                 }
+                Ok(())
             }
         })?;
         let (first, last) = (counts.keys().next().copied(), counts.keys().next_back().copied());
@@ -149,27 +172,23 @@ impl Lake {
         range: TimeRange,
     ) -> Result<(Tally, Scanned), StoreError> {
         let mut tally = Tally::new(fields);
-        let Some(columns) = codes::columns(fields) else {
+        if !codes::tell(fields) {
             let scanned = self.each_event(filter, range, &mut |event| tally.event(event))?;
             return Ok((tally, scanned));
-        };
+        }
         let mut view = self.view(range)?;
         let question = Question::new(filter, range);
         let mut scanned = view.scanned;
         while let Some(file) = view.next(self)? {
             for group in 0..file.groups() {
                 scanned.rows += file.rows(group) as u64;
-                let Some((found, batch)) = question.candidates(&file, group, &columns)? else { continue };
-                if tally.columns(&batch, &found.certain) {
+                let group = Group::new(&file, group);
+                let Some(found) = question.candidates(&group)? else { continue };
+                let told = tally.columns(&group, &found.certain)?;
+                if told {
                     scanned.matched += found.certain.count_set_bits() as u64;
-                    read(&question, &file, group, found, true, &mut scanned, &mut |event| {
-                        tally.event(event)
-                    })?;
-                } else {
-                    read(&question, &file, group, found, false, &mut scanned, &mut |event| {
-                        tally.event(event)
-                    })?;
                 }
+                read(&question, &group, found, told, &mut scanned, &mut |event| tally.event(event))?;
             }
         }
         view.each_fresh(&question, &mut scanned, &mut |_, event| {
@@ -192,8 +211,9 @@ impl Lake {
         while let Some(file) = view.next(self)? {
             for group in 0..file.groups() {
                 scanned.rows += file.rows(group) as u64;
-                let Some((found, _)) = question.candidates(&file, group, &[])? else { continue };
-                read(&question, &file, group, found, false, &mut scanned, f)?;
+                let group = Group::new(&file, group);
+                let Some(found) = question.candidates(&group)? else { continue };
+                read(&question, &group, found, false, &mut scanned, f)?;
             }
         }
         view.each_fresh(&question, &mut scanned, &mut |_, event| {
@@ -208,41 +228,46 @@ impl Lake {
         &mut self,
         filter: &Filter,
         range: TimeRange,
-        columns: &[&str],
-        f: &mut dyn FnMut(Seen<'_, '_>),
+        f: &mut dyn FnMut(Seen<'_, '_>) -> Result<(), StoreError>,
     ) -> Result<Scanned, StoreError> {
-        let columns: Vec<usize> = columns.iter().filter_map(|name| place(name)).collect();
         let mut view = self.view(range)?;
         let question = Question::new(filter, range);
         let mut scanned = view.scanned;
         while let Some(file) = view.next(self)? {
             for group in 0..file.groups() {
                 scanned.rows += file.rows(group) as u64;
-                let Some((found, batch)) = question.candidates(&file, group, &columns)? else { continue };
-                f(Seen::Columns(&batch, &found.certain));
+                let group = Group::new(&file, group);
+                let Some(found) = question.candidates(&group)? else { continue };
+                f(Seen::Columns(&group, &found.certain))?;
                 scanned.matched += found.certain.count_set_bits() as u64;
-                read(&question, &file, group, found, true, &mut scanned, &mut |event| f(Seen::Event(event)))?;
+                let mut told = Ok(());
+                read(&question, &group, found, true, &mut scanned, &mut |event| {
+                    if told.is_ok() {
+                        told = f(Seen::Event(event));
+                    }
+                })?;
+                told?;
             }
         }
+        let mut told = Ok(());
         view.each_fresh(&question, &mut scanned, &mut |_, event| {
-            f(Seen::Event(event));
-            ControlFlow::Continue(())
+            told = f(Seen::Event(event));
+            if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        Ok(scanned)
+        told.map(|()| scanned)
     }
 }
 
 /// What a survey comes by.
 enum Seen<'s, 'e> {
-    Columns(&'s arrow::array::RecordBatch, &'s BooleanBuffer),
+    Columns(&'s Group<'s>, &'s BooleanBuffer),
     Event(&'s Event<'e>),
 }
 
 /// Reads the candidates of a group; with `rest`, only those that are not certain.
 fn read(
     question: &Question<'_>,
-    file: &OpenFile,
-    group: usize,
+    group: &Group<'_>,
     found: Candidates,
     rest: bool,
     scanned: &mut Scanned,
@@ -253,7 +278,7 @@ fn read(
     if left.may.count_set_bits() == 0 {
         return Ok(());
     }
-    let flow = question.records(file, group, &left, scanned, &mut |row| {
+    let flow = question.records(group, &left, scanned, &mut |row| {
         if let Ok(event) = Event::parse(row.raw) {
             f(&event);
         }

@@ -15,6 +15,7 @@ use parquet::encryption::decrypt::FileDecryptionProperties;
 
 use crate::error::StoreError;
 use crate::file::{LOWER_IDS, footer};
+use crate::grams::{Builder, Grams};
 use crate::leaf;
 use crate::table::Table;
 
@@ -91,14 +92,31 @@ impl Whole {
         Ok(())
     }
 
-    /// The row tree of the file, and of each segment whose rows are in it.
+    /// The row tree of the file, and of each segment whose rows are in it. An index of texts must have all of them.
     pub(crate) fn trees(&self) -> Result<(RowTree, BTreeMap<u64, RowTree>), StoreError> {
         let (mut all, mut each) = (RowTree::new(), BTreeMap::<u64, RowTree>::new());
-        self.each_leaf(&mut |segment, leaf, _| {
+        let index = self.grams()?;
+        let mut grams = Builder::new();
+        self.each_leaf(&mut |segment, leaf, raw| {
             all.push(leaf);
             each.entry(segment).or_default().push(leaf);
+            if index.is_some() {
+                grams.push(raw.as_bytes());
+            }
         })?;
+        if index.is_some_and(|index| grams.finish().is_none_or(|grams| !index.holds(&grams))) {
+            return Err(damaged(&self.name)("its index of texts leaves out texts of its rows"));
+        }
         Ok((all, each))
+    }
+
+    /// Its index of texts, if it has one.
+    fn grams(&self) -> Result<Option<Grams>, StoreError> {
+        let place = Grams::place(self.footer.metadata(), self.bytes.len() as u64);
+        let Some(place) = place.map_err(damaged(&self.name))? else { return Ok(None) };
+        let packed = self.bytes.get(place.start as usize..place.end as usize).unwrap_or_default();
+        let grams = Grams::unpack(packed, self.rows());
+        grams.map(Some).ok_or_else(|| damaged(&self.name)("its index of texts is damaged"))
     }
 }
 

@@ -1,82 +1,88 @@
 //! The values of a column by number.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type};
+use std::rc::Rc;
+
+use arrow::array::{ArrayRef, AsArray, StringArray};
+use arrow::datatypes::Int64Type;
 use klio_model::{Field, FieldRef, Json};
 
 use super::tally::Names;
 use crate::columns::{COLUMNS, Kind, answering};
+use crate::error::StoreError;
+use crate::group::{Cells, Coded, Group, push};
 
-/// A number for each row, and for each number the values it stands for, as the tally knows them.
+/// Runs of rows with one number, and for each number the values it stands for, as the tally knows them.
 pub(super) struct Codes {
-    pub rows: Vec<u32>,
+    pub rows: Rc<Coded>,
     pub values: Vec<Vec<u32>>,
 }
 
-/// The columns of the fields, if each has one that holds its values.
-pub(super) fn columns(fields: &[FieldRef]) -> Option<Vec<usize>> {
-    let column = |field: &FieldRef| {
-        let at = answering(field.field()).filter(|_| field.path().is_empty())?;
+/// Whether columns hold the values of all fields.
+pub(super) fn tell(fields: &[FieldRef]) -> bool {
+    fields.iter().all(|field| {
+        let column = answering(field.field()).filter(|_| field.path().is_empty());
         // Times are texts of any form.
-        COLUMNS.get(at).filter(|c| c.kind != Kind::Time).map(|_| at)
-    };
-    fields.iter().map(column).collect()
+        column.and_then(|at| COLUMNS.get(at)).is_some_and(|c| c.kind != Kind::Time)
+    })
 }
 
 /// `None` when the column does not tell the values of each row.
-pub(super) fn codes(field: Field, batch: &RecordBatch, names: &mut Names) -> Option<Codes> {
-    let array = batch.column_by_name(COLUMNS.get(answering(field)?)?.name)?;
+pub(super) fn codes(field: Field, group: &Group<'_>, names: &mut Names) -> Result<Option<Codes>, StoreError> {
+    let Some(column) = answering(field).and_then(|at| COLUMNS.get(at)) else { return Ok(None) };
+    Ok(match group.cells(column.name)? {
+        None => None,
+        Some(Cells::Words(rows)) => of_words(field, rows, names),
+        Some(Cells::Array(array)) => of_array(&array, names),
+    })
+}
+
+fn of_words(field: Field, rows: Rc<Coded>, names: &mut Names) -> Option<Codes> {
     // 0 stands for no value.
     let mut values = vec![vec![Names::NONE]];
-    let there = |row: usize| array.is_valid(row);
-    let rows = if let Some(words) = array.as_dictionary_opt::<Int32Type>() {
-        for word in words.values().as_string_opt::<i32>()? {
-            values.push(match (word, field) {
-                (Some(list), Field::Groups) => texts(list, names)?,
-                (Some(word), _) => vec![names.of(word)],
-                (None, _) => vec![Names::NONE],
-            });
-        }
-        let keys = words.keys().values();
-        match words.nulls() {
-            None => keys.iter().map(|&key| key as u32 + 1).collect(),
-            Some(nulls) => {
-                keys.iter().zip(nulls).map(|(&key, there)| if there { key as u32 + 1 } else { 0 }).collect()
-            }
-        }
-    } else if let Some(bools) = array.as_boolean_opt() {
+    for word in &rows.words {
+        values.push(match (word, field) {
+            (Some(list), Field::Groups) => texts(list, names)?,
+            (Some(word), _) => vec![names.of(word)],
+            (None, _) => vec![Names::NONE],
+        });
+    }
+    Some(Codes { rows, values })
+}
+
+/// Flags, numbers and long texts: numbered as they come.
+fn of_array(array: &ArrayRef, names: &mut Names) -> Option<Codes> {
+    let mut values = vec![vec![Names::NONE]];
+    let mut runs = Vec::new();
+    if let Some(bools) = array.as_boolean_opt() {
         values.extend([vec![names.of("false")], vec![names.of("true")]]);
-        (0..bools.len()).map(|row| if there(row) { 1 + u32::from(bools.value(row)) } else { 0 }).collect()
+        for flag in bools {
+            push(&mut runs, flag.map_or(0, |flag| 1 + u32::from(flag)), 1);
+        }
     } else if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
         let mut known = hashbrown::HashMap::with_hasher(foldhash::fast::FixedState::with_seed(7));
         let (mut last, mut code) = (None, 0);
-        let mut rows = Vec::with_capacity(numbers.len());
-        for (row, &number) in numbers.values().iter().enumerate() {
-            if !there(row) {
-                rows.push(0);
-                continue;
-            }
+        for number in numbers {
             if last != Some(number) {
                 last = Some(number);
-                code = *known.entry(number).or_insert_with(|| {
-                    values.push(vec![names.of(&number.to_string())]);
-                    values.len() as u32 - 1
+                code = number.map_or(0, |number| {
+                    *known.entry(number).or_insert_with(|| {
+                        values.push(vec![names.of(&number.to_string())]);
+                        values.len() as u32 - 1
+                    })
                 });
             }
-            rows.push(code);
+            push(&mut runs, code, 1);
         }
-        rows
     } else {
-        let texts = array.as_string_opt::<i32>()?;
-        let mut rows = Vec::with_capacity(texts.len());
-        for text in texts {
-            rows.push(text.map_or(0, |text| {
+        for text in array.as_string_opt::<i32>()? {
+            let code = text.map_or(0, |text| {
                 values.push(vec![names.of(text)]);
                 values.len() as u32 - 1
-            }));
+            });
+            push(&mut runs, code, 1);
         }
-        rows
-    };
+    }
+    let rows = Rc::new(Coded { words: StringArray::new_null(0), runs });
     Some(Codes { rows, values })
 }
 

@@ -1,12 +1,13 @@
 //! Combinations of values and how often each occurs.
 
-use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use klio_model::{Event, FieldRef};
 
 use super::codes::{Codes, codes};
+use crate::error::StoreError;
+use crate::group::{Group, Run};
 use crate::rows::Words;
 
 /// Combinations that are counted in a list and not in a table.
@@ -60,27 +61,18 @@ impl Tally {
         self.combine(&lists, 1);
     }
 
-    /// Counts rows of a batch from its columns; false if they do not tell, and nothing was counted.
-    pub(super) fn columns(&mut self, batch: &RecordBatch, rows: &BooleanBuffer) -> bool {
-        let names = &mut self.names;
-        let each: Option<Vec<Codes>> =
-            self.fields.iter().map(|field| codes(field.field(), batch, names)).collect();
-        let Some(each) = each else { return false };
+    /// Counts rows of a group from its columns; false if they do not tell, and nothing was counted.
+    pub(super) fn columns(&mut self, group: &Group<'_>, rows: &BooleanBuffer) -> Result<bool, StoreError> {
+        let mut each = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            let Some(codes) = codes(field.field(), group, &mut self.names)? else { return Ok(false) };
+            each.push(codes);
+        }
         let sizes: Vec<u64> = each.iter().map(|codes| codes.values.len() as u64).collect();
         let Some(total) = sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(*size)) else {
-            return false;
+            return Ok(false);
         };
-        let mut found: Vec<(u64, u64)> = Vec::new();
-        {
-            let mut keys = vec![0_u64; rows.len()];
-            for (codes, size) in each.iter().zip(&sizes) {
-                for (key, code) in keys.iter_mut().zip(&codes.rows) {
-                    *key = *key * size + u64::from(*code);
-                }
-            }
-            count(&keys, rows, total, &mut found);
-        }
-        for (mut key, count) in found {
+        for (mut key, count) in count(&each, &sizes, rows, total) {
             let mut lists: Vec<&[u32]> = Vec::with_capacity(each.len());
             for (codes, size) in each.iter().zip(&sizes).rev() {
                 lists.push(codes.values.get((key % size) as usize).map_or(&[], Vec::as_slice));
@@ -89,7 +81,7 @@ impl Tally {
             lists.reverse();
             self.combine(&lists, count);
         }
-        true
+        Ok(true)
     }
 
     /// Counts each combination of one value from each list.
@@ -120,22 +112,40 @@ impl Tally {
     }
 }
 
-/// How often each key occurs in the rows. Neighbours are alike: they are added up before they are looked up.
-fn count(keys: &[u64], rows: &BooleanBuffer, total: u64, found: &mut Vec<(u64, u64)>) {
+/// How often each combination of codes occurs in the rows, as one number each. Neighbours are alike: rows are added up
+/// from one end of a run to the next.
+fn count(each: &[Codes], sizes: &[u64], rows: &BooleanBuffer, total: u64) -> Vec<(u64, u64)> {
     let dense = total <= DENSE;
     let mut list = vec![0_u64; if dense { total as usize } else { 0 }];
     let mut table: HashMap<u64, u64, FixedState> = HashMap::with_hasher(FixedState::with_seed(7));
-    let mut add = |key: u64, count: u64| match list.get_mut(key as usize) {
-        Some(slot) if dense => *slot += count,
-        _ => *table.entry(key).or_default() += count,
-    };
-    for (from, to) in rows.set_slices() {
-        for run in keys.get(from..to).unwrap_or_default().chunk_by(|a, b| a == b) {
-            if let Some(key) = run.first() {
-                add(*key, run.len() as u64);
+    let all = rows.count_set_bits() == rows.len();
+    let mut left: Vec<&[Run]> = each.iter().map(|codes| codes.rows.runs.as_slice()).collect();
+    let mut from = 0;
+    // Until a column ends: all end together.
+    while let Some(to) = left.iter().map(|runs| runs.first().map_or(0, |run| run.end as usize)).min() {
+        if to <= from {
+            break;
+        }
+        let mut key = 0;
+        for (runs, size) in left.iter_mut().zip(sizes) {
+            let Some((run, rest)) = runs.split_first() else { continue };
+            key = key * size + u64::from(run.code);
+            if run.end as usize == to {
+                *runs = rest;
+            }
+        }
+        let inside = to.min(rows.len()) - from.min(rows.len());
+        let count =
+            if all { inside } else { rows.slice(from.min(rows.len()), inside).count_set_bits() } as u64;
+        from = to;
+        if count > 0 {
+            match list.get_mut(key as usize) {
+                Some(slot) if dense => *slot += count,
+                _ => *table.entry(key).or_default() += count,
             }
         }
     }
-    found.extend((0..).zip(list).filter(|(_, count)| *count > 0));
+    let mut found: Vec<(u64, u64)> = (0..).zip(list).filter(|(_, count)| *count > 0).collect();
     found.extend(table);
+    found
 }
