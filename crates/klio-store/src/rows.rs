@@ -44,7 +44,12 @@ impl Default for Rows {
 impl Rows {
     /// No rows.
     pub fn new() -> Self {
-        Self { sheet: Sheet::new(COLUMNS), extras: Words::default(), credentials: Vec::new() }
+        Self::of(COLUMNS)
+    }
+
+    /// No rows, of these columns.
+    pub(crate) fn of(columns: &'static [Column]) -> Self {
+        Self { sheet: Sheet::new(columns), extras: Words::default(), credentials: Vec::new() }
     }
 
     /// How many there are.
@@ -93,7 +98,7 @@ impl Rows {
     ) {
         let time = event.time();
         let mut cells = std::mem::take(&mut self.sheet.cells);
-        for (column, cell) in COLUMNS.iter().zip(&mut cells) {
+        for (column, cell) in self.sheet.columns.iter().zip(&mut cells) {
             match cell {
                 Cells::Words(words) => self.word(words, column, event, custody, severity),
                 Cells::Texts(text, ends, missing) => {
