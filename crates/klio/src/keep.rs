@@ -3,6 +3,8 @@
 //! Workers redact each record and fill the columns ([`Terms`]); the sequence hands chunk after chunk to the
 //! [`Keeper`], which knows what is a duplicate, spools what is left and flushes it with the findings.
 
+mod aside;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -122,7 +124,7 @@ pub struct Keeper {
 impl Keeper {
     /// Opens the lake for writing.
     pub fn open(dir: &Path, settings: &Settings, terms: Arc<Terms>) -> Result<Self, Failure> {
-        let writer = Writer::open(dir, settings).map_err(Failure::world)?;
+        let writer = Writer::open(dir, settings).map_err(crate::data::refused)?;
         let last = writer.flushed().map_err(Failure::world)?;
         Ok(Self {
             writer,
@@ -146,8 +148,9 @@ impl Keeper {
         }
         let id = format!("{head:016x}");
         let own = source(file);
+        self.set_aside(&own, &id);
         let read = self.writer.positions().filter_map(|(of, text)| {
-            let position = serde_json::from_str::<Position>(text).ok().filter(|p| p.id == id)?;
+            let position = aside::positions(text).into_iter().rfind(|p| p.id == id)?;
             Some((of == own, of.to_owned(), position.events))
         });
         let mut read: Vec<_> = read.collect();
