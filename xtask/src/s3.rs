@@ -53,7 +53,8 @@ fn installed() -> Result<PathBuf, String> {
         return Ok(program);
     }
     let mut make = Command::new("python3");
-    make.args(["-m", "venv"]).arg(&home);
+    // From nothing: half an installation would be taken for a whole one.
+    make.args(["-m", "venv", "--clear"]).arg(&home);
     run::run(make)?;
     let mut install = Command::new(home.join("bin/pip"));
     install.args(["install", "--quiet", "--disable-pip-version-check", PACKAGE]);
