@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{arrows, house, links, run};
+use crate::{arrows, house, links, run, s3};
 
 /// Seconds that each fuzz target runs in CI.
 const FUZZ_SECONDS: &str = "2";
@@ -81,7 +81,15 @@ impl Tally {
     /// Runs the tests and counts each.
     fn tests(&mut self) {
         println!("── tests");
-        let command = run::cargo(&["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]);
+        let mut command = run::cargo(&["test", "--quiet", "--workspace", "--locked", "--no-fail-fast"]);
+        let own = std::env::var_os("KLIO_TEST_S3").is_none();
+        let server = own.then(s3::start).transpose().unwrap_or_else(|said| {
+            println!("the test of object storage is skipped: no S3 server could be started: {said}");
+            None
+        });
+        if let Some(server) = &server {
+            command.env("KLIO_TEST_S3", &server.endpoint);
+        }
         let (mut passed, mut failed) = (0, 0);
         let ended = run::watched(command, |line| {
             if let Some(result) = line.strip_prefix("test result: ") {

@@ -8,6 +8,7 @@ mod links;
 mod measure;
 mod picture;
 mod run;
+mod s3;
 
 use std::process::ExitCode;
 
@@ -32,7 +33,9 @@ cargo xtask COMMAND
 
 Other people's rule files take part when the environment names them:
   KLIO_TEST_SIGMA_RULES   folder of SigmaHQ's Kubernetes audit rules
-  KLIO_TEST_FALCO_RULES   Falco's k8s_audit_rules.yaml, or its folder";
+  KLIO_TEST_FALCO_RULES   Falco's k8s_audit_rules.yaml, or its folder
+and an S3 server of one's own, else one is installed from PyPI and started:
+  KLIO_TEST_S3            its endpoint, http://127.0.0.1:5000";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

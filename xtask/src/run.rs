@@ -18,10 +18,14 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// A program that cargo built in `profile` (`debug` or `release`).
 pub fn built(profile: &str, name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join(profile).join(name)
+    target().join(profile).join(name)
 }
 
 /// Runs to the end, passing output on.

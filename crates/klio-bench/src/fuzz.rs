@@ -3,6 +3,8 @@
 //!
 //! The coverage-guided targets under `fuzz/` go deeper but need a nightly compiler; these run in CI.
 
+mod lake;
+
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -93,6 +95,7 @@ pub fn run(seconds: f64, seed: u64, out: &mut dyn Write) -> Result<bool, Error> 
             }
         }
     }
+    lake::end();
     Ok(passed)
 }
 
@@ -110,7 +113,8 @@ fn targets() -> Result<Vec<Target>, Error> {
     let filters: Vec<Vec<u8>> = FILTERS.map(|text| text.as_bytes().to_vec()).into();
     let falco: Vec<Vec<u8>> = FALCO.map(|text| text.as_bytes().to_vec()).into();
     let clone = |some: &Vec<Vec<u8>>| some.clone();
-    Ok(vec![
+    let mut targets = lake::targets(&events)?;
+    targets.extend([
         Target { name: "event", seeds: clone(&events), read: event },
         Target {
             name: "stream",
@@ -134,7 +138,8 @@ fn targets() -> Result<Vec<Target>, Error> {
             read: |bytes| seen(sigma::compile(&file(bytes), Dialect::Sigma)),
         },
         Target { name: "falco", seeds: falco, read: |bytes| seen(falco::compile(&file(bytes))) },
-    ])
+    ]);
+    Ok(targets)
 }
 
 /// Keeps the compiler from leaving out work whose result nobody reads.

@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 }
 
 /// One column.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     /// As SQL calls it: the field's name with `_`, unless SQL reserves that word.
     pub name: &'static str,

@@ -144,7 +144,7 @@ impl Writer {
         let known = leaf.and_then(|leaf| Some((leaf, ledger.live.get(&leaf)?)));
         let Some((leaf, Live { stored, .. })) = known else { return Err(format!("{path}: not in the log")) };
         let table = self.lake.table(table).unwrap_or(&self.lake.events);
-        let whole = Whole::open(table, &file.path).map_err(|e| e.to_string())?;
+        let whole = Whole::open(table, &file.path, file.size).map_err(|e| e.to_string())?;
         if Hash::of(&whole.bytes) == stored.file_hash {
             Ok((leaf, whole))
         } else {
@@ -160,8 +160,8 @@ fn merged(
     files: &[Whole],
     vault: Option<&Vault>,
 ) -> Result<(Segment, BTreeMap<u64, RowTree>), StoreError> {
-    let mut merge = Merge::new(files)?;
     let columns = if table == "events" { COLUMNS } else { VERDICTS };
+    let mut merge = Merge::new(files, columns)?;
     let lower = files.iter().all(Whole::ids_are_lower);
     let mut trees = BTreeMap::<u64, RowTree>::new();
     let mut packer: Option<Packer> = None;

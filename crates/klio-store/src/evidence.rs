@@ -156,7 +156,7 @@ impl Lake {
             if !may {
                 continue;
             }
-            let whole = Whole::open(&self.events, &file.path)?;
+            let whole = Whole::open(&self.events, &file.path, file.size)?;
             let source = Source::new(&whole, &format!("events/{}", file.path), &ledger, &log)?;
             let mut row = 0;
             for batch in whole.batches(Some(&CUSTODY), 1024)? {

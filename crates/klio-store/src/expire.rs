@@ -186,7 +186,7 @@ impl Writer {
             return Ok(false);
         }
         let mut held = false;
-        Whole::open(&self.lake.events, &file.path)?.each_leaf(&mut |_, _, raw| {
+        Whole::open(&self.lake.events, &file.path, file.size)?.each_leaf(&mut |_, _, raw| {
             held = held || is_held(&ledger.holds, raw);
         })?;
         asked.files.insert(file.path.clone(), held);

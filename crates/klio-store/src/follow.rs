@@ -23,8 +23,14 @@ pub struct Cursor {
     leaves: u64,
     /// Hashes of the told events that were in no table then.
     told: HashSet<u64>,
+    /// How often the log was waited for.
+    waited: u32,
     hasher: RandomState,
 }
+
+/// Times that is waited for the log to state what a table has: it does so right after the table's commit, but that of a
+/// stranger it never states.
+const PATIENCE: u32 = 20;
 
 impl Lake {
     /// A cursor at the end of what there is.
@@ -36,6 +42,7 @@ impl Lake {
             flushed,
             leaves: self.log()?.size(),
             told: HashSet::new(),
+            waited: 0,
             hasher: RandomState::new(),
         };
         for batch in &fresh {
@@ -52,7 +59,11 @@ impl Lake {
         let mut found = Vec::new();
         if flushed > cursor.flushed {
             let leaves = self.log()?.size();
-            self.flushed_since(filter, cursor, &mut found)?;
+            if !self.flushed_since(filter, cursor, &mut found)? && cursor.waited < PATIENCE {
+                cursor.waited += 1;
+                return Ok(Vec::new());
+            }
+            cursor.waited = 0;
             cursor.told.clear();
             for batch in fresh.iter().filter(|batch| batch.seq <= cursor.batch) {
                 cursor.told.extend(batch.records().map(|raw| cursor.hasher.hash_one(raw)));
@@ -79,17 +90,22 @@ impl Lake {
         Ok(found)
     }
 
-    /// Events of segments that were written since, but for those told while they were in the spool.
+    /// Events of segments that were written since, but for those told while they were in the spool. False if the log does
+    /// not state all files yet.
     fn flushed_since(
         &self,
         filter: &Filter,
         cursor: &Cursor,
         found: &mut Vec<Kept>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let ledger = self.ledger()?;
+        let mut stated = true;
         let question = Question::new(filter, TimeRange::default());
         for file in self.readable(&self.events)?.0 {
-            let Some(leaf) = ledger.leaf_of(&format!("events/{}", file.path)) else { continue };
+            let Some(leaf) = ledger.leaf_of(&format!("events/{}", file.path)) else {
+                stated = false;
+                continue;
+            };
             let is_new = |leaf: &u64| {
                 *leaf >= cursor.leaves
                     || ledger.sources.get(leaf).is_some_and(|s| s.spool.to > cursor.flushed + 1)
@@ -112,7 +128,7 @@ impl Lake {
                 })?;
             }
         }
-        Ok(())
+        Ok(stated)
     }
 
     /// The last `n` matching events by their time, in its order. Only as many files are read as it takes.

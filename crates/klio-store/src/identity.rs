@@ -8,11 +8,14 @@ use klio_seal::{Log, Scheme, Signer, Verifier};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::place::sync;
+use crate::place::{read_file, sync};
 use crate::writer::seal;
 
 /// The layout that this version writes (docs/lake.md).
 pub const LAYOUT: u32 = 1;
+
+/// Most bytes of `lake.json` and `seal.pub`.
+pub(crate) const SMALL: u64 = 64 << 10;
 
 /// `lake.json`: what a lake is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,8 +30,8 @@ pub(crate) struct Identity {
 /// Reads `lake.json`.
 pub(crate) fn read(dir: &Path) -> Result<Identity, StoreError> {
     let path = dir.join("lake.json");
-    let text = fs::read_to_string(&path).map_err(StoreError::io(&path))?;
-    let identity: Identity = serde_json::from_str(&text)
+    let text = read_file(&path, "lake.json", SMALL)?;
+    let identity: Identity = serde_json::from_slice(&text)
         .map_err(|e| StoreError::Damaged { file: path.display().to_string(), said: e.to_string() })?;
     if identity.layout > LAYOUT {
         return Err(StoreError::Newer { found: identity.layout, known: LAYOUT });
@@ -39,7 +42,7 @@ pub(crate) fn read(dir: &Path) -> Result<Identity, StoreError> {
 /// The key that the log's signatures are verified with.
 pub(crate) fn public_key(dir: &Path) -> Result<Verifier, StoreError> {
     let path = dir.join("seal.pub");
-    let text = fs::read_to_string(&path).map_err(StoreError::io(&path))?;
+    let text = String::from_utf8(read_file(&path, "seal.pub", SMALL)?).map_err(seal)?;
     let key: Verifier = text.trim_end_matches('\n').parse().map_err(seal)?;
     // Nothing but what was written: one key has one text.
     if text == format!("{key}\n") { Ok(key) } else { Err(seal("seal.pub is not as it was written")) }
@@ -50,6 +53,11 @@ pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     let path = dir.join("lake.json");
     if path.is_file() {
         return read(dir);
+    }
+    // It is written first: what has a log was a lake, and another name for it would contradict what was sealed.
+    if dir.join("seal/checkpoint").exists() {
+        let said = "it is gone, and the signed log is there: put it back from a backup".into();
+        return Err(StoreError::Damaged { file: path.display().to_string(), said });
     }
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(seal)?;

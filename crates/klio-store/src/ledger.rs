@@ -1,6 +1,6 @@
 //! What the signed log says about files: which are live, what they were made of, which events must stay.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use klio_seal::verify::Live;
 use klio_seal::{Expiry, Hash, Key, KeyEvent, LogReader, Manifest, Span, Statement, StoredFile};
@@ -151,6 +151,26 @@ impl Ledger {
     pub(crate) fn span(&self, leaf: u64) -> Option<(i64, i64)> {
         let all = self.origins(leaf).into_iter().filter_map(|o| self.sources.get(&o)?.times);
         all.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
+    /// Versions of a table, up to one, that were never sealed, as ranges. A writer seals each before the next, so each
+    /// but the last was made by somebody else, also when nothing but a gap is left of it.
+    pub(crate) fn unsealed(&self, table: &str, upto: u64) -> Vec<(u64, u64)> {
+        let number = |path: &String| {
+            path.strip_prefix(table)?.strip_prefix("/_delta_log/")?.strip_suffix(".json")?.parse().ok()
+        };
+        let sealed: BTreeSet<u64> = self.commits.keys().filter_map(number).collect();
+        let (mut next, mut found) = (0, Vec::new());
+        for version in sealed {
+            if version > next {
+                found.push((next, version - 1));
+            }
+            next = version.saturating_add(1);
+        }
+        if next <= upto {
+            found.push((next, upto));
+        }
+        found
     }
 
     /// When a file was taken away, in microseconds since 1970.

@@ -26,6 +26,7 @@ mod rows;
 mod scan;
 mod segment;
 mod settings;
+mod shape;
 mod shred;
 mod sql;
 mod stats;

@@ -8,8 +8,10 @@ use arrow::compute::interleave_record_batch;
 use arrow::row::{RowConverter, Rows, SortField};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
+use crate::columns::{Column, schema};
 use crate::error::StoreError;
 use crate::rows::KEY;
+use crate::shape::complete;
 use crate::whole::{Whole, damaged};
 
 /// Bytes of records in a batch that is read or handed on, about.
@@ -31,6 +33,9 @@ struct Input {
 /// A merge under way.
 pub(crate) struct Merge {
     keys: RowConverter,
+    /// The columns of the merged file; older files may lack some.
+    all: &'static [Column],
+    /// Those by which rows are sorted.
     columns: Vec<usize>,
     inputs: Vec<Input>,
     batches: Vec<RecordBatch>,
@@ -41,22 +46,22 @@ pub(crate) struct Merge {
 
 impl Merge {
     /// Begins to merge files of one table, the oldest first.
-    pub(crate) fn new(files: &[Whole]) -> Result<Self, StoreError> {
-        let Some(first) = files.first() else { return Err(odd("nothing to merge")) };
-        let columns: Vec<usize> = KEY.iter().filter_map(|name| first.schema().index_of(name).ok()).collect();
-        let types = columns.iter().map(|at| SortField::new(first.schema().field(*at).data_type().clone()));
+    pub(crate) fn new(files: &[Whole], all: &'static [Column]) -> Result<Self, StoreError> {
+        let wanted = schema(all);
+        let columns: Vec<usize> = KEY.iter().filter_map(|name| wanted.index_of(name).ok()).collect();
+        let types = columns.iter().map(|at| SortField::new(wanted.field(*at).data_type().clone()));
         let keys = RowConverter::new(types.collect()).map_err(odd)?;
-        let mut merge =
-            Self { keys, columns, inputs: Vec::new(), batches: Vec::new(), chosen: Vec::new(), bytes: 0 };
+        let (inputs, batches, chosen) = (Vec::new(), Vec::new(), Vec::new());
+        let mut merge = Self { keys, all, columns, inputs, batches, chosen, bytes: 0 };
         for file in files {
-            if file.schema() != first.schema() {
-                return Err(odd("files of different columns cannot be merged"));
+            if file.schema().fields().iter().any(|field| wanted.index_of(field.name()).is_err()) {
+                return Err(odd("a file with columns of a newer version cannot be merged"));
             }
             let bytes = file.raw_bytes() / file.rows().max(1);
             let rows = (BYTES / bytes.max(1)).clamp(1, 8192 / files.len().max(8) as u64) as usize;
             let mut reader = file.batches(None, rows)?;
             if let Some(batch) = reader.next() {
-                let batch = batch.map_err(odd)?;
+                let batch = complete(batch.map_err(odd)?, all)?;
                 let keys = merge.keys_of(&batch)?;
                 merge.inputs.push(Input { reader, keys, row: 0, batch: merge.batches.len(), bytes });
                 merge.batches.push(batch);
@@ -109,7 +114,7 @@ impl Merge {
         let Some(batch) = self.inputs.get_mut(at).and_then(|input| input.reader.next()) else {
             return Ok(());
         };
-        let batch = batch.map_err(odd)?;
+        let batch = complete(batch.map_err(odd)?, self.all)?;
         let keys = self.keys_of(&batch)?;
         if let Some(input) = self.inputs.get_mut(at) {
             (input.keys, input.row, input.batch) = (keys, 0, self.batches.len());

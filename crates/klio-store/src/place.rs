@@ -110,24 +110,17 @@ impl Place {
         }
     }
 
-    /// Reads a file whole.
-    pub(crate) fn read_all(&self, name: &str) -> Result<Bytes, StoreError> {
+    /// Reads a file whole that has at most `most` bytes.
+    pub(crate) fn read_all(&self, name: &str, most: u64) -> Result<Bytes, StoreError> {
         match self {
-            Self::Local(root) => {
-                let path = root.join(name);
-                // A pipe or a device in its place would never end.
-                if !fs::metadata(&path).map_err(StoreError::io(&path))?.is_file() {
-                    return Err(StoreError::Damaged {
-                        file: name.into(),
-                        said: "it is not a regular file".into(),
-                    });
-                }
-                Ok(fs::read(&path).map_err(StoreError::io(&path))?.into())
-            }
+            Self::Local(root) => Ok(read_file(&root.join(name), name, most)?.into()),
             Self::Remote { store, prefix, runtime, .. } => {
                 let key = key(prefix, name);
-                let read = async { store.get(&key).await?.bytes().await };
-                runtime.block_on(read).map_err(remote(&key))
+                let found = runtime.block_on(store.get(&key)).map_err(remote(&key))?;
+                if found.meta.size > most {
+                    return Err(too_long(name, found.meta.size, most));
+                }
+                runtime.block_on(found.bytes()).map_err(remote(&key))
             }
         }
     }
@@ -200,6 +193,30 @@ impl Place {
         }
     }
 
+    /// Whether all files below are regular and have at most `most` bytes, before they are handed to a library.
+    pub(crate) fn sound(&self, most: u64) -> Result<(), StoreError> {
+        for file in self.list()? {
+            let mut size = file.size;
+            if let Self::Local(root) = self {
+                let path = root.join(&file.name);
+                let there = match fs::metadata(&path) {
+                    // A writer may have renamed it meanwhile.
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                    there => there.map_err(StoreError::io(&path))?,
+                };
+                if !there.is_file() {
+                    let said = "it is not a regular file".into();
+                    return Err(StoreError::Damaged { file: file.name, said });
+                }
+                size = there.len();
+            }
+            if size > most {
+                return Err(too_long(&file.name, size, most));
+            }
+        }
+        Ok(())
+    }
+
     /// Makes what another library wrote here durable: object stores did it, a file system must be told.
     pub(crate) fn sync(&self, name: &str) -> Result<(), StoreError> {
         let Self::Local(root) = self else { return Ok(()) };
@@ -207,6 +224,26 @@ impl Place {
         sync(&path)?;
         path.parent().map_or(Ok(()), sync)
     }
+}
+
+/// Reads a regular file of at most `most` bytes; `name` is what errors call it. A pipe or a device in its place would
+/// never end.
+pub(crate) fn read_file(path: &Path, name: &str, most: u64) -> Result<Vec<u8>, StoreError> {
+    let there = fs::metadata(path).map_err(StoreError::io(path))?;
+    if !there.is_file() {
+        return Err(StoreError::Damaged { file: name.into(), said: "it is not a regular file".into() });
+    }
+    if there.len() > most {
+        return Err(too_long(name, there.len(), most));
+    }
+    let mut bytes = Vec::with_capacity(there.len() as usize);
+    let file = File::open(path).map_err(StoreError::io(path))?;
+    file.take(most).read_to_end(&mut bytes).map_err(StoreError::io(path))?;
+    Ok(bytes)
+}
+
+fn too_long(name: &str, bytes: u64, most: u64) -> StoreError {
+    StoreError::Damaged { file: name.into(), said: format!("it has {bytes} bytes and may have {most}") }
 }
 
 /// Makes a file or a directory durable.

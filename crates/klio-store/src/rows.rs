@@ -64,8 +64,13 @@ impl Default for Rows {
 impl Rows {
     /// No rows.
     pub fn new() -> Self {
+        Self::of(COLUMNS)
+    }
+
+    /// No rows, of these columns.
+    pub(crate) fn of(columns: &'static [Column]) -> Self {
         Self {
-            sheet: Sheet::new(COLUMNS),
+            sheet: Sheet::new(columns),
             extras: Memo::default(),
             groups: Memo::default(),
             sources: Memo::default(),

@@ -5,6 +5,7 @@
 
 mod answer;
 mod json_get;
+mod memory;
 mod session;
 mod table;
 
@@ -69,6 +70,8 @@ pub struct Answered {
     pub rows: u64,
     /// Whether there were more than the limit.
     pub cut: bool,
+    /// Files that were passed over, since their key was destroyed.
+    pub shredded: u64,
 }
 
 enum Part {
@@ -94,10 +97,13 @@ impl Lake {
         }
         session::check_depth(query)?;
         let deadline = Instant::now().checked_add(limits.time);
-        let context = session::session(self.sql_tables()?, limits)?;
+        let tables = self.sql_tables()?;
+        let passed: Vec<table::Passed> = tables.iter().map(|table| table.passed.clone()).collect();
+        let context = session::session(tables, limits)?;
+        let memory = memory::Growth::start(limits);
         let (send, mut parts) = mpsc::channel(2);
         let query = query.to_owned();
-        let task = self.runtime.spawn(async move {
+        let mut task = self.runtime.spawn(async move {
             if let Err(e) = run(&context, &query, &send).await {
                 let _ = send.send(Err(e)).await;
             }
@@ -115,6 +121,7 @@ impl Lake {
                         "it took longer than {seconds} s; ask for less time or fewer rows, or raise the limit"
                     )));
                 }
+                memory.check()?;
                 match tokio::time::timeout(LOOK, parts.recv()).await {
                     Err(_) => {}
                     Ok(Some(Err(e))) => return Err(said(&e, limits)),
@@ -130,6 +137,13 @@ impl Lake {
                         }
                     }
                     Ok(None) => {
+                        // What broke off has no answer, also not the part that was told.
+                        if (&mut task).await.is_err() {
+                            return Err(StoreError::Stopped(
+                                "it broke off; ask for less time or fewer rows, and report it with the query"
+                                    .into(),
+                            ));
+                        }
                         if !told {
                             let empty = RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()));
                             let _ = f(&Page::new(&answered.columns, &empty));
@@ -140,7 +154,8 @@ impl Lake {
             }
         });
         task.abort();
-        answered
+        let shredded = passed.iter().map(table::Passed::files).sum();
+        answered.map(|answered| Answered { shredded, ..answered })
     }
 }
 

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, Remove, Transaction};
+use deltalake_core::kernel::{
+    Action, Add, Metadata, MetadataExt as _, Remove, StructField, StructType, Transaction,
+};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
@@ -21,11 +23,14 @@ use tokio::runtime::Runtime;
 
 use crate::error::StoreError;
 use crate::place::Place;
+use crate::shape;
 
 /// The application of Delta's transactions: its version is the number of the last spooled batch.
 const APPLICATION: &str = "klio.spool";
 /// Commits between two checkpoints of a table's log.
 const CHECKPOINT: u64 = 64;
+/// Most bytes of a file of a table's log: that of a million data files has fewer.
+pub(crate) const LOG_FILE: u64 = 256 << 20;
 
 /// A data file.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +66,8 @@ pub(crate) enum ChangeKind {
     Compact,
     /// Rows whose time is over.
     Expire { rule: String },
+    /// Columns that an older version did not know.
+    Grow { columns: SchemaRef },
 }
 
 /// An open table.
@@ -90,6 +97,13 @@ impl Table {
         if let (Place::Local(dir), true) = (&place, make) {
             std::fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
         }
+        let nowhere = || StoreError::Setting {
+            place: format!("table `{name}`"),
+            said: "it is not where `lake.url` of klio.yaml, or the data directory, says".into(),
+        };
+        if matches!(&place, Place::Local(dir) if !dir.is_dir()) {
+            return Err(nowhere());
+        }
         let log = log_store(&place).map_err(&failed)?;
         let mut delta = DeltaTable::new(log.clone());
         let there = runtime.block_on(delta.verify_deltatable_existence()).map_err(&failed)?;
@@ -99,11 +113,10 @@ impl Table {
             delta = runtime.block_on(create(name, log, schema)).map_err(&failed)?;
             place.sync("_delta_log/00000000000000000000.json")?;
         } else {
-            return Err(StoreError::Table {
-                table: name,
-                said: "it is not where `lake.url` of klio.yaml, or the data directory, says".into(),
-            });
+            return Err(nowhere());
         }
+        let found = delta.snapshot().map_err(&failed)?.schema();
+        shape::lacking(name, schema, found.fields())?;
         Ok(Self {
             name,
             place,
@@ -124,6 +137,19 @@ impl Table {
             }
         }
         self.runtime.block_on(self.delta.update_state()).map_err(failed(self.name))
+    }
+
+    /// Columns that this version writes and the table lacks.
+    pub(crate) fn lacks(&self, columns: &SchemaRef) -> Result<Vec<StructField>, StoreError> {
+        let found = self.delta.snapshot().map_err(failed(self.name))?.schema();
+        shape::lacking(self.name, columns, found.fields())
+    }
+
+    /// What the table's log says of the table, with these columns.
+    fn grown(&self, columns: &SchemaRef) -> Result<Metadata, StoreError> {
+        let all = StructType::try_new(shape::fields(columns)).map_err(failed(self.name))?;
+        let old = self.delta.snapshot().map_err(failed(self.name))?.metadata().clone();
+        old.with_schema(&all).map_err(failed(self.name))
     }
 
     /// The version of the table.
@@ -205,6 +231,7 @@ impl Table {
         let failed = failed(self.name);
         let now = change.time.div_euclid(1000);
         let same_rows = matches!(change.kind, ChangeKind::Compact);
+        let mut grown = Vec::new();
         let mut properties = CommitProperties::default()
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
@@ -222,6 +249,10 @@ impl Table {
             }
             ChangeKind::Compact => DeltaOperation::Optimize { predicate: None, target_size: 0 },
             ChangeKind::Expire { rule } => DeltaOperation::Delete { predicate: Some(rule) },
+            ChangeKind::Grow { columns } => {
+                grown.push(Action::Metadata(self.grown(&columns)?));
+                DeltaOperation::AddColumn { fields: self.lacks(&columns)? }
+            }
         };
         let statistics = self.keys.is_none();
         let adds = change.add.iter().map(|file| {
@@ -246,7 +277,7 @@ impl Table {
                 ..Remove::default()
             })
         });
-        let actions = adds.chain(removes).collect();
+        let actions = adds.chain(removes).chain(grown).collect();
         let state = self.delta.snapshot().map_err(&failed)?;
         let commit = CommitBuilder::from(properties).with_actions(actions);
         let commit = commit.build(Some(state), self.delta.log_store(), operation);
@@ -313,24 +344,11 @@ async fn create(
     log: LogStoreRef,
     schema: &SchemaRef,
 ) -> Result<DeltaTable, deltalake_core::DeltaTableError> {
-    use deltalake_core::kernel::{DataType, StructField};
-    let columns = schema.fields().iter().map(|f| {
-        use arrow::datatypes::DataType as A;
-        let data = match f.data_type() {
-            A::Timestamp(..) => DataType::TIMESTAMP,
-            A::Int64 => DataType::LONG,
-            A::Boolean => DataType::BOOLEAN,
-            _ => DataType::STRING,
-        };
-        StructField::nullable(f.name(), data)
-    });
-    let partition = ["class", "day"]
-        .map(|c| StructField::nullable(c, if c == "day" { DataType::DATE } else { DataType::STRING }));
     CreateBuilder::new()
         .with_log_store(log)
         .with_table_name(name)
-        .with_columns(columns.chain(partition))
-        .with_partition_columns(["class", "day"])
+        .with_columns(shape::fields(schema))
+        .with_partition_columns(shape::PARTITION)
         .with_save_mode(SaveMode::ErrorIfExists)
         .await
 }

@@ -28,6 +28,7 @@ use crate::error::StoreError;
 use crate::identity;
 use crate::lake::Lake;
 use crate::ledger::Ledger;
+use crate::place::read_file;
 use crate::settings::Settings;
 use crate::vault::Vault;
 use crate::writer::LAKE;
@@ -123,7 +124,7 @@ pub fn verify(
         Ok(ledger) => {
             let (found, ledger) = found.settled(dir, settings, ledger, &mut report)?;
             let known = ledger.commits.get(LAKE);
-            let read = std::fs::read(dir.join(LAKE)).unwrap_or_default();
+            let read = read_file(&dir.join(LAKE), LAKE, identity::SMALL).unwrap_or_default();
             if known.is_some_and(|known| known.hash != Hash::of(&read)) {
                 let since = known.map(|known| known.time);
                 report.problem(Kind::Lake, LAKE, "it is missing or was altered".into(), since);

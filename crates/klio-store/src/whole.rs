@@ -30,9 +30,9 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
-    /// Reads a file of a table.
-    pub(crate) fn open(table: &Table, path: &str) -> Result<Self, StoreError> {
-        Self::of(&format!("{}/{path}", table.name), table.place.read_all(path)?, table.keys.as_ref())
+    /// Reads a file of a table that has `size` bytes.
+    pub(crate) fn open(table: &Table, path: &str, size: u64) -> Result<Self, StoreError> {
+        Self::of(&format!("{}/{path}", table.name), table.place.read_all(path, size)?, table.keys.as_ref())
     }
 
     pub(crate) fn of(

@@ -15,6 +15,7 @@ use std::path::Path;
 use klio_seal::{Hash, Log, Manifest, Opened, Remark, Signer, Statement};
 
 use crate::batch::{Origin, Records, Spooled};
+use crate::columns::{EVENTS, VERDICT};
 use crate::error::StoreError;
 use crate::identity::{Identity, identity, open_log, signer};
 use crate::lake::Lake;
@@ -22,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::rows::{Rows, Verdict};
 use crate::settings::Settings;
 use crate::spool::{Options, Spool};
-use crate::table::Table;
+use crate::table::{ChangeKind, Table};
 
 pub(crate) use commit::{Batch, stored};
 
@@ -90,6 +91,7 @@ impl Writer {
             Self { lake, log, signer, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
         writer.recover()?;
         writer.opened(identity)?;
+        writer.grow()?;
         writer.miss()?;
         writer.tell_destroyed()?;
         Ok(writer)
@@ -115,6 +117,18 @@ impl Writer {
         let entries = statements.into_iter().map(|statement| Manifest { time, statement }.encode());
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(seal)?;
         self.log.append(&entries).map_err(seal).map(drop)
+    }
+
+    /// Gives the tables the columns that this version writes and an older one did not know.
+    fn grow(&mut self) -> Result<(), StoreError> {
+        for (name, columns) in [("findings", &*VERDICT), ("incidents", &*VERDICT), ("events", &*EVENTS)] {
+            if !self.table(name).lacks(columns)?.is_empty() {
+                let kind = ChangeKind::Grow { columns: columns.clone() };
+                let batch = Batch { add: Vec::new(), remove: Vec::new(), kind, statements: Vec::new() };
+                self.commit(name, batch)?;
+            }
+        }
+        Ok(())
     }
 
     /// Names batches that were acknowledged and are neither in the lake nor in the spool: their numbers will be given

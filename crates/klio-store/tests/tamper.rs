@@ -251,6 +251,130 @@ fn the_tables_logs() {
     });
 }
 
+/// An event that was slipped into the table by a commit of the attacker's, on a copy with many commits.
+fn long() -> &'static tempfile::TempDir {
+    static LONG: OnceLock<tempfile::TempDir> = OnceLock::new();
+    LONG.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(dir.path(), &settings()).unwrap();
+        // Over a checkpoint of the table's log, which stands in for the commits before it.
+        for n in 0..66 {
+            append(&mut writer, n * 7 + 1..n * 7 + 3, NEW);
+            flush(&mut writer);
+        }
+        dir
+    })
+}
+
+#[test]
+fn every_version_of_a_table_was_sealed() {
+    let honest = long();
+    assert_eq!(problems(honest.path(), &Trusted::default()), Vec::<String>::new());
+    // What a writer leaves that went on after a stranger's commit, once nothing else tells of that commit: the checkpoint
+    // stands in for it, and the file is gone.
+    for number in [5, 64] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(honest.path(), dir.path());
+        let name = format!("events/_delta_log/{number:020}.json");
+        let signer = stolen(dir.path());
+        forge(dir.path(), signer, |_, manifest| match &manifest.statement {
+            Statement::Note(note) if note.text == name => None,
+            _ => Some(manifest),
+        });
+        fs::remove_file(dir.path().join(&name)).unwrap();
+        let found = problems(dir.path(), &Trusted::default());
+        let said = format!("commit {number} of the table was never sealed");
+        assert!(found.iter().any(|p| p.contains(&said)), "{found:#?}");
+    }
+    // Sealed commits whose files are gone are named as before.
+    let dir = tempfile::tempdir().unwrap();
+    copy(honest.path(), dir.path());
+    for number in 3..6 {
+        fs::remove_file(dir.path().join(format!("events/_delta_log/{number:020}.json"))).unwrap();
+    }
+    let found = problems(dir.path(), &Trusted::default());
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(found.iter().all(|p| p.contains("it is missing")), "{found:#?}");
+}
+
+#[test]
+fn a_writer_does_not_go_on_from_a_strangers_commit() {
+    // Made while our writer is at work: its next flush says so, and no later writer takes that flush over.
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), &settings()).unwrap();
+    append(&mut writer, 1..5, NEW);
+    flush(&mut writer);
+    let strange = dir.path().join(format!("events/_delta_log/{:020}.json", 2));
+    let said = r#"{"commitInfo":{"timestamp":1795000000000,"operation":"WRITE"}}"#;
+    let app = r#"{"txn":{"appId":"somebody","version":7}}"#;
+    fs::write(&strange, format!("{said}\n{app}\n")).unwrap();
+    append(&mut writer, 5..9, NEW);
+    let refused = writer.flush(&made::judged(&writer)).unwrap_err().to_string();
+    assert!(refused.contains("somebody else made commit 2"), "{refused}");
+    drop(writer);
+    let refused = Writer::open(dir.path(), &settings()).unwrap_err().to_string();
+    assert!(refused.contains("somebody else made commit 2"), "{refused}");
+    let found = problems(dir.path(), &Trusted::default());
+    assert!(found.iter().any(|p| p.contains("0002.json: the log does not know it")), "{found:#?}");
+    // Both commits away, it goes on and has lost nothing: the batch is in the spool.
+    fs::remove_file(&strange).unwrap();
+    fs::remove_file(strange.with_file_name(format!("{:020}.json", 3))).unwrap();
+    let mut writer = Writer::open(dir.path(), &settings()).unwrap();
+    flush(&mut writer);
+    made::holds_exactly(writer.lake(), 1..9);
+    assert_eq!(problems(dir.path(), &Trusted::default()), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_no_file_or_too_long_is_named_at_once() {
+    let lake = honest().lake();
+    let all = files(&lake);
+    let of = |part: &str, end: &str| {
+        let found = all.iter().filter(|p| {
+            let name = p.strip_prefix(&lake).unwrap().to_str().unwrap();
+            name.starts_with(part) && name.ends_with(end)
+        });
+        // The newest: what a newer tile stands in for is not missed.
+        let number = |p: &&PathBuf| p.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap_or(0);
+        found.max_by_key(number).unwrap().strip_prefix(&lake).unwrap().to_owned()
+    };
+    for name in [
+        of("events/class", ".parquet"),
+        of("events/_delta_log", "0001.json"),
+        of("seal/checkpoint", "checkpoint"),
+        of("seal/checkpoints", ""),
+        of("seal/tile/entries", ""),
+        of("seal/tile/0", ""),
+        of("spool", ".spool"),
+        of("spool/cut", ""),
+        of("lake.json", ""),
+        of("seal.pub", ""),
+    ] {
+        let named_after = |what: &str, tamper: &dyn Fn(&Path)| {
+            let began = std::time::Instant::now();
+            let found = after(|dir| {
+                let path = dir.join(&name);
+                fs::remove_file(&path).unwrap();
+                tamper(&path);
+            });
+            assert!(!found.is_empty(), "{what} in place of {} was not named", name.display());
+            let took = began.elapsed();
+            assert!(took < Duration::from_mins(1), "{what} in place of {} took {took:?}", name.display());
+        };
+        named_after("a directory", &|path| fs::create_dir(path).unwrap());
+        named_after("a pipe", &|path| {
+            assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+        });
+        named_after("an endless device", &|path| {
+            std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        });
+        named_after("a link to nothing", &|path| {
+            std::os::unix::fs::symlink("nothing", path).unwrap();
+        });
+        named_after("3 GB", &|path| fs::File::create(path).unwrap().set_len(3 << 30).unwrap());
+    }
+}
+
 #[test]
 fn the_spool() {
     let spool = |dir: &Path| {

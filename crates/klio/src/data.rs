@@ -6,8 +6,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use klio_source::redact::Policy;
+use klio_store::keys::KeyError;
 use klio_store::keys::Secret;
-use klio_store::{Lake, Settings};
+use klio_store::spool::SpoolError;
+use klio_store::{Lake, Settings, StoreError};
 use serde::Deserialize;
 
 use crate::failure::Failure;
@@ -57,7 +59,18 @@ impl Data {
 
     /// Opens the lake for reading.
     pub fn lake(&self) -> Result<Lake, Failure> {
-        Lake::open(&self.dir()?, &self.config()?.lake).map_err(Failure::world)
+        Lake::open(&self.dir()?, &self.config()?.lake).map_err(refused)
+    }
+}
+
+/// A lake's refusal: of what was asked or set, or of the world.
+pub fn refused(error: StoreError) -> Failure {
+    match error {
+        StoreError::Setting { .. }
+        | StoreError::Query(_)
+        | StoreError::Key(KeyError::Reference { .. })
+        | StoreError::Spool(SpoolError::Options { .. } | SpoolError::Seal { .. }) => Failure::usage(error),
+        error => Failure::world(error),
     }
 }
 

@@ -131,7 +131,7 @@ pub struct Keeper {
 impl Keeper {
     /// Opens the lake for writing.
     pub fn open(dir: &Path, settings: &Settings, terms: Arc<Terms>) -> Result<Self, Failure> {
-        let writer = Writer::open(dir, settings).map_err(Failure::world)?;
+        let writer = Writer::open(dir, settings).map_err(crate::data::refused)?;
         let last = writer.flushed().map_err(Failure::world)?;
         Ok(Self {
             writer,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::LogError;
-use crate::note::MAX_NOTE;
+use crate::{disk, note::MAX_NOTE};
 
 /// How many leaves the notes of one history file speak of.
 pub(crate) const HISTORY_SPAN: u64 = 4096;
@@ -40,8 +40,8 @@ pub struct Kept {
     pub note: Result<String, String>,
 }
 
-/// Most bytes of one history file that are read.
-const MAX_HISTORY: u64 = 1 << 30;
+/// Most bytes of one history file: some 16 kB for each of its notes.
+const MAX_HISTORY: u64 = HISTORY_SPAN << 14;
 
 impl History {
     pub(crate) fn open(root: &FsPath) -> Result<Self, LogError> {
@@ -80,8 +80,12 @@ impl History {
     fn next_file(&mut self) -> Result<bool, LogError> {
         let Some(file) = self.files.pop() else { return Ok(false) };
         let path = self.root.join(&file);
-        let opened = fs::File::open(&path)
-            .map_err(|source| LogError::File { path: path.display().to_string(), source })?;
+        let failed = |source| LogError::File { path: path.display().to_string(), source };
+        let opened = disk::open(&path).map_err(failed)?;
+        if opened.metadata().map_err(failed)?.len() > MAX_HISTORY {
+            let why = format!("longer than the {MAX_HISTORY} bytes it may have");
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, why)));
+        }
         self.lines = Some(io::BufReader::new(io::Read::take(opened, MAX_HISTORY)));
         (self.file, self.line) = (file, 0);
         Ok(true)

@@ -104,9 +104,9 @@ impl KeyProvider for FileKeyProvider {
 
 /// Reads a small file of the ring; `None` if there is none.
 pub(super) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, KeyError> {
-    match fs::metadata(path).map(|m| m.len()) {
-        Ok(len) if len > 1 << 20 => {
-            Err(KeyError::Stored { path: path.to_owned(), what: "is too large for a stored key".to_owned() })
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() || there.len() > 1 << 20 => {
+            Err(KeyError::Stored { path: path.to_owned(), what: "is no file of a stored key".to_owned() })
         }
         Ok(_) => fs::read(path).map(Some).map_err(|source| KeyError::Io {
             doing: "read",

@@ -180,6 +180,10 @@ impl Keyring {
     fn lock(&self) -> Result<File, KeyError> {
         let path = self.dir.join("lock");
         let lock = || {
+            // A pipe in its place would wait for a reader.
+            if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "not a regular file"));
+            }
             let mut options = OpenOptions::new();
             let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path)?;
             file.lock()?;

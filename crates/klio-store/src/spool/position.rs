@@ -30,8 +30,12 @@ pub(super) struct Position {
 /// The position; `None` if there never was one. With both slots gone it is 0, which means to replay everything.
 pub(super) fn read(dir: &Path) -> Result<Option<Position>, SpoolError> {
     let path = dir.join(NAME);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
+    let bytes = match fs::metadata(&path) {
+        Ok(there) if !there.is_file() || there.len() > 1 << 20 => {
+            let source = io::Error::new(io::ErrorKind::InvalidData, "not a small regular file");
+            return Err(io_at("read", &path)(source));
+        }
+        Ok(_) => fs::read(&path).map_err(io_at("read", &path))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_at("read", &path)(error)),
     };

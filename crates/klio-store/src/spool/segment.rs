@@ -31,6 +31,10 @@ pub(super) enum Found {
 impl Segment {
     /// `Ok(None)` if neither copy of the head can be read.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
+        // A pipe in its place would wait for a writer.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+        }
         let file = File::open(path)?;
         let mut bytes = [0; FILE_HEAD as usize];
         let got = read_at_most(&file, &mut bytes, 0)?;

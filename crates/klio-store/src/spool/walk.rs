@@ -173,13 +173,22 @@ impl Walk {
         let Some((first, path)) = next else { return Ok(false) };
         let segment = match Segment::open(path) {
             Ok(segment) => segment,
-            // Cut since the directory was read.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            // Cut since the directory was read; a link to nothing stays there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
+                return Ok(true);
+            }
             Err(error) => return Err(io_at("open", path)(error)),
         };
         let Some(segment) = segment else {
             // A file that is being made, or one whose head is gone.
-            let Some((newer, _)) = files.iter().find(|(other, _)| other > first) else { return Ok(false) };
+            let Some((newer, _)) = files.iter().find(|(other, _)| other > first) else {
+                if self.check && fs::metadata(path).map_err(io_at("read", path))?.len() > FILE_HEAD {
+                    self.damaged(path, 0, 1, 0, "the file's head is gone");
+                    (self.started, self.file) = (true, *first);
+                    return Ok(true);
+                }
+                return Ok(false);
+            };
             self.damaged(path, 0, (*first).max(self.last + 1), newer - 1, "the file's head is gone");
             (self.started, self.file) = (true, *first);
             (self.last, self.link, self.broken) = (newer - 1, None, None);

@@ -116,6 +116,7 @@ pub(super) fn session(tables: Vec<LakeTable>, limits: &Limits) -> Result<Session
     // What they make is not counted as memory, or takes long without a look at the clock.
     for name in UNBOUNDED {
         context.deregister_udf(name);
+        context.deregister_udtf(name);
     }
     for table in tables {
         context.register_table(table.name, Arc::new(table)).map_err(wrong)?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -55,6 +56,22 @@ pub(super) struct LakeTable {
     files: Arc<Files>,
     listed: Vec<DataFile>,
     fresh: Vec<RecordBatch>,
+    pub passed: Passed,
+}
+
+/// Files that a question passes over, since their key was destroyed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Passed {
+    files: u64,
+    /// Whether the table is asked at all.
+    asked: Arc<AtomicBool>,
+}
+
+impl Passed {
+    /// How many, if the table was asked.
+    pub(super) fn files(&self) -> u64 {
+        if self.asked.load(Ordering::Relaxed) { self.files } else { 0 }
+    }
 }
 
 impl Lake {
@@ -89,7 +106,7 @@ impl Lake {
         let partition = partition.map(|(name, data)| Arc::new(Field::new(name, data, true)));
         let table = TableSchema::builder(schema).with_table_partition_cols(partition.to_vec()).build();
         let source = self.table(name).unwrap_or(&self.events);
-        let (listed, _) = self.readable(source)?;
+        let (listed, shredded) = self.readable(source)?;
         let mut files = HashMap::new();
         for (number, file) in listed.iter().enumerate() {
             let open = OpenFile::open(&source.place, file, &self.footers)?;
@@ -98,7 +115,8 @@ impl Lake {
         }
         let batch = as_batch(fresh, table.table_schema()).map_err(|e| StoreError::Query(e.to_string()))?;
         let fresh = batch.into_iter().collect();
-        Ok(LakeTable { name, table, files: Arc::new(Files(files)), listed, fresh })
+        let passed = Passed { files: shredded, ..Passed::default() };
+        Ok(LakeTable { name, table, files: Arc::new(Files(files)), listed, fresh, passed })
     }
 }
 
@@ -159,6 +177,7 @@ impl TableProvider for LakeTable {
         _: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.passed.asked.store(true, Ordering::Relaxed);
         let fresh = || {
             let partition = std::slice::from_ref(&self.fresh);
             MemorySourceConfig::try_new_exec(partition, self.schema(), projection.cloned())

@@ -36,8 +36,14 @@ pub(super) fn check(dir: &Path, found: &Found, ledger: &Ledger, reading: &Readin
     for (leaf, live) in &ledger.live {
         let stored = &live.stored;
         let since = ledger.times.get(leaf).copied();
-        let bytes = match found.place.read_all(&stored.file) {
+        let bytes = match found.place.read_all(&stored.file, stored.bytes) {
             Ok(bytes) => bytes,
+            // Something else lies in its place, or more than it.
+            Err(StoreError::Damaged { said, .. }) => {
+                let said = format!("it is not the file of log entry {leaf}, {} rows: {said}", stored.rows);
+                report.problem(Kind::Altered, &stored.file, said, since);
+                continue;
+            }
             Err(error) => {
                 if later.is_live(*leaf) {
                     let said =

@@ -19,7 +19,8 @@ pub(super) fn check(dir: &Path, settings: &Settings, found: &Found, ledger: &Led
     // Without the table nobody knows from where on.
     let Some(mut upto) = found.upto() else { return };
     let mut trial = Report::default();
-    let mut events = Lake::open(dir, settings).ok().map(|lake| lake.events);
+    let lake = found.opened().then(|| Lake::open(dir, settings).ok()).flatten();
+    let mut events = lake.map(|lake| lake.events);
     for _ in 0..TRIES {
         trial = Report::default();
         look(dir, upto, ledger, &mut trial);

@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::place::{Listed, Place};
 use crate::settings::Settings;
 use crate::sweep::is_unfinished;
-use crate::table::{DataFile, Table};
+use crate::table::{DataFile, LOG_FILE, Table};
 use crate::writer::TABLES;
 
 /// Times that the tables are read anew while a writer commits.
@@ -29,9 +29,17 @@ pub(super) struct Found {
 struct Seen {
     name: &'static str,
     place: Place,
-    /// Why the table could not be opened, or its files and how far the spool is in it.
-    state: Result<(Vec<DataFile>, u64), String>,
+    /// Why the table could not be opened, or what it says.
+    state: Result<State, String>,
     listed: Result<Vec<Listed>, String>,
+}
+
+/// What a table says of itself.
+struct State {
+    version: u64,
+    files: Vec<DataFile>,
+    /// How far the spool is in it.
+    upto: u64,
 }
 
 impl Found {
@@ -83,13 +91,18 @@ impl Found {
     /// How far the spool is in the table of events, if that can be read.
     pub(super) fn upto(&self) -> Option<u64> {
         let events = self.tables.iter().find(|table| table.name == "events")?;
-        events.state.as_ref().ok().map(|(_, upto)| *upto)
+        events.state.as_ref().ok().map(|state| state.upto)
+    }
+
+    /// Whether all tables could be opened.
+    pub(super) fn opened(&self) -> bool {
+        self.tables.iter().all(|table| table.state.is_ok())
     }
 
     fn compare(&self, ledger: &Ledger, report: &mut Report) {
         for table in &self.tables {
             match &table.state {
-                Ok((files, _)) => table.files(files, ledger, report),
+                Ok(state) => table.files(&state.files, ledger, report),
                 Err(said) => {
                     report.problem(Kind::Table, table.name, format!("it cannot be opened: {said}"), None)
                 }
@@ -97,6 +110,7 @@ impl Found {
             match &table.listed {
                 Ok(listed) => {
                     table.commits(listed, ledger, report);
+                    table.versions(listed, ledger, report);
                     table.leftovers(listed, ledger, report);
                 }
                 Err(said) => report.problem(Kind::Table, table.name, said.clone(), None),
@@ -105,14 +119,12 @@ impl Found {
     }
 }
 
-fn open(
-    name: &'static str,
-    place: &Place,
-    runtime: &Arc<Runtime>,
-) -> Result<(Vec<DataFile>, u64), StoreError> {
+fn open(name: &'static str, place: &Place, runtime: &Arc<Runtime>) -> Result<State, StoreError> {
+    // The library would read these files whole, and wait for a pipe.
+    place.below("_delta_log").sound(LOG_FILE)?;
     let schema = if name == "events" { &*EVENTS } else { &*VERDICT };
     let table = Table::open(name, place.clone(), schema, runtime, false, None)?;
-    Ok((table.files()?, table.upto()?))
+    Ok(State { version: table.version(), files: table.files()?, upto: table.upto()? })
 }
 
 impl Seen {
@@ -188,7 +200,7 @@ impl Seen {
                 continue;
             };
             let name = path.split_once('/').map_or("", |(_, name)| name);
-            match self.place.read_all(name) {
+            match self.place.read_all(name, LOG_FILE) {
                 Ok(bytes) if Hash::of(&bytes) == sealed.hash => {}
                 Ok(_) => report.problem(Kind::Table, path, "it was altered".into(), Some(sealed.time)),
                 Err(error) => report.problem(Kind::Table, path, error.to_string(), Some(sealed.time)),
@@ -196,10 +208,30 @@ impl Seen {
         }
     }
 
+    /// Each version of the table was sealed. One that was slipped in and taken away again, once a checkpoint of the
+    /// table's log stood in for it, is missing from the seal.
+    fn versions(&self, listed: &[Listed], ledger: &Ledger, report: &mut Report) {
+        let version = self.state.as_ref().map_or(0, |state| state.version);
+        for (from, to) in ledger.unsealed(self.name, version) {
+            let name = format!("_delta_log/{from:020}.json");
+            // Named already as a file that the log does not know.
+            if from == to && listed.iter().any(|file| file.name == name) {
+                continue;
+            }
+            let said = match to - from {
+                0 => format!("commit {from} of the table was never sealed: somebody else made it"),
+                _ => {
+                    format!("commits {from} to {to} of the table were never sealed: somebody else made them")
+                }
+            };
+            report.problem(Kind::Table, &format!("{}/{name}", self.name), said, None);
+        }
+    }
+
     /// Files in the directory that nobody names.
     fn leftovers(&self, listed: &[Listed], ledger: &Ledger, report: &mut Report) {
         let active: BTreeSet<&str> =
-            self.state.iter().flat_map(|(files, _)| files).map(|file| file.path.as_str()).collect();
+            self.state.iter().flat_map(|state| &state.files).map(|file| file.path.as_str()).collect();
         for file in listed {
             let path = format!("{}/{}", self.name, file.name);
             let known = active.contains(file.name.as_str()) || ledger.leaf_of(&path).is_some();

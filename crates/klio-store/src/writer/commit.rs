@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{TABLE, TABLES, Writer, now, seal};
 use crate::error::StoreError;
 use crate::segment::Segment;
-use crate::table::{Change, ChangeKind, DataFile, Table};
+use crate::table::{Change, ChangeKind, DataFile, LOG_FILE, Table};
 
 /// What is to become one commit.
 pub(crate) struct Batch {
@@ -104,7 +104,7 @@ impl Writer {
     ) -> Result<Vec<Statement>, StoreError> {
         let Some(table) = self.lake.table(table) else { return Ok(Vec::new()) };
         let written = Table::written(version).into_iter().map(|name| {
-            let hash = Some(Hash::of(&table.place.read_all(&name)?));
+            let hash = Some(Hash::of(&table.place.read_all(&name, LOG_FILE)?));
             Ok(Statement::Note(Remark { topic: TABLE.into(), text: format!("{}/{name}", table.name), hash }))
         });
         written.collect()
@@ -127,9 +127,15 @@ impl Writer {
             let time = notes.get("klio.time").and_then(Value::as_i64);
             // What the log has of a commit it has whole. What it does not have is ours only if we signed it.
             let commit = format!("_delta_log/{version:020}.json");
-            let hash = Hash::of(&table.place.read_all(&commit)?);
+            let hash = Hash::of(&table.place.read_all(&commit, LOG_FILE)?);
             let known =
                 ledger.commits.get(&format!("{name}/{commit}")).is_some_and(|known| known.hash == hash);
+            // Ours follow each other: one on top of a stranger's would make that one part of the table for good.
+            let before = version.checked_sub(1).map(|n| format!("{name}/_delta_log/{n:020}.json"));
+            if !known && self.log.size() > 0 && before.is_some_and(|b| !ledger.commits.contains_key(&b)) {
+                let said = format!("somebody else made commit {}: verify the lake", version - 1);
+                return Err(StoreError::Damaged { file: format!("{name}/_delta_log"), said });
+            }
             if !known && self.log.size() > 0 {
                 let (leaf, time) = (leaf.unwrap_or(0), time.unwrap_or(0));
                 {

@@ -98,7 +98,7 @@ impl Writer {
             if late.is_empty() {
                 continue;
             }
-            let whole = Whole::open(table, path)?;
+            let whole = Whole::open(table, path, live.stored.bytes)?;
             for batch in whole.batches(None, 1024)? {
                 let batch = batch.map_err(damaged(path))?;
                 leaves(&batch, &mut |row, segment, _, raw| {

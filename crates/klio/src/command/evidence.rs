@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use klio_store::{Request, Writer};
 
 use super::scan::{Window, parse_filter};
-use crate::data::Data;
+use crate::data::{Data, refused};
 use crate::failure::Failure;
 
 /// Export events with the proofs that they were sealed.
@@ -83,9 +83,8 @@ impl Export {
             why: &self.reason,
         };
         drop(self.data.lake()?);
-        let mut writer =
-            Writer::open(&self.data.dir()?, &self.data.config()?.lake).map_err(Failure::world)?;
-        let done = writer.export_evidence(&self.to, &request).map_err(Failure::world)?;
+        let mut writer = Writer::open(&self.data.dir()?, &self.data.config()?.lake).map_err(refused)?;
+        let done = writer.export_evidence(&self.to, &request).map_err(refused)?;
         eprintln!("klio: {} events from {} files in {}", done.events, done.files, self.to.display());
         eprintln!("klio: bundle.json has SHA-256 {}; the signed log says so too", done.hash);
         if done.fresh > 0 {

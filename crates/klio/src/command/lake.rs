@@ -9,7 +9,7 @@ use klio_store::keys::FileKeyProvider;
 use klio_store::{Classes, CompactOptions, Encryption, Hold, Writer};
 
 use super::scan::Window;
-use crate::data::Data;
+use crate::data::{Data, refused};
 use crate::failure::Failure;
 use crate::output::{Grid, plain};
 
@@ -133,13 +133,13 @@ impl Lake {
             What::Expire { dry_run, at } => expire(data, dry_run, at.as_deref()),
             What::Hold(held) => {
                 let range = held.window.range()?;
-                let leaf = writer(data)?.hold(&held.hold()?.within(range)).map_err(Failure::world)?;
+                let leaf = writer(data)?.hold(&held.hold()?.within(range)).map_err(refused)?;
                 eprintln!("klio: held; entry {leaf} of the signed log says so");
                 Ok(())
             }
             What::Release(held) => {
                 let range = held.window.range()?;
-                let leaf = writer(data)?.release(&held.hold()?.within(range)).map_err(Failure::world)?;
+                let leaf = writer(data)?.release(&held.hold()?.within(range)).map_err(refused)?;
                 eprintln!("klio: released; entry {leaf} of the signed log says so");
                 Ok(())
             }
@@ -170,7 +170,7 @@ impl Held {
 /// Opens the lake for writing; it must be there.
 fn writer(data: &Data) -> Result<Writer, Failure> {
     drop(data.lake()?);
-    Writer::open(&data.dir()?, &data.config()?.lake).map_err(Failure::world)
+    Writer::open(&data.dir()?, &data.config()?.lake).map_err(refused)
 }
 
 fn info(data: &Data, json: bool) -> Result<(), Failure> {
@@ -227,7 +227,7 @@ fn check(data: &Data, json: bool) -> Result<(), Failure> {
 fn compact(data: &Data, min_files: usize, grace: u64) -> Result<(), Failure> {
     let options =
         CompactOptions { min_files, grace: Duration::from_secs(grace), ..CompactOptions::default() };
-    let done = writer(data)?.compact(&options).map_err(Failure::world)?;
+    let done = writer(data)?.compact(&options).map_err(refused)?;
     eprintln!(
         "klio: {} files became {}, {} bytes became {}, {} rows",
         done.files_before, done.files_after, done.bytes_before, done.bytes_after, done.rows
@@ -247,7 +247,7 @@ fn expire(data: &Data, dry_run: bool, at: Option<&str>) -> Result<(), Failure> {
         None => Timestamp(jiff::Timestamp::now().as_microsecond()),
     };
     let classes = Classes::of(&data.config()?.lake).map_err(Failure::usage)?;
-    let expired = writer(data)?.expire(now, &classes, dry_run).map_err(Failure::world)?;
+    let expired = writer(data)?.expire(now, &classes, dry_run).map_err(refused)?;
     let mut grid = Grid::new(&["table", "class", "day", "rule", "files", "rows", "bytes", "held files"]);
     for p in &expired.partitions {
         let number = |n: u64| n.to_string();
@@ -304,13 +304,13 @@ impl Keys {
                 Ok(())
             }
             Self::Rotate => {
-                let count = writer(data)?.rotate_keys().map_err(Failure::world)?;
+                let count = writer(data)?.rotate_keys().map_err(refused)?;
                 eprintln!("klio: {count} data keys have a new version");
                 Ok(())
             }
             Self::Rewrap { key } => {
                 let new = Encryption { key: Some(key), command: Vec::new(), key_name: None };
-                let count = writer(data)?.rewrap_keys(&new).map_err(Failure::world)?;
+                let count = writer(data)?.rewrap_keys(&new).map_err(refused)?;
                 eprintln!("klio: {count} data keys are wrapped anew; name the new key in klio.yaml");
                 Ok(())
             }
@@ -318,7 +318,7 @@ impl Keys {
                 if !yes {
                     return Err(Failure::usage("this cannot be undone").hint("say --yes"));
                 }
-                writer(data)?.shred(&class, &day, &reason).map_err(Failure::world)?;
+                writer(data)?.shred(&class, &day, &reason).map_err(refused)?;
                 eprintln!("klio: destroyed; the signed log says so");
                 Ok(())
             }

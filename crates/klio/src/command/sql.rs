@@ -124,6 +124,9 @@ impl Sql {
         out.flush()?;
         let more = if answered.cut { "; there are more" } else { "" };
         eprintln!("klio: {} rows{more}", answered.rows);
+        if answered.shredded > 0 {
+            eprintln!("klio: {} more files cannot be read: their key was destroyed", answered.shredded);
+        }
         Ok(())
     }
 }

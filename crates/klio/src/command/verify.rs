@@ -8,7 +8,7 @@ use klio_seal::evidence::verify_bundle;
 use klio_seal::{Policy, Verifier};
 use klio_store::{Depth, Proof, Trusted};
 
-use crate::data::Data;
+use crate::data::{Data, refused};
 use crate::failure::Failure;
 use crate::output::plain;
 
@@ -80,8 +80,7 @@ impl Verify {
                 Failure::world(format!("there is no lake in {}", dir.display())).hint("give --data DIR")
             );
         }
-        let report =
-            klio_store::verify(&dir, &self.data.config()?.lake, &trusted, depth).map_err(Failure::world)?;
+        let report = klio_store::verify(&dir, &self.data.config()?.lake, &trusted, depth).map_err(refused)?;
         if self.json {
             writeln!(stdout(), "{}", serde_json::to_string_pretty(&report).map_err(Failure::world)?)?;
         } else {
