@@ -42,8 +42,8 @@ fn each(text: &[u8], mut f: impl FnMut(usize, bool)) {
         }
         let trigrams = part.len().saturating_sub(2);
         for (four, counts) in lower.windows(4).zip(counts.windows(3)).take(trigrams) {
-            let gram = four.first_chunk::<4>().map_or(0, |four| u32::from_le_bytes(*four));
-            f(number(gram & 0x00ff_ffff), counts.iter().fold(0, |any, one| any | one) != 0);
+            let gram = four.first_chunk::<4>().map_or(0, |four| u32::from_be_bytes(*four) >> 8);
+            f(number(gram), counts.iter().fold(0, |any, one| any | one) != 0);
         }
         if part.iter().fold(false, |any, byte| any | is_strange(*byte)) {
             for pair in lower.get(..part.len()).unwrap_or_default().windows(2) {
