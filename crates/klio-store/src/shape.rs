@@ -108,7 +108,7 @@ fn computed(batch: &RecordBatch, columns: &'static [Column]) -> Result<Option<Re
         let event = raw.and_then(|raw| Event::parse(raw).ok());
         places.push(event.is_some().then_some(rows.len() as u32));
         if let Some(event) = event {
-            rows.push(&event, custody, "", None, 0);
+            rows.push(&event, custody, "", None);
         }
     }
     let pushed = as_pushed(&rows.sheet).map_err(odd)?;

@@ -33,7 +33,7 @@ pub(super) fn targets(events: &[Vec<u8>]) -> Result<Vec<Target>, Error> {
     for text in &texts {
         let Ok(event) = Event::parse(text) else { continue };
         records.push(text);
-        rows.push(&event, Custody { cluster: "c", source: "s", received }, "default", None, 0);
+        rows.push(&event, Custody { cluster: "c", source: "s", received }, "default", None);
     }
     let at = received.micros();
     let origin = Origin { cluster: "c".into(), source: "s".into(), received: at, position: Some("1".into()) };

@@ -42,7 +42,7 @@ fn keep(writer: &mut Writer, events: &[String], columns: &'static [Column]) {
     let custody = Custody { cluster: "c", source: "test", received: Timestamp(1_795_000_000_000_000) };
     for text in events {
         records.push(text);
-        rows.push(&Event::parse(text).unwrap(), custody, "default", None, 0);
+        rows.push(&Event::parse(text).unwrap(), custody, "default", None);
     }
     let received = custody.received.micros();
     let origin = Origin { cluster: "c".into(), source: "test".into(), received, position: None };

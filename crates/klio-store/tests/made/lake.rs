@@ -45,7 +45,9 @@ fn jiff_now() -> i64 {
 /// Makes events durable, as one batch.
 pub fn append(writer: &mut Writer, numbers: Range<u64>, day: &str) -> u64 {
     let mut records = Records::default();
-    numbers.clone().for_each(|n| records.push(&event(n, day)));
+    numbers.clone().for_each(|n| {
+        records.push(&event(n, day));
+    });
     writer.append(&origin(numbers.end), &records).unwrap()
 }
 

@@ -21,7 +21,7 @@ pub fn both(random: &mut Random) -> Both {
     let settings = Settings::default();
     let mut writer = Writer::open(dir.path(), &settings).unwrap();
     let mut memory = MemoryArchive::new();
-    let (mut pending, mut upto, mut at) = (Vec::new(), 0, 0);
+    let (mut pending, mut at) = (Vec::new(), 0);
     while at < events.len() {
         let batch: Vec<&String> = events.iter().skip(at).take(1 + random.below(40)).collect();
         at += batch.len();
@@ -46,7 +46,7 @@ pub fn both(random: &mut Random) -> Both {
             let class = if random.below(3) == 0 { "long" } else { "default" };
             rows.push(&event, custody, class, None);
         }
-        upto = writer.append(&origin, &records).unwrap();
+        let upto = writer.append(&origin, &records).unwrap();
         pending.push(rows);
         if random.below(14) == 0 && at + 60 < events.len() {
             let flush = Flush { rows: std::mem::take(&mut pending), upto, ..Flush::default() };
