@@ -27,11 +27,13 @@ pub fn test() -> ExitCode {
     tally.step("house", house::check);
     tally.step("links", links::check);
     tally.step("arrows", arrows::check);
-    tally.step("lints", || {
-        let mut clippy = run::cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--"]);
-        clippy.args(["--deny", "warnings"]);
+    let lints = |which: &[&str]| {
+        let mut clippy = run::cargo(&["clippy", "--quiet", "--locked"]);
+        clippy.args(which).args(["--", "--deny", "warnings"]);
         run::run(clippy)
-    });
+    };
+    tally.step("lints", || lints(&["--workspace", "--all-targets"]));
+    tally.step("lints without the lake", || lints(&["--package", "klio", "--no-default-features"]));
     tally.tests();
     tally.step("build", || {
         run::run(run::cargo(&[

@@ -54,6 +54,9 @@ pub struct Measured {
     pub zstd: u64,
     /// Bytes of the data directory.
     pub disk: u64,
+    /// The same after `klio lake compact`, and the CPU seconds that it took.
+    pub merged: u64,
+    pub merging_cpu: f64,
     /// The same content as DuckDB writes Parquet.
     pub duckdb_disk: Option<u64>,
     /// Events as other engines count them in the same tables.
@@ -88,11 +91,20 @@ pub fn measure(corpus: &Path, runs: usize) -> Result<Measured, Error> {
             question.duckdb = told["ms"][question.name].as_f64();
         }
     }
+    let disk = size(&data)?;
+    drop(lake);
+    let words = [klio::program()?, "lake".into(), "compact".into(), "--grace".into(), "0".into()];
+    let words = [words.as_slice(), &["--data".into(), data.display().to_string()]].concat();
+    let merging_cpu = measure::apart(&words, None)?.cpu;
+    // Files that were replaced are removed by the next run.
+    measure::apart(&words, None)?;
     Ok(Measured {
+        merged: size(&data)?,
+        merging_cpu,
         events,
         bytes: fs::metadata(corpus)?.len(),
         zstd: packed(corpus)?,
-        disk: size(&data)?,
+        disk,
         readers: duckdb.as_ref().and_then(|told| told["readers"].as_object()).map_or_else(Vec::new, |all| {
             all.iter().map(|(name, n)| (name.clone(), n.as_u64().unwrap_or(0))).collect()
         }),
@@ -319,13 +331,24 @@ impl Measured {
             },
             Row {
                 name: "On disk, of `zstd -3`".into(),
-                required: "≤ 1.15×, less than DuckDB".into(),
+                required: "≤ 1.15×".into(),
                 measured: format!(
                     "{ratio:.2}× ({:.1} B per event)",
                     self.disk as f64 / self.events.max(1) as f64
                 ),
+                duckdb: None,
+                passed: ratio <= 1.15,
+            },
+            Row {
+                name: "The same, files merged, beside DuckDB's Parquet".into(),
+                required: "less".into(),
+                measured: format!(
+                    "{:.2}×, merged in {:.1} CPU s",
+                    self.merged as f64 / self.zstd.max(1) as f64,
+                    self.merging_cpu
+                ),
                 duckdb: self.duckdb_disk.map(|b| format!("{:.2}×", b as f64 / self.zstd.max(1) as f64)),
-                passed: ratio <= 1.15 && self.duckdb_disk.is_none_or(|duck| self.disk < duck),
+                passed: self.duckdb_disk.is_none_or(|duck| self.merged < duck),
             },
         ];
         rows.extend(self.readers.iter().map(|(name, count)| Row {

@@ -110,8 +110,13 @@ impl Rows {
         }
     }
 
-    /// Forgets the rows and keeps their room; that of their blocks goes to `spare`.
-    pub fn clear(&mut self, spare: &mut Vec<Vec<u8>>) {
+    /// Forgets the rows and keeps their room.
+    pub fn clear(&mut self) {
+        self.recycle(&mut Vec::new());
+    }
+
+    /// The same; the room of their blocks goes to `spare`.
+    pub fn recycle(&mut self, spare: &mut Vec<Vec<u8>>) {
         self.sheet.clear(spare);
     }
 

@@ -298,7 +298,7 @@ impl Keeper {
         };
         self.writer.flush(&flush).map_err(Failure::world)?;
         self.rows = flush.rows.pop().unwrap_or_default();
-        self.rows.clear(&mut self.spare);
+        self.rows.recycle(&mut self.spare);
         Ok(())
     }
 

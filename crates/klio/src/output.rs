@@ -1,6 +1,7 @@
 //! One report, many forms.
 
 mod csv;
+#[cfg(feature = "lake")]
 mod grid;
 mod html;
 mod json;
@@ -15,6 +16,7 @@ use klio_model::filter::text::is_unprintable;
 
 use crate::failure::Failure;
 use crate::scan::Report;
+#[cfg(feature = "lake")]
 pub use grid::Grid;
 pub use view::View;
 

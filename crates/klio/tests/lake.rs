@@ -136,6 +136,28 @@ fn what_was_kept_is_found_counted_and_proven() {
 }
 
 #[test]
+fn rules_are_counted_as_a_scan_finds_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    let attack = recorded("attacks/04-secrets-mass-read/requestresponse.jsonl.zst");
+    ok(&data, &["ingest", &attack]);
+    let counted = ok(&data, &["stats", "rules", "-o", "jsonl"]);
+    let counted: Vec<Value> = counted.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!counted.is_empty());
+    for row in &counted {
+        // A rule counts events, a hunt finds them.
+        let shown = ok(&data, &["rule", "list", "-o", "jsonl"]);
+        assert!(shown.contains(row["rule"].as_str().unwrap()), "{row}");
+        assert!(row["events"].as_u64().unwrap() > 0, "{row}");
+    }
+    // One rule alone is counted alike.
+    let top = counted[0]["events"].as_u64().unwrap();
+    assert!(counted.iter().all(|row| row["events"].as_u64().unwrap() <= top), "most first");
+    let grid = ok(&data, &["stats", "rules", "user.kind:human"]);
+    assert!(grid.contains("events"), "{grid}");
+}
+
+#[test]
 fn an_interrupted_ingest_loses_and_repeats_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));

@@ -46,7 +46,7 @@ fn jiff_now() -> i64 {
 pub fn append(writer: &mut Writer, numbers: Range<u64>, day: &str) -> u64 {
     let mut records = Records::default();
     numbers.clone().for_each(|n| {
-        records.push(&event(n, day));
+        records.push(event(n, day));
     });
     writer.append(&origin(numbers.end), &records).unwrap()
 }

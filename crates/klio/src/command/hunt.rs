@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use klio_model::{Event, Filter, TimeRange, explain};
+use klio_model::{Event, TimeRange, explain};
 use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
 
 use super::scan::{Window, parse_filter};
@@ -138,7 +138,7 @@ impl Hunt {
     /// Asks the lake.
     #[cfg(feature = "lake")]
     fn ask(self) -> Result<(), Failure> {
-        let filter = Filter::and([parse_filter(&self.filter)?, self.window.filter()?]);
+        let filter = klio_model::Filter::and([parse_filter(&self.filter)?, self.window.filter()?]);
         let range = self.window.range()?;
         let mut lake = self.data.lake()?;
         let started = std::time::Instant::now();

@@ -114,7 +114,7 @@ impl Judged {
             mut shelf,
             ..
         } = self;
-        shelf.clear(&mut Vec::new());
+        shelf.clear();
         seen.clear();
         hits.clear();
         scenes.clear();
