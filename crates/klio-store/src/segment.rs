@@ -25,9 +25,6 @@ use crate::rows::{Cells, Long, Sheet};
 use crate::vault::Vault;
 use crate::whole;
 
-/// How hard zstd tries while events wait, and when files are merged, once and for years.
-const FLUSHED: i32 = 1;
-pub(crate) const MERGED: i32 = 3;
 /// Rows handed to the writer at a time: some 6 MB of records.
 const BATCH: usize = 4096;
 /// Bytes of records in a page, the unit that a query unpacks (docs/decisions/0015-layout.md).
@@ -53,16 +50,15 @@ pub(crate) struct Segment {
     pub received: Option<(i64, i64)>,
 }
 
-/// How files are written, at a level of zstd.
+/// How files are written.
 pub(crate) fn properties(
     columns: &[Column],
     encryption: Option<Arc<FileEncryptionProperties>>,
-    level: i32,
 ) -> WriterProperties {
     // A bloom filter is written in plain whatever the rest of the file is.
     let blooms = encryption.is_none();
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_write_batch_size(LOOK)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(1 << 20))
@@ -106,16 +102,15 @@ pub(crate) struct Packer {
 }
 
 impl Packer {
-    /// A file of a partition, `class/day`, packed at a level of zstd.
+    /// A file of a partition, `class/day`.
     pub(crate) fn new(
         columns: &[Column],
         schema: SchemaRef,
         partition: &str,
         vault: Option<&Vault>,
-        level: i32,
     ) -> Result<Self, StoreError> {
         let encryption = vault.map(|vault| vault.encrypt(partition)).transpose()?;
-        let options = ArrowWriterOptions::new().with_properties(properties(columns, encryption, level));
+        let options = ArrowWriterOptions::new().with_properties(properties(columns, encryption));
         let options = options.with_skip_arrow_metadata(true);
         let is_events = schema.field_with_name("audit_id").is_ok();
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(unpacked)?;
@@ -187,7 +182,7 @@ pub(crate) fn pack(rows: &Sheet, leaf: u64, vault: Option<&Vault>) -> Result<Vec
             let (day, class) = rows.partitions.word(name - 1).split_once('/').unwrap_or_default();
             let class = vault.map_or_else(|| Ok(class.to_owned()), |vault| vault.partition(class, day))?;
             let partition = format!("{class}/{day}");
-            let mut packer = Packer::new(rows.columns, values.schema.clone(), &partition, vault, FLUSHED)?;
+            let mut packer = Packer::new(rows.columns, values.schema.clone(), &partition, vault)?;
             for rows in part.chunks(BATCH) {
                 packer.add(&values.batch(rows, leaf).map_err(unpacked)?, &mut |_, _| {})?;
             }

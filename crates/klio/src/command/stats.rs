@@ -53,7 +53,8 @@ pub enum Stats {
     /// How many events fit each rule: what a new rule would have found.
     ///
     /// Counts events, of which a request may have several, and no correlations. Rules that fit none are left out.
-    Rules {
+    #[command(name = "rules")]
+    EachRule {
         #[command(flatten)]
         rules: Rules,
         #[command(flatten)]
@@ -161,7 +162,7 @@ impl Stats {
                 }
                 found.scanned
             }
-            Self::Rules { rules, of } => {
+            Self::EachRule { rules, of } => {
                 let (set, errors) = rules.load()?.told();
                 wrong = errors;
                 let events = of.filter()?;
