@@ -82,6 +82,8 @@ pub struct Chunk {
     pub file: Arc<str>,
     /// 1-based line at which it starts.
     pub first_line: u64,
+    /// Whether it is the first chunk of its input.
+    pub begins: bool,
     /// Bytes of the input (before inflation) read so far: for a progress bar.
     pub consumed: u64,
     pub(crate) buffers: Buffers,

@@ -20,6 +20,8 @@ pub struct Chunks {
     /// Nothing but foreign content was met so far in a file that was merely found: the first of it, and how much.
     foreign: Option<Foreign>,
     blank: bool,
+    /// No chunk was handed out yet.
+    fresh: bool,
 }
 
 enum Stage {
@@ -59,6 +61,7 @@ impl Chunks {
             carry: Vec::new(),
             splitter: Splitter::new(limits),
             blank: true,
+            fresh: true,
         }
     }
 
@@ -145,6 +148,7 @@ impl Chunks {
             input: self.input.id,
             file: self.input.name.clone(),
             first_line: self.splitter.line,
+            begins: false,
             consumed: 0,
             buffers: Buffers { pieces, ..Buffers::default() },
             heads: Vec::new(),
@@ -165,9 +169,12 @@ impl Iterator for Chunks {
                 continue;
             }
             self.blank = false;
-            let Some(foreign) = &mut self.foreign else { return Some(chunk) };
-            if foreign.holds(&chunk) {
+            if self.foreign.as_mut().is_some_and(|foreign| foreign.holds(&chunk)) {
                 continue;
+            }
+            chunk.begins = std::mem::take(&mut self.fresh);
+            if self.foreign.is_none() {
+                return Some(chunk);
             }
             let foreign = self.foreign.take().unwrap_or_default();
             if let Some(mut first) = foreign.first {

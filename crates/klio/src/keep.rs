@@ -24,6 +24,9 @@ const BATCH: usize = 1 << 20;
 
 /// Bytes of records that may wait for a chunk before them: one event from the future must not hold up the rest.
 const EARLY: usize = 64 << 20;
+/// No event is shorter than this; and bytes of a document in which there is its first event.
+const LINE: usize = 64;
+const HEAD: usize = 4096;
 /// How often the log attests what is in the spool.
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -168,9 +171,10 @@ impl Keeper {
         }
         before.retain(|(of, _)| *of != id);
         before.truncate(BEFORE);
-        // Its own position first; else that of a file which was renamed or packed since. Another file that begins
+        // Its own position first; else that of a file which was renamed or packed since, and of several the latest,
+        // since a file that grows is read further under its new name. Another file that begins
         // with the same event has a position of its own.
-        read.sort_by(|a, b| b.cmp(a));
+        read.sort_by(|a, b| (b.0, b.2).cmp(&(a.0, a.2)));
         let is_same = |(own, of, _): &(bool, String, u64)| *own || head_of(of) != Some(head);
         let skip = read.into_iter().find(is_same).map_or(0, |(.., events)| events);
         let position = Some(Position { id, events: 0, before });
@@ -229,6 +233,9 @@ impl Keeper {
         reading.taken += keep.len() as u64;
         if let Some(position) = &mut reading.position {
             position.events = reading.taken;
+        }
+        if !keep.contains(&true) {
+            return Ok(());
         }
         let (rows, spare) = (&mut self.rows, &mut self.spare);
         let (block, records) = reading.records.get_or_insert_with(|| (rows.block(), room(spare)));
@@ -337,12 +344,14 @@ fn head_of(source: &str) -> Option<u64> {
     }
     let found = discover(&[path]);
     let chunk = Chunks::new(found.inputs.first()?, &Options::default(), &Pool::default()).next()?;
-    Some(first_line(chunk.bytes()))
+    Some(head(chunk.bytes()))
 }
 
-/// Stands for the first line of a file.
-pub fn first_line(bytes: &[u8]) -> u64 {
-    xxh3_64(bytes.split(|b| *b == b'\n').next().unwrap_or_default())
+/// Stands for the begin of a file: its first line, which holds an event, or of a document what is around its first event.
+pub fn head(bytes: &[u8]) -> u64 {
+    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    // All documents begin with the same bracket.
+    xxh3_64(if line.len() < LINE { bytes.get(..HEAD).unwrap_or(bytes) } else { line })
 }
 
 /// How a file is called as a source.

@@ -44,6 +44,42 @@ fn a_rotated_file_is_kept_once() {
 }
 
 #[test]
+fn a_log_that_grew_before_it_was_renamed_is_read_on_from_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, logs) = (dir.path().join("lake"), dir.path().join("logs"));
+    std::fs::create_dir(&logs).unwrap();
+    let named = |name: &str| logs.join(name);
+    let all = logs.display().to_string();
+    // As the API server names what it rotates.
+    file(&logs, "audit.log", &events(0..20));
+    ok(&data, &["ingest", &all]);
+    file(&logs, "audit.log", &events(0..30));
+    std::fs::rename(named("audit.log"), named("audit-2026-11-21T10-00-00.000.log")).unwrap();
+    file(&logs, "audit.log", &events(100..110));
+    ok(&data, &["ingest", &all]);
+    assert_eq!(count(&data), 40);
+    std::fs::rename(named("audit-2026-11-21T10-00-00.000.log"), named("old.log")).unwrap();
+    ok(&data, &["ingest", &all]);
+    assert_eq!(count(&data), 40);
+}
+
+#[test]
+fn a_document_is_not_taken_for_another_that_begins_with_the_same_bracket() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    let document = |lines: &str| {
+        let items: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let list = serde_json::json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": items});
+        file(dir.path(), "export.json", &serde_json::to_string_pretty(&list).unwrap())
+    };
+    ok(&data, &["ingest", &document(&events(0..20))]);
+    ok(&data, &["ingest", &document(&events(100..130))]);
+    assert_eq!(count(&data), 50);
+    ok(&data, &["ingest", &document(&events(100..130))]);
+    assert_eq!(count(&data), 50);
+}
+
+#[test]
 fn a_lake_is_not_begun_anew_beside_itself() {
     let dir = tempfile::tempdir().unwrap();
     let (data, tables) = (dir.path().join("lake"), dir.path().join("tables"));

@@ -100,7 +100,12 @@ impl Long {
     pub(crate) fn view(&self, row: u32) -> u128 {
         let Some(place) = self.places.get(row as usize) else { return 0 };
         let block = if place.block == OPEN { self.blocks.len() as u32 } else { place.block };
-        arrow::array::make_view(self.get(row as usize), block, place.start)
+        let text = self.get(row as usize);
+        if text.len() < place.length as usize {
+            // A block that was not filled: Arrow refuses a view that leads nowhere, and nothing false is sealed.
+            return u128::from(u32::MAX >> 1) | u128::from(block) << 64 | u128::from(place.start) << 96;
+        }
+        arrow::array::make_view(text, block, place.start)
     }
 
     /// Forgets all, keeps the room, and returns blocks to be written to again.
@@ -111,5 +116,41 @@ impl Long {
         self.open.shrink_to(ROOM);
         self.bytes = 0;
         self.blocks.drain(..).filter_map(|block| block.into_vec::<u8>().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::StringViewArray;
+    use arrow::buffer::ScalarBuffer;
+
+    use super::*;
+
+    fn array(long: &Long, rows: u32) -> Result<StringViewArray, arrow::error::ArrowError> {
+        let views: ScalarBuffer<u128> = (0..rows).map(|row| long.view(row)).collect();
+        StringViewArray::try_new(views, long.blocks(), None)
+    }
+
+    #[test]
+    fn rows_of_several_blocks_say_what_was_pushed() {
+        let (mut shelf, mut long) = (Long::default(), Long::default());
+        for text in ["first", "a second text that is longer than a view", "", "not kept", "last"] {
+            shelf.push(text);
+        }
+        let (one, two) = (long.block(), long.block());
+        let (mut a, mut b) = (Records::default(), Records::default());
+        long.append(&shelf, &[true, true, false, false, false], &mut a, one);
+        long.append(&shelf, &[false, false, true, false, true], &mut b, two);
+        long.append(&shelf, &[true], &mut a, one);
+        long.push("pushed");
+        long.fill(two, b.into_bytes());
+        assert!(array(&long, 6).is_err(), "a block is not there");
+        long.fill(one, a.into_bytes());
+        let array = array(&long, 6).unwrap();
+        let said: Vec<&str> = array.iter().flatten().collect();
+        let want = ["first", "a second text that is longer than a view", "", "last", "first", "pushed"];
+        assert_eq!(said, want);
+        drop(array);
+        assert_eq!(long.clear().count(), 2, "room to be written to again");
     }
 }

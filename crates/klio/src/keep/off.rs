@@ -96,6 +96,6 @@ pub fn source(_: &str) -> String {
 }
 
 /// Stands for the first line of a file.
-pub fn first_line(_: &[u8]) -> u64 {
+pub fn head(_: &[u8]) -> u64 {
     0
 }

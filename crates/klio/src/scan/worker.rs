@@ -14,7 +14,7 @@ use super::feed::Next;
 use super::judged::{Hit, Judged, Seen};
 use super::keys::{is_long, mix, request_key, session};
 use super::telling::{Yes, describe, scene, severity};
-use crate::keep::{Spooled, Terms, first_line, source};
+use crate::keep::{Spooled, Terms, head, source};
 
 /// One thread's state.
 pub(super) struct Worker<'e> {
@@ -74,8 +74,8 @@ impl<'e> Worker<'e> {
         let mut out = room.renewed(chunk.file.clone(), chunk.bytes().len() as u64, next.begins);
         self.users.clear();
         self.source = source(&chunk.file);
-        if chunk.first_line == 1 {
-            out.head = Some(first_line(chunk.bytes()));
+        if chunk.begins {
+            out.head = Some(head(chunk.bytes()));
         }
         decode(chunk, &mut |item: Item<'_>| match item {
             Item::Record(record) => self.record(&record, &mut out),
