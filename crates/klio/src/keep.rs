@@ -174,7 +174,7 @@ impl Keeper {
         // Its own position first; else that of a file which was renamed or packed since, and of several the latest,
         // since a file that grows is read further under its new name. Another file that begins
         // with the same event has a position of its own.
-        read.sort_by(|a, b| (b.0, b.2).cmp(&(a.0, a.2)));
+        read.sort_by_key(|(own, _, events)| std::cmp::Reverse((*own, *events)));
         let is_same = |(own, of, _): &(bool, String, u64)| *own || head_of(of) != Some(head);
         let skip = read.into_iter().find(is_same).map_or(0, |(.., events)| events);
         let position = Some(Position { id, events: 0, before });
