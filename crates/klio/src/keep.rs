@@ -84,7 +84,7 @@ impl Terms {
 /// How far a file has been read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Position {
-    /// Stands for its first line, so that a file keeps its position when it is renamed or packed.
+    /// Stands for its begin ([`head`]), so that a file keeps its position when it is renamed or packed.
     id: String,
     /// Events that were taken from it.
     events: u64,
@@ -152,7 +152,7 @@ impl Keeper {
         })
     }
 
-    /// A file is being read whose first line has this hash.
+    /// A file is being read whose begin has this hash ([`head`]).
     pub fn begin(&mut self, file: &Arc<str>, head: u64) {
         if self.files.contains_key(file) {
             return;
@@ -172,8 +172,8 @@ impl Keeper {
         before.retain(|(of, _)| *of != id);
         before.truncate(BEFORE);
         // Its own position first; else that of a file which was renamed or packed since, and of several the latest,
-        // since a file that grows is read further under its new name. Another file that begins
-        // with the same event has a position of its own.
+        // since a file that grows is read further under its new name. Another file that begins with the same event has
+        // a position of its own.
         read.sort_by_key(|(own, _, events)| std::cmp::Reverse((*own, *events)));
         let is_same = |(own, of, _): &(bool, String, u64)| *own || head_of(of) != Some(head);
         let skip = read.into_iter().find(is_same).map_or(0, |(.., events)| events);
@@ -335,7 +335,7 @@ fn room(spare: &mut Vec<Vec<u8>>) -> Records {
     Records::within(spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH + BATCH / 4)))
 }
 
-/// The hash of the first line of the file that a source stands for, if it is there.
+/// The hash of the begin of the file that a source stands for, if it is there.
 fn head_of(source: &str) -> Option<u64> {
     let path = source.strip_prefix("file:")?;
     // Reading a pipe to look at it would take what it holds.
