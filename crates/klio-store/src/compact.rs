@@ -14,7 +14,7 @@ use crate::columns::{COLUMNS, VERDICTS};
 use crate::error::StoreError;
 use crate::ledger::Ledger;
 use crate::merge::Merge;
-use crate::segment::{Packer, Segment};
+use crate::segment::{Packer, Packing, Segment};
 use crate::table::{ChangeKind, DataFile};
 use crate::vault::Vault;
 use crate::whole::Whole;
@@ -169,7 +169,9 @@ fn merged(
     while let Some(batch) = merge.next()? {
         let packer = match &mut packer {
             Some(packer) => packer,
-            None => packer.insert(Packer::new(columns, batch.schema(), &partition, vault)?),
+            None => {
+                packer.insert(Packer::new(columns, batch.schema(), &partition, Packing::MERGED, vault)?)
+            }
         };
         packer.add(&batch, &mut |segment, leaf| trees.entry(segment).or_default().push(leaf))?;
     }

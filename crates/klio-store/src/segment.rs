@@ -27,8 +27,6 @@ use crate::whole;
 
 /// Rows handed to the writer at a time: some 6 MB of records.
 const BATCH: usize = 4096;
-/// Bytes of records in a page, the unit that a query unpacks (docs/decisions/0015-layout.md).
-const PAGE: usize = 576 << 10;
 /// Rows between two looks at the size of a page.
 const LOOK: usize = 128;
 
@@ -50,15 +48,33 @@ pub(crate) struct Segment {
     pub received: Option<(i64, i64)>,
 }
 
+/// How the records of a file are packed (docs/decisions/0015-layout.md).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packing {
+    /// Bytes of records in a page, the unit that a question unpacks.
+    page: usize,
+    /// Of zstd.
+    level: i32,
+}
+
+impl Packing {
+    /// Of a flush: quickly.
+    pub(crate) const FLUSHED: Self = Self { page: 288 << 10, level: 1 };
+    /// Of a merge, which stays for long: small.
+    pub(crate) const MERGED: Self = Self { page: 576 << 10, level: 6 };
+}
+
 /// How files are written.
 pub(crate) fn properties(
     columns: &[Column],
+    packing: Packing,
     encryption: Option<Arc<FileEncryptionProperties>>,
 ) -> WriterProperties {
     // A bloom filter is written in plain whatever the rest of the file is.
     let blooms = encryption.is_none();
+    let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default());
     let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_compression(zstd(1))
         .set_write_batch_size(LOOK)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(1 << 20))
@@ -74,7 +90,8 @@ pub(crate) fn properties(
             Kind::Text if column.name == "raw" => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
-                .set_column_data_page_size_limit(path.clone(), PAGE)
+                .set_column_data_page_size_limit(path.clone(), packing.page)
+                .set_column_compression(path.clone(), zstd(packing.level))
                 .set_column_statistics_enabled(path, EnabledStatistics::None),
             Kind::Text => builder
                 .set_column_dictionary_enabled(path.clone(), false)
@@ -107,10 +124,11 @@ impl Packer {
         columns: &[Column],
         schema: SchemaRef,
         partition: &str,
+        packing: Packing,
         vault: Option<&Vault>,
     ) -> Result<Self, StoreError> {
         let encryption = vault.map(|vault| vault.encrypt(partition)).transpose()?;
-        let options = ArrowWriterOptions::new().with_properties(properties(columns, encryption));
+        let options = ArrowWriterOptions::new().with_properties(properties(columns, packing, encryption));
         let options = options.with_skip_arrow_metadata(true);
         let is_events = schema.field_with_name("audit_id").is_ok();
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(unpacked)?;
@@ -182,7 +200,8 @@ pub(crate) fn pack(rows: &Sheet, leaf: u64, vault: Option<&Vault>) -> Result<Vec
             let (day, class) = rows.partitions.word(name - 1).split_once('/').unwrap_or_default();
             let class = vault.map_or_else(|| Ok(class.to_owned()), |vault| vault.partition(class, day))?;
             let partition = format!("{class}/{day}");
-            let mut packer = Packer::new(rows.columns, values.schema.clone(), &partition, vault)?;
+            let schema = values.schema.clone();
+            let mut packer = Packer::new(rows.columns, schema, &partition, Packing::FLUSHED, vault)?;
             for rows in part.chunks(BATCH) {
                 packer.add(&values.batch(rows, leaf).map_err(unpacked)?, &mut |_, _| {})?;
             }
