@@ -11,7 +11,6 @@ use klio_model::filter::{Matcher, TextMatch};
 use klio_model::{Event, Field, FieldRef, Filter, TimeRange};
 use klio_seal::evidence::{BundleWriter, Custody, Export};
 use klio_seal::{Hash, LogReader, Manifest, Path, Remark, Statement, StoredFile, Tree};
-use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::file::OpenFile;
@@ -41,7 +40,7 @@ pub struct Request<'r> {
 }
 
 /// What was exported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
     /// Events in the bundle, each with its proof.
     pub events: u64,

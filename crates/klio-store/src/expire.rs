@@ -23,14 +23,14 @@ pub(crate) const DAY: i64 = 86_400_000_000;
 const FILES: usize = 300;
 
 /// What was removed, or would be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
     /// By table and partition.
     pub partitions: Vec<ExpiredPartition>,
 }
 
 /// The files of a partition whose time is over.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiredPartition {
     /// The table.
     pub table: &'static str,

@@ -13,7 +13,7 @@ use crate::lake::Lake;
 use crate::writer::Writer;
 
 /// Which events must stay, and on whose word.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// Which, in Klio's predicate language; `*` for all.
     pub filter: String,

@@ -49,7 +49,6 @@ pub use expire::{Expired, ExpiredPartition};
 pub use export::{ExportColumns, Format};
 pub use follow::Cursor;
 pub use hold::Hold;
-pub use identity::LAYOUT;
 pub use lake::Lake;
 pub use proof::Proof;
 pub use rows::{Custody, Rows, Verdict, Verdicts};

@@ -33,7 +33,7 @@ pub struct Kept {
 }
 
 /// How much was looked at for an answer.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Scanned {
     /// Data files, and those that could be left out by their times.
     pub files: u64,
@@ -49,19 +49,6 @@ pub struct Scanned {
     pub fresh: u64,
     /// Events that match.
     pub matched: u64,
-}
-
-impl Scanned {
-    /// Both together.
-    pub fn add(&mut self, other: Self) {
-        self.files += other.files;
-        self.skipped += other.skipped;
-        self.shredded += other.shredded;
-        self.rows += other.rows;
-        self.records += other.records;
-        self.fresh += other.fresh;
-        self.matched += other.matched;
-    }
 }
 
 /// Rows read at a time: about a page, which stays in the processor's cache while it is looked through.

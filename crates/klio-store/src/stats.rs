@@ -25,7 +25,7 @@ use tally::Tally;
 const BUCKETS: i64 = 200_000;
 
 /// The most frequent values of a field.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Top {
     /// Value and number of events, the most frequent first.
     pub values: Vec<(String, u64)>,
@@ -38,7 +38,7 @@ pub struct Top {
 }
 
 /// The combinations of values that occur.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distinct {
     /// Values and number of events, the most frequent first.
     pub rows: Vec<(Vec<Option<String>>, u64)>,
@@ -49,7 +49,7 @@ pub struct Distinct {
 }
 
 /// Numbers of events over time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     /// Beginning and number of events of each step, from the first with events to the last.
     pub steps: Vec<(Timestamp, u64)>,
