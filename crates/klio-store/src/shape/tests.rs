@@ -150,6 +150,18 @@ fn an_older_lake_grows_and_answers_the_same() {
 }
 
 #[test]
+fn events_of_a_file_without_their_times_are_counted_by_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = recorded();
+    let timeless: Vec<Column> = COLUMNS.iter().copied().filter(|c| c.name != "time").collect();
+    let mut writer = Writer::open(dir.path(), &Settings::default()).unwrap();
+    keep(&mut writer, &events, timeless.leak());
+    let hours = writer.lake().histogram(&Filter::All, TimeRange::default(), 3_600_000_000).unwrap();
+    assert_eq!(hours.steps.iter().map(|(_, n)| n).sum::<u64>(), events.len() as u64);
+    assert_eq!(hours.scanned.matched, events.len() as u64);
+}
+
+#[test]
 fn an_older_klio_refuses_a_newer_table() {
     let dir = tempfile::tempdir().unwrap();
     drop(Writer::open(dir.path(), &Settings::default()).unwrap());
