@@ -7,12 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klio_seal::verify::Live;
 use klio_seal::{Compaction, Hash, RowTree, Statement};
 
 use crate::columns::{COLUMNS, VERDICTS};
 use crate::error::StoreError;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Live};
 use crate::merge::Merge;
 use crate::segment::{Packer, Packing, Segment};
 use crate::table::{ChangeKind, DataFile};
