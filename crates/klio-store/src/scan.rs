@@ -11,7 +11,6 @@ use klio_model::filter::{Matcher, Piece};
 use klio_model::{Event, Field, Filter, TimeRange, Timestamp};
 
 use crate::answer::{answer, in_range};
-use crate::columns::place;
 use crate::error::StoreError;
 use crate::group::{Coded, Group};
 use crate::needle::{Finder, Needles};
@@ -115,14 +114,13 @@ impl<'f> Question<'f> {
         scanned: &mut Scanned,
         f: &mut dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let raw: Vec<usize> = place("raw").into_iter().collect();
         let told = self.by_index(group, found)?;
         let may = told.as_ref().unwrap_or(&found.may);
         // Read with the first record that matches.
         let mut custody = None;
         let mut rows = may.set_indices();
         let size = if told.is_some() { SPARSE } else { BATCH };
-        for batch in group.file.views(group.number, &raw, Some(may), size)? {
+        for batch in group.file.records(group.number, may, size)? {
             let batch = batch.map_err(|e| group.file.damaged(e))?;
             let raws = batch.column_by_name("raw").and_then(|c| c.as_string_view_opt());
             let Some(raws) = raws else { return Err(group.file.damaged("the column raw is missing")) };

@@ -73,7 +73,7 @@ impl Lake {
         let mut last: HashMap<String, (i64, KeptVerdict)> = HashMap::new();
         for file in &files {
             for group in 0..file.groups() {
-                let batch = file.named(group, &NAMES)?;
+                let batch = file.columns(group, &NAMES)?;
                 for row in 0..batch.num_rows() {
                     let verdict = verdict(&batch, row);
                     let received = time(&batch, "received", row).unwrap_or(i64::MIN);
