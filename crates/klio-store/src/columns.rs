@@ -5,7 +5,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field as ArrowField, Int32Type, Schema, SchemaRef, TimeUnit};
 use klio_model::Field;
 
 /// How a column is stored.
@@ -121,6 +122,12 @@ pub(crate) fn schema(columns: &[Column]) -> SchemaRef {
         ArrowField::new(c.name, data, true)
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The text of a row in a column of words.
+pub(crate) fn word<'b>(batch: &'b RecordBatch, name: &str, row: usize) -> Option<&'b str> {
+    let words = batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
+    Some(words.values().as_string_opt::<i32>()?.value(words.key(row)?))
 }
 
 /// The schema of `events`.

@@ -76,7 +76,7 @@ impl OpenFile {
         if let Some(footer) = known {
             return Ok(Self { name, blob, footer });
         }
-        let read = |views| footer(&blob, footers.keys.as_ref(), views).map_err(damaged(&name));
+        let read = |views| footer(&blob, footers.keys.as_ref(), views).map_err(StoreError::damaged(&name));
         let footer = Footer { plain: read(false)?, views: read(true)? };
         let mut all = lock();
         if all.len() >= FOOTERS {
@@ -157,7 +157,7 @@ impl OpenFile {
                 rows.len(),
             ));
         }
-        builder.build().map_err(damaged(&self.name))
+        builder.build().map_err(StoreError::damaged(&self.name))
     }
 
     /// From when to when events of a group happened, if its statistics say so.
@@ -250,12 +250,8 @@ impl OpenFile {
     }
 
     pub(crate) fn damaged<E: std::fmt::Display>(&self, e: E) -> StoreError {
-        damaged(&self.name)(e)
+        StoreError::damaged(&self.name)(e)
     }
-}
-
-fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
-    move |e| StoreError::Damaged { file: file.to_owned(), said: e.to_string() }
 }
 
 /// Reads a footer, with columns typed as the lake types them; `views`: long texts as views into the pages.

@@ -13,7 +13,6 @@ use crate::error::StoreError;
 use crate::file::Footers;
 use crate::group::Group;
 use crate::keys::Cipher;
-use crate::place::Place;
 use crate::scan::{Kept, Question, Scanned};
 use crate::settings::Settings;
 use crate::spool::SpoolReader;
@@ -207,9 +206,4 @@ impl std::fmt::Debug for Lake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lake").field("dir", &self.dir).finish_non_exhaustive()
     }
-}
-
-/// Where a lake's files lie.
-pub(crate) fn local(dir: &Path) -> Place {
-    Place::Local(dir.to_owned())
 }

@@ -5,6 +5,7 @@ mod batch;
 mod check;
 mod columns;
 mod compact;
+mod day;
 mod error;
 mod evidence;
 mod expire;

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use arrow::datatypes::TimestampMicrosecondType;
 use klio_model::{TimeRange, Timestamp};
 
+use crate::columns::word;
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::lake::Lake;
@@ -102,7 +103,7 @@ impl Wanted<'_> {
 }
 
 fn verdict(batch: &RecordBatch, row: usize) -> KeptVerdict {
-    let word = |name: &str| word(batch, name, row).unwrap_or_default();
+    let word = |name: &str| word(batch, name, row).unwrap_or_default().to_owned();
     let raw = batch.column_by_name("raw").and_then(|c| c.as_string_opt::<i32>());
     KeptVerdict {
         time: time(batch, "time", row).map(Timestamp),
@@ -114,11 +115,6 @@ fn verdict(batch: &RecordBatch, row: usize) -> KeptVerdict {
         actor: word("actor"),
         json: raw.filter(|r| r.is_valid(row)).map(|r| r.value(row).to_owned()).unwrap_or_default(),
     }
-}
-
-fn word(batch: &RecordBatch, name: &str, row: usize) -> Option<String> {
-    let array = batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
-    Some(array.values().as_string_opt::<i32>()?.value(array.key(row)?).to_owned())
 }
 
 fn time(batch: &RecordBatch, name: &str, row: usize) -> Option<i64> {

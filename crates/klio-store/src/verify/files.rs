@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use klio_model::Timestamp;
 use klio_seal::{Hash, LogReader};
 use parquet::encryption::decrypt::FileDecryptionProperties;
 
 use super::tables::Found;
 use super::{Kind, Report};
+use crate::day::{DAY, day_begin};
 use crate::error::StoreError;
-use crate::expire::DAY;
 use crate::ledger::{Ledger, Live};
 use crate::whole::Whole;
 
@@ -130,8 +129,7 @@ pub(super) fn expiries(ledger: &Ledger, report: &mut Report) {
     for (leaf, time, expiry) in &ledger.expiries {
         let place = format!("{}/{}", expiry.table, expiry.partition);
         let day = expiry.partition.rsplit('/').next().unwrap_or_default();
-        let over = Timestamp::parse(&format!("{day}T00:00:00Z")).map(|start| start.micros() + DAY);
-        if over.is_none_or(|over| over > expiry.at) {
+        if day_begin(day).is_none_or(|begin| begin + DAY > expiry.at) {
             let said = format!("log entry {leaf} removed files before the rule `{}` allowed it", expiry.rule);
             report.problem(Kind::Expiry, &place, said, Some(*time));
         }
