@@ -135,11 +135,7 @@ impl Classes {
                     return Err(wrong("another rule gives this class other days".into()));
                 }
             }
-            let filter = if rule.filter.trim() == "*" {
-                Filter::All
-            } else {
-                Filter::parse(&rule.filter).map_err(|e| wrong(format!("`where`: {e}")))?
-            };
+            let filter = Filter::parse(&rule.filter).map_err(|e| wrong(format!("`where`: {e}")))?;
             let severity = rule.severity.as_deref().map(str::parse).transpose();
             let severity =
                 severity.map_err(|_| wrong("`severity` is info, low, medium, high or critical".into()))?;
