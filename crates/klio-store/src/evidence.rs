@@ -120,10 +120,11 @@ impl Lake {
     }
 
     fn fresh_matches(&mut self, request: &Request<'_>) -> Result<u64, StoreError> {
+        let question = Question::new(request.filter, request.range);
         let mut count = 0;
         for batch in self.fresh()? {
             let events = batch.records().filter_map(|raw| Event::parse(raw).ok());
-            count += events.filter(|event| fits(event, request.filter, request.range)).count() as u64;
+            count += events.filter(|event| question.holds(event)).count() as u64;
         }
         Ok(count)
     }
@@ -162,7 +163,7 @@ impl Lake {
             for batch in whole.batches(Some(&CUSTODY), 1024)? {
                 let batch = batch.map_err(StoreError::damaged(&file.path))?;
                 for (raw, text) in texts(&batch) {
-                    let fits = Event::parse(raw).is_ok_and(|event| fits(&event, filter, range));
+                    let fits = Event::parse(raw).is_ok_and(|event| question.holds(&event));
                     if fits && !f(&source, row, text())? {
                         return Ok(log);
                     }
@@ -222,10 +223,6 @@ impl Source {
             || StoreError::Damaged { file: self.stored.file.clone(), said: format!("no row {row}") };
         self.tree.inclusion(row).ok_or_else(outside)
     }
-}
-
-fn fits(event: &Event<'_>, filter: &Filter, range: TimeRange) -> bool {
-    (range.is_all() || event.time().is_some_and(|time| range.contains(time))) && filter.matches(event)
 }
 
 /// The records of a batch, and what the leaf of each is made of.

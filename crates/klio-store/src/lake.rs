@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use klio_model::{Event, Filter, TimeRange, Timestamp};
+use klio_model::{Filter, TimeRange, Timestamp};
 use tokio::runtime::Runtime;
 
 use crate::batch::Spooled;
@@ -93,7 +93,7 @@ impl Lake {
         let mut waiting: Vec<Kept> = Vec::new();
         let mut scanned = view.scanned;
         view.each_fresh(&question, &mut scanned, &mut |batch, event| {
-            waiting.push(fresh(batch, event));
+            waiting.push(Kept::fresh(batch, event));
             ControlFlow::Continue(())
         });
         loop {
@@ -142,7 +142,7 @@ impl Lake {
             }
         }
         let mut failed = Ok(());
-        view.each_fresh(&question, &mut scanned, &mut |batch, event| match f(fresh(batch, event)) {
+        view.each_fresh(&question, &mut scanned, &mut |batch, event| match f(Kept::fresh(batch, event)) {
             Ok(flow) => flow,
             Err(e) => {
                 failed = Err(e);
@@ -189,16 +189,6 @@ impl Lake {
     /// The tables' directory or bucket.
     pub(crate) fn table(&self, name: &str) -> Option<&Table> {
         [&self.events, &self.findings, &self.incidents].into_iter().find(|t| t.name == name)
-    }
-}
-
-fn fresh(batch: &Spooled, event: &Event<'_>) -> Kept {
-    Kept {
-        raw: event.json().to_owned(),
-        time: event.time(),
-        cluster: batch.origin.cluster.clone(),
-        source: batch.origin.source.clone(),
-        received: batch.received(),
     }
 }
 

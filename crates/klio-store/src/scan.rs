@@ -11,6 +11,7 @@ use klio_model::filter::{Matcher, Piece};
 use klio_model::{Event, Field, Filter, TimeRange, Timestamp};
 
 use crate::answer::{answer, in_range};
+use crate::batch::Spooled;
 use crate::error::StoreError;
 use crate::group::{Coded, Group};
 use crate::needle::{Finder, Needles};
@@ -29,6 +30,19 @@ pub struct Kept {
     pub source: String,
     /// When it was received.
     pub received: Timestamp,
+}
+
+impl Kept {
+    /// A record that is in no data file yet.
+    pub(crate) fn fresh(batch: &Spooled, event: &Event<'_>) -> Self {
+        Self {
+            raw: event.json().to_owned(),
+            time: event.time(),
+            cluster: batch.origin.cluster.clone(),
+            source: batch.origin.source.clone(),
+            received: batch.received(),
+        }
+    }
 }
 
 /// How much was looked at for an answer.
@@ -80,10 +94,9 @@ impl<'f> Question<'f> {
         Self { filter, range, ids, needles: Needles::of(filter), finder: OnceCell::new() }
     }
 
-    /// Whether an event that is in no data file matches.
+    /// Whether an event matches.
     pub(crate) fn holds(&self, event: &Event<'_>) -> bool {
-        let inside = self.range.is_all() || event.time().is_some_and(|t| self.range.contains(t));
-        inside && self.filter.matches(event)
+        self.range.holds(event.time()) && self.filter.matches(event)
     }
 
     /// Asks the columns of a row group; `None` if no row can match.

@@ -95,8 +95,7 @@ impl Wanted<'_> {
     fn fits(&self, verdict: &KeptVerdict) -> bool {
         let has =
             |text: &str, part: &str| part.is_empty() || text.to_lowercase().contains(&part.to_lowercase());
-        let inside = self.range.is_all() || verdict.time.is_some_and(|t| self.range.contains(t));
-        inside
+        self.range.holds(verdict.time)
             && has(&verdict.actor, self.actor)
             && (has(&verdict.rule, self.rule) || has(&verdict.title, self.rule))
     }
