@@ -40,10 +40,7 @@ impl MemoryArchive {
     /// order in which they were kept. An event without a time lies only in the range of all times.
     pub fn find<'m>(&'m self, filter: &'m Filter, range: TimeRange) -> impl Iterator<Item = &'m str> {
         self.events.iter().map(String::as_str).filter(move |json| {
-            Event::parse(json).is_ok_and(|event| {
-                let in_range = range.is_all() || event.time().is_some_and(|t| range.contains(t));
-                in_range && filter.matches(&event)
-            })
+            Event::parse(json).is_ok_and(|event| range.holds(event.time()) && filter.matches(&event))
         })
     }
 }

@@ -123,6 +123,11 @@ impl TimeRange {
         self.start.is_none_or(|s| s <= t) && self.end.is_none_or(|e| t < e)
     }
 
+    /// Whether what happened then lies in the range. What has no time lies only in the range of all times.
+    pub fn holds(&self, time: Option<Timestamp>) -> bool {
+        self.is_all() || time.is_some_and(|t| self.contains(t))
+    }
+
     /// Whether both sides are open, so that every instant belongs to it.
     pub fn is_all(&self) -> bool {
         self.start.is_none() && self.end.is_none()

@@ -7,7 +7,6 @@ mod tiles;
 mod walk;
 
 pub use report::{Evidence, Fact, LogReport, Problem, Witnessed};
-pub use story::Live;
 
 use std::path::Path as FsPath;
 

@@ -11,7 +11,7 @@ use klio_model::field::Value;
 use klio_model::filter::{Matcher, Quantifier, Test};
 use klio_model::{Field, Filter, Json, TimeRange, Timestamp};
 
-use crate::columns::{COLUMNS, answering};
+use crate::columns::answering;
 use crate::error::StoreError;
 use crate::group::{Cells, Coded, Group};
 
@@ -105,7 +105,7 @@ fn by_cost<'p>(parts: &'p [Filter], group: &Group<'_>) -> Vec<&'p Filter> {
 fn cost(filter: &Filter, group: &Group<'_>) -> u64 {
     let mut cost = 0;
     filter.each_field(&mut |field| {
-        let column = answering(field.field()).and_then(|at| COLUMNS.get(at));
+        let column = answering(field.field());
         let told = field.path().is_empty() && !field.field().info().needs_body;
         cost += column.filter(|_| told).map_or(BY_RECORD, |column| group.cost(column.name));
     });
@@ -139,7 +139,7 @@ fn of_test(test: &Test, group: &Group<'_>, within: &BooleanBuffer) -> Result<Opt
     if !test.field.path().is_empty() || matches!(test.matcher, Matcher::Same(_)) {
         return Ok(None);
     }
-    let Some(column) = answering(field).and_then(|at| COLUMNS.get(at)) else { return Ok(None) };
+    let Some(column) = answering(field) else { return Ok(None) };
     let Some(cells) = group.cells(column.name)? else { return Ok(None) };
     let told = match &cells {
         Cells::Words(words) => of_words(test, words, within),

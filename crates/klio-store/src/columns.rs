@@ -5,7 +5,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field as ArrowField, Int32Type, Schema, SchemaRef, TimeUnit};
 use klio_model::Field;
 
 /// How a column is stored.
@@ -98,14 +99,14 @@ pub(crate) const VERDICTS: &[Column] = &[
     own("raw", Kind::Text),
 ];
 
-/// The column's place in [`COLUMNS`].
-pub(crate) fn place(name: &str) -> Option<usize> {
-    COLUMNS.iter().position(|c| c.name == name)
+/// The column of `events` with this name.
+pub(crate) fn column(name: &str) -> Option<&'static Column> {
+    COLUMNS.iter().find(|c| c.name == name)
 }
 
 /// The column that answers a field.
-pub(crate) fn answering(field: Field) -> Option<usize> {
-    COLUMNS.iter().position(|c| c.field == Some(field))
+pub(crate) fn answering(field: Field) -> Option<&'static Column> {
+    COLUMNS.iter().find(|c| c.field == Some(field))
 }
 
 /// Columns as Arrow reads and writes them.
@@ -123,6 +124,12 @@ pub(crate) fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+/// The text of a row in a column of words.
+pub(crate) fn word<'b>(batch: &'b RecordBatch, name: &str, row: usize) -> Option<&'b str> {
+    let words = batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
+    Some(words.values().as_string_opt::<i32>()?.value(words.key(row)?))
+}
+
 /// The schema of `events`.
 pub(crate) static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| schema(COLUMNS));
 
@@ -131,6 +138,8 @@ pub(crate) static VERDICT: LazyLock<SchemaRef> = LazyLock::new(|| schema(VERDICT
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use klio_model::field::Holds;
 
     use super::*;
@@ -153,8 +162,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        for (i, column) in COLUMNS.iter().enumerate() {
-            assert_eq!(place(column.name), Some(i));
-        }
+        let names: HashSet<&str> = COLUMNS.iter().map(|c| c.name).collect();
+        assert_eq!(names.len(), COLUMNS.len());
     }
 }

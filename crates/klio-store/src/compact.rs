@@ -7,12 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use klio_seal::verify::Live;
 use klio_seal::{Compaction, Hash, RowTree, Statement};
 
 use crate::columns::{COLUMNS, VERDICTS};
 use crate::error::StoreError;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Live};
 use crate::merge::Merge;
 use crate::segment::{Packer, Packing, Segment};
 use crate::table::{ChangeKind, DataFile};
@@ -22,12 +21,12 @@ use crate::writer::{Batch, TABLES, Writer, now, stored};
 
 /// Most rows of a merged file: one row group.
 const ROWS: u64 = 1 << 20;
+/// Bytes on disk up to which files are merged. Records are packed some ten- to thirtyfold.
+const TARGET: u64 = 16 << 20;
 
 /// How files are merged.
 #[derive(Clone, Debug)]
 pub struct CompactOptions {
-    /// Size on disk up to which files are merged, in bytes. Records are packed some ten- to thirtyfold.
-    pub target_bytes: u64,
     /// Fewer files than this in a partition are left as they are.
     pub min_files: usize,
     /// Most files that are merged at once: memory grows with it, by some 5 MB each.
@@ -38,12 +37,12 @@ pub struct CompactOptions {
 
 impl Default for CompactOptions {
     fn default() -> Self {
-        Self { target_bytes: 16 << 20, min_files: 4, fan_in: 48, grace: Duration::from_mins(10) }
+        Self { min_files: 4, fan_in: 48, grace: Duration::from_mins(10) }
     }
 }
 
 /// What was merged.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compacted {
     /// Files that were replaced.
     pub files_before: u64,
@@ -182,7 +181,7 @@ fn merged(
 /// Files that belong together.
 fn groups(mut files: Vec<DataFile>, options: &CompactOptions) -> Vec<Vec<DataFile>> {
     // Half the target is large enough.
-    files.retain(|file| file.size < options.target_bytes / 2 && file.rows < ROWS / 2);
+    files.retain(|file| file.size < TARGET / 2 && file.rows < ROWS / 2);
     files.sort_by(|a, b| (&a.class, &a.day, &a.path).cmp(&(&b.class, &b.day, &b.path)));
     let mut groups = Vec::new();
     for partition in files.chunk_by(|a, b| (&a.class, &a.day) == (&b.class, &b.day)) {
@@ -192,7 +191,7 @@ fn groups(mut files: Vec<DataFile>, options: &CompactOptions) -> Vec<Vec<DataFil
         let mut group: Vec<DataFile> = Vec::new();
         let (mut bytes, mut rows) = (0, 0);
         for file in partition {
-            let full = bytes + file.size > options.target_bytes || rows + file.rows > ROWS;
+            let full = bytes + file.size > TARGET || rows + file.rows > ROWS;
             if full || group.len() >= options.fan_in.max(2) {
                 groups.push(std::mem::take(&mut group));
                 (bytes, rows) = (0, 0);

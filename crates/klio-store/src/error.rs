@@ -99,6 +99,11 @@ impl StoreError {
         }
     }
 
+    /// Adds the file to what is wrong with it.
+    pub(crate) fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> Self + '_ {
+        move |e| Self::Damaged { file: file.to_owned(), said: e.to_string() }
+    }
+
     /// Adds the path to an I/O error.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }

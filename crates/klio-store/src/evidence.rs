@@ -6,13 +6,13 @@
 use std::path::Path as FilePath;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use arrow::datatypes::TimestampMicrosecondType;
 use klio_model::filter::{Matcher, TextMatch};
 use klio_model::{Event, Field, FieldRef, Filter, TimeRange};
 use klio_seal::evidence::{BundleWriter, Custody, Export};
 use klio_seal::{Hash, LogReader, Manifest, Path, Remark, Statement, StoredFile, Tree};
-use serde::Serialize;
 
+use crate::columns::word;
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::group::Group;
@@ -22,7 +22,7 @@ use crate::ledger::Ledger;
 use crate::proof::{Proof, stored_in};
 use crate::scan::Question;
 use crate::view::may_overlap;
-use crate::whole::{CUSTODY, Whole, damaged};
+use crate::whole::{CUSTODY, Whole};
 use crate::writer::{Writer, now, seal};
 
 /// What is to be exported, and who answers for it.
@@ -41,7 +41,7 @@ pub struct Request<'r> {
 }
 
 /// What was exported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exported {
     /// Events in the bundle, each with its proof.
     pub events: u64,
@@ -120,10 +120,11 @@ impl Lake {
     }
 
     fn fresh_matches(&mut self, request: &Request<'_>) -> Result<u64, StoreError> {
+        let question = Question::new(request.filter, request.range);
         let mut count = 0;
         for batch in self.fresh()? {
             let events = batch.records().filter_map(|raw| Event::parse(raw).ok());
-            count += events.filter(|event| fits(event, request.filter, request.range)).count() as u64;
+            count += events.filter(|event| question.holds(event)).count() as u64;
         }
         Ok(count)
     }
@@ -160,9 +161,9 @@ impl Lake {
             let source = Source::new(&whole, &format!("events/{}", file.path), &ledger, &log)?;
             let mut row = 0;
             for batch in whole.batches(Some(&CUSTODY), 1024)? {
-                let batch = batch.map_err(damaged(&file.path))?;
+                let batch = batch.map_err(StoreError::damaged(&file.path))?;
                 for (raw, text) in texts(&batch) {
-                    let fits = Event::parse(raw).is_ok_and(|event| fits(&event, filter, range));
+                    let fits = Event::parse(raw).is_ok_and(|event| question.holds(&event));
                     if fits && !f(&source, row, text())? {
                         return Ok(log);
                     }
@@ -199,7 +200,7 @@ struct Source {
 
 impl Source {
     fn new(whole: &Whole, path: &str, ledger: &Ledger, log: &LogReader) -> Result<Self, StoreError> {
-        let wrong = |said: &str| StoreError::Damaged { file: path.to_owned(), said: said.to_owned() };
+        let wrong = StoreError::damaged(path);
         let index = ledger
             .leaf_of(path)
             .ok_or_else(|| wrong("the log does not know it: nothing in it can be proven"))?;
@@ -224,16 +225,8 @@ impl Source {
     }
 }
 
-fn fits(event: &Event<'_>, filter: &Filter, range: TimeRange) -> bool {
-    (range.is_all() || event.time().is_some_and(|time| range.contains(time))) && filter.matches(event)
-}
-
 /// The records of a batch, and what the leaf of each is made of.
 fn texts(batch: &RecordBatch) -> impl Iterator<Item = (&str, impl FnOnce() -> String)> {
-    let word = |name: &str, row: usize| -> Option<&str> {
-        let array = batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
-        Some(array.values().as_string_opt::<i32>()?.value(array.key(row)?))
-    };
     let received =
         batch.column_by_name("received").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
     let raws = batch.column_by_name("raw").and_then(|c| c.as_string_opt::<i32>());
@@ -241,7 +234,7 @@ fn texts(batch: &RecordBatch) -> impl Iterator<Item = (&str, impl FnOnce() -> St
         (0..raws.len()).map(move |row| {
             let raw = raws.value(row);
             let text = move || {
-                let (cluster, source) = (word("cluster", row), word("source", row));
+                let (cluster, source) = (word(batch, "cluster", row), word(batch, "source", row));
                 let received = received.map_or(0, |r| r.value(row));
                 leaf::text(cluster.unwrap_or_default(), source.unwrap_or_default(), received, raw)
             };

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use klio_model::Event;
-use klio_model::Timestamp;
+use klio_model::{Event, Timestamp};
 use klio_seal::{Expiry, Statement};
 
+use crate::day::{DAY, day_begin};
 use crate::error::StoreError;
 use crate::hold::Held;
 use crate::ledger::Ledger;
@@ -17,20 +17,18 @@ use crate::table::{ChangeKind, DataFile};
 use crate::whole::Whole;
 use crate::writer::{Batch, TABLES, Writer};
 
-/// Microseconds of a day.
-pub(crate) const DAY: i64 = 86_400_000_000;
 /// Files that one statement of the log names, so that it fits into an entry.
 const FILES: usize = 300;
 
 /// What was removed, or would be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
     /// By table and partition.
     pub partitions: Vec<ExpiredPartition>,
 }
 
 /// The files of a partition whose time is over.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiredPartition {
     /// The table.
     pub table: &'static str,
@@ -81,8 +79,7 @@ impl Writer {
                     .copied()
                     .unwrap_or_else(|| classes.days(class));
                 let at = now.micros().saturating_sub(i64::from(days) * DAY);
-                let over = Timestamp::parse(&format!("{day}T00:00:00Z"));
-                if over.is_none_or(|start| start.micros() + DAY > at) {
+                if day_begin(day).is_none_or(|begin| begin + DAY > at) {
                     continue;
                 }
                 let mut due = Vec::new();

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Schema};
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use parquet::file::statistics::Statistics;
 
 use blob::{Blob, Source};
 
-use crate::columns::{COLUMNS, EVENTS, VERDICT};
+use crate::columns::{EVENTS, VERDICT};
 use crate::error::StoreError;
 use crate::grams::Grams;
 use crate::group::Pages;
@@ -76,7 +76,7 @@ impl OpenFile {
         if let Some(footer) = known {
             return Ok(Self { name, blob, footer });
         }
-        let read = |views| footer(&blob, footers.keys.as_ref(), views).map_err(damaged(&name));
+        let read = |views| footer(&blob, footers.keys.as_ref(), views).map_err(StoreError::damaged(&name));
         let footer = Footer { plain: read(false)?, views: read(true)? };
         let mut all = lock();
         if all.len() >= FOOTERS {
@@ -121,39 +121,33 @@ impl OpenFile {
         self.metadata().row_groups().get(group).map_or(0, |g| g.num_rows().max(0) as usize)
     }
 
-    /// Some columns of a group, by their places, for all rows or those that are set; `raw` and `audit_id` as views: texts
-    /// are not copied out of the pages that hold them.
-    pub(crate) fn views(
+    /// The records of the rows of a group that are set, as views: texts are not copied out of the pages that hold them.
+    pub(crate) fn records(
         &self,
         group: usize,
-        places: &[usize],
-        rows: Option<&BooleanBuffer>,
+        rows: &BooleanBuffer,
         batch: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
-        self.reader(self.footer.views.clone(), group, places, rows, batch)
+        self.reader(&self.footer.views, group, &["raw"], Some(rows), batch)
+    }
+
+    /// Those of the named columns that there are, of all rows of a group at once.
+    pub(crate) fn columns(&self, group: usize, names: &[&str]) -> Result<RecordBatch, StoreError> {
+        let mut reader = self.reader(&self.footer.plain, group, names, None, self.rows(group))?;
+        let batch = reader.next().transpose().map_err(|e| self.damaged(e))?;
+        // None for a group without rows.
+        Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(Arc::new(Schema::empty()))))
     }
 
     fn reader(
         &self,
-        footer: ArrowReaderMetadata,
-        group: usize,
-        places: &[usize],
-        rows: Option<&BooleanBuffer>,
-        batch: usize,
-    ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let names: Vec<&str> = places.iter().filter_map(|&at| COLUMNS.get(at)).map(|c| c.name).collect();
-        self.by_name(footer, group, &names, rows, batch)
-    }
-
-    fn by_name(
-        &self,
-        footer: ArrowReaderMetadata,
+        footer: &ArrowReaderMetadata,
         group: usize,
         names: &[&str],
         rows: Option<&BooleanBuffer>,
         batch: usize,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), footer);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.blob.clone(), footer.clone());
         let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
         let mut builder =
             builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch.max(1));
@@ -163,31 +157,7 @@ impl OpenFile {
                 rows.len(),
             ));
         }
-        builder.build().map_err(damaged(&self.name))
-    }
-
-    /// Columns by their names, of all rows of a group at once: for tables other than `events`.
-    pub(crate) fn named(&self, group: usize, names: &[&str]) -> Result<RecordBatch, StoreError> {
-        let rows = self.rows(group).max(1);
-        let mut reader = self.by_name(self.footer.plain.clone(), group, names, None, rows)?;
-        reader.next().transpose().map_err(|e| self.damaged(e))?.map_or_else(|| self.no_columns(group), Ok)
-    }
-
-    /// Some columns of all rows of a group at once.
-    pub(crate) fn columns(&self, group: usize, places: &[usize]) -> Result<RecordBatch, StoreError> {
-        let rows = self.rows(group);
-        let mut reader = self.reader(self.footer.plain.clone(), group, places, None, rows)?;
-        match reader.next() {
-            Some(batch) => batch.map_err(|e| damaged(&self.name)(e)),
-            None => Ok(RecordBatch::new_empty(Arc::new(Schema::empty()))),
-        }
-    }
-
-    /// The rows of a group without a column.
-    pub(crate) fn no_columns(&self, group: usize) -> Result<RecordBatch, StoreError> {
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows(group)));
-        RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)
-            .map_err(|e| self.damaged(e))
+        builder.build().map_err(StoreError::damaged(&self.name))
     }
 
     /// From when to when events of a group happened, if its statistics say so.
@@ -280,12 +250,8 @@ impl OpenFile {
     }
 
     pub(crate) fn damaged<E: std::fmt::Display>(&self, e: E) -> StoreError {
-        damaged(&self.name)(e)
+        StoreError::damaged(&self.name)(e)
     }
-}
-
-fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
-    move |e| StoreError::Damaged { file: file.to_owned(), said: e.to_string() }
 }
 
 /// Reads a footer, with columns typed as the lake types them; `views`: long texts as views into the pages.

@@ -75,13 +75,7 @@ impl Lake {
             for raw in batch.records() {
                 cursor.told.insert(cursor.hasher.hash_one(raw));
                 if let Some(event) = Event::parse(raw).ok().filter(|event| filter.matches(event)) {
-                    found.push(Kept {
-                        raw: raw.to_owned(),
-                        time: event.time(),
-                        cluster: batch.origin.cluster.clone(),
-                        source: batch.origin.source.clone(),
-                        received: batch.received(),
-                    });
+                    found.push(Kept::fresh(batch, &event));
                 }
             }
         }
@@ -153,13 +147,7 @@ impl Lake {
         let mut scanned = Scanned::default();
         let mut least = None;
         view.each_fresh(&question, &mut scanned, &mut |batch, event| {
-            least = take(Kept {
-                raw: event.json().to_owned(),
-                time: event.time(),
-                cluster: batch.origin.cluster.clone(),
-                source: batch.origin.source.clone(),
-                received: batch.received(),
-            });
+            least = take(Kept::fresh(batch, event));
             std::ops::ControlFlow::Continue(())
         });
         while let Some((open, end)) = view.next_back(self)? {

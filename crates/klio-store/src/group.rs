@@ -12,7 +12,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Int32Type;
 
-use crate::columns::{COLUMNS, Kind, place};
+use crate::columns::{Kind, column};
 use crate::error::StoreError;
 use crate::file::OpenFile;
 
@@ -97,10 +97,9 @@ impl<'f> Group<'f> {
     }
 
     fn read(&self, name: &'static str) -> Result<Option<Cells>, StoreError> {
-        let Some(at) = place(name) else { return Ok(None) };
-        let kind = COLUMNS.get(at).map(|column| column.kind);
-        let is_words = kind == Some(Kind::Word);
-        if (is_words || kind == Some(Kind::Bool))
+        let Some(kind) = column(name).map(|column| column.kind) else { return Ok(None) };
+        let is_words = kind == Kind::Word;
+        if (is_words || kind == Kind::Bool)
             && let Some(pages) = self.file.pages(self.number, name)?
         {
             let damaged = |e| self.file.damaged(e);
@@ -114,7 +113,7 @@ impl<'f> Group<'f> {
                 return Ok(cells);
             }
         }
-        let batch = self.file.columns(self.number, &[at])?;
+        let batch = self.file.columns(self.number, &[name])?;
         let Some(array) = batch.column_by_name(name) else { return Ok(None) };
         if array.len() != self.rows {
             return Err(self.file.damaged(format!("column {name}: {} rows of {}", array.len(), self.rows)));

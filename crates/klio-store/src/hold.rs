@@ -6,22 +6,11 @@
 
 use klio_model::filter::{Missing, Tri};
 use klio_model::{Event, Filter, TimeRange};
-use klio_seal::Statement;
+use klio_seal::{Hold, Statement};
 
 use crate::error::StoreError;
 use crate::lake::Lake;
 use crate::writer::Writer;
-
-/// Which events must stay, and on whose word.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Hold {
-    /// Which, in Klio's predicate language; `*` for all.
-    pub filter: String,
-    /// Who asked.
-    pub owner: String,
-    /// Why.
-    pub reason: String,
-}
 
 /// A hold in force.
 #[derive(Clone, Debug)]
@@ -33,27 +22,23 @@ pub(crate) struct Held {
     parsed: Option<Filter>,
 }
 
-impl Hold {
-    /// Narrows the hold to a range of time.
-    #[must_use]
-    pub fn within(mut self, range: TimeRange) -> Self {
-        let ends = [("time >=", range.start), ("time <", range.end)];
-        for (test, end) in ends.into_iter().filter_map(|(test, end)| Some((test, end?))) {
-            self.filter = if self.filter.trim() == "*" {
-                format!("{test} {end}")
-            } else {
-                format!("({}) and {test} {end}", self.filter)
-            };
-        }
-        self
+/// A hold narrowed to a range of time.
+#[must_use]
+pub fn narrowed(mut hold: Hold, range: TimeRange) -> Hold {
+    let ends = [("time >=", range.start), ("time <", range.end)];
+    for (test, end) in ends.into_iter().filter_map(|(test, end)| Some((test, end?))) {
+        hold.filter = if hold.filter.trim() == "*" {
+            format!("{test} {end}")
+        } else {
+            format!("({}) and {test} {end}", hold.filter)
+        };
     }
+    hold
 }
 
 impl Held {
-    pub(crate) fn of(time: i64, hold: &klio_seal::Hold) -> Self {
-        let hold =
-            Hold { filter: hold.filter.clone(), owner: hold.owner.clone(), reason: hold.reason.clone() };
-        Self { time, parsed: parse(&hold.filter).ok(), hold }
+    pub(crate) fn of(time: i64, hold: &Hold) -> Self {
+        Self { time, parsed: Filter::parse(&hold.filter).ok(), hold: hold.clone() }
     }
 
     /// Whether an event must stay; also when it cannot be read.
@@ -63,22 +48,15 @@ impl Held {
     }
 }
 
-fn parse(filter: &str) -> Result<Filter, StoreError> {
-    if filter.trim() == "*" {
-        return Ok(Filter::All);
-    }
-    Filter::parse(filter)
-        .map_err(|e| StoreError::Setting { place: "the hold's filter".into(), said: e.to_string() })
-}
-
 impl Writer {
     /// Puts a hold in force. Returns its leaf in the log.
     ///
     /// # Errors
     /// [`StoreError::Setting`] when the filter cannot be read.
     pub fn hold(&mut self, hold: &Hold) -> Result<u64, StoreError> {
-        parse(&hold.filter)?;
-        self.state(Statement::Hold(stated(hold)))
+        Filter::parse(&hold.filter)
+            .map_err(|e| StoreError::Setting { place: "the hold's filter".into(), said: e.to_string() })?;
+        self.state(Statement::Hold(hold.clone()))
     }
 
     /// Ends the hold with this filter and owner; `reason` says why it ends.
@@ -91,7 +69,7 @@ impl Writer {
             let said = format!("{} holds nothing by the filter `{}`", hold.owner, hold.filter);
             return Err(StoreError::Query(said));
         }
-        self.state(Statement::Release(stated(hold)))
+        self.state(Statement::Release(hold.clone()))
     }
 }
 
@@ -100,8 +78,4 @@ impl Lake {
     pub fn holds(&self) -> Result<Vec<(i64, Hold)>, StoreError> {
         Ok(self.ledger()?.holds.into_iter().map(|held| (held.time, held.hold)).collect())
     }
-}
-
-fn stated(hold: &Hold) -> klio_seal::Hold {
-    klio_seal::Hold { filter: hold.filter.clone(), owner: hold.owner.clone(), reason: hold.reason.clone() }
 }

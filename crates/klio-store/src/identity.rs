@@ -12,7 +12,7 @@ use crate::place::{read_file, sync};
 use crate::writer::seal;
 
 /// The layout that this version writes (docs/lake.md).
-pub const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 1;
 
 /// Most bytes of `lake.json` and `seal.pub`.
 pub(crate) const SMALL: u64 = 64 << 10;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use klio_model::{Event, Filter, TimeRange, Timestamp};
+use klio_model::{Filter, TimeRange, Timestamp};
 use klio_seal::LogReader;
 use tokio::runtime::Runtime;
 
@@ -14,7 +14,6 @@ use crate::error::StoreError;
 use crate::file::Footers;
 use crate::group::Group;
 use crate::keys::Cipher;
-use crate::place::Place;
 use crate::scan::{Kept, Question, Scanned};
 use crate::settings::Settings;
 use crate::spool::SpoolReader;
@@ -101,7 +100,7 @@ impl Lake {
         let mut waiting: Vec<Kept> = Vec::new();
         let mut scanned = view.scanned;
         view.each_fresh(&question, &mut scanned, &mut |batch, event| {
-            waiting.push(fresh(batch, event));
+            waiting.push(Kept::fresh(batch, event));
             ControlFlow::Continue(())
         });
         loop {
@@ -150,7 +149,7 @@ impl Lake {
             }
         }
         let mut failed = Ok(());
-        view.each_fresh(&question, &mut scanned, &mut |batch, event| match f(fresh(batch, event)) {
+        view.each_fresh(&question, &mut scanned, &mut |batch, event| match f(Kept::fresh(batch, event)) {
             Ok(flow) => flow,
             Err(e) => {
                 failed = Err(e);
@@ -200,23 +199,8 @@ impl Lake {
     }
 }
 
-fn fresh(batch: &Spooled, event: &Event<'_>) -> Kept {
-    Kept {
-        raw: event.json().to_owned(),
-        time: event.time(),
-        cluster: batch.origin.cluster.clone(),
-        source: batch.origin.source.clone(),
-        received: batch.received(),
-    }
-}
-
 impl std::fmt::Debug for Lake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lake").field("dir", &self.dir).finish_non_exhaustive()
     }
-}
-
-/// Where a lake's files lie.
-pub(crate) fn local(dir: &Path) -> Place {
-    Place::Local(dir.to_owned())
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use klio_seal::verify::Live;
 use klio_seal::{Expiry, Hash, Key, KeyEvent, LogReader, Manifest, Span, Statement, StoredFile};
 
 use crate::error::StoreError;
@@ -18,6 +17,14 @@ pub(crate) struct Source {
     pub spool: Span,
     /// Least and greatest time of an event.
     pub times: Option<(i64, i64)>,
+}
+
+/// A file that must be there.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub stored: StoredFile,
+    /// When it was stated, in microseconds since 1970.
+    pub time: i64,
 }
 
 /// A file that a later statement took away.
@@ -60,8 +67,6 @@ pub(crate) struct Ledger {
     pub shredded: HashSet<String>,
     /// Removals by a rule, each with its leaf and time.
     pub expiries: Vec<(u64, i64, Expiry)>,
-    /// When each leaf that states a live file was written.
-    pub times: HashMap<u64, i64>,
     by_file: HashMap<String, u64>,
 }
 
@@ -88,14 +93,14 @@ impl Ledger {
                 let times = segment.first_event.zip(segment.last_event);
                 let source = Source { rows: stored.rows, root: stored.root, spool: segment.spool, times };
                 self.sources.insert(index, source);
-                self.add(index, time, stored, Vec::new());
+                self.add(index, time, stored);
             }
             Statement::Compaction(compaction) => {
                 for leaf in &compaction.replaces {
                     self.remove(*leaf, time, false);
                 }
                 self.replaces.insert(index, compaction.replaces.clone());
-                self.add(index, time, &compaction.stored, compaction.replaces.clone());
+                self.add(index, time, &compaction.stored);
             }
             Statement::Expiry(expiry) => {
                 for leaf in &expiry.removed {
@@ -128,14 +133,12 @@ impl Ledger {
         }
     }
 
-    fn add(&mut self, index: u64, time: i64, stored: &StoredFile, replaces: Vec<u64>) {
+    fn add(&mut self, index: u64, time: i64, stored: &StoredFile) {
         self.by_file.insert(stored.file.clone(), index);
-        self.times.insert(index, time);
-        self.live.insert(index, Live { stored: stored.clone(), replaces });
+        self.live.insert(index, Live { stored: stored.clone(), time });
     }
 
     fn remove(&mut self, leaf: u64, time: i64, expired: bool) {
-        self.times.remove(&leaf);
         if let Some(live) = self.live.remove(&leaf) {
             self.by_file.remove(&live.stored.file);
             self.gone.insert(live.stored.file, Gone { time, expired });

@@ -3,6 +3,8 @@
 //! The merge takes from each file in its order: so the rows of each segment stay in theirs, and its row tree can be
 //! computed again from the merged file. Memory is a few megabytes for each file, and the packed result.
 
+mod complete;
+
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -11,8 +13,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use crate::columns::{Column, schema};
 use crate::error::StoreError;
 use crate::rows::KEY;
-use crate::shape::complete;
-use crate::whole::{Whole, damaged};
+use crate::whole::Whole;
+
+use complete::complete;
 
 /// Bytes of records in a batch that is read or handed on, about.
 const BYTES: u64 = 4 << 20;
@@ -140,5 +143,5 @@ impl Merge {
 }
 
 fn odd<E: std::fmt::Display>(e: E) -> StoreError {
-    damaged("a merge of data files")(e)
+    StoreError::damaged("a merge of data files")(e)
 }

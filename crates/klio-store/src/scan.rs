@@ -11,7 +11,7 @@ use klio_model::filter::{Matcher, Piece};
 use klio_model::{Event, Field, Filter, TimeRange, Timestamp};
 
 use crate::answer::{answer, in_range};
-use crate::columns::place;
+use crate::batch::Spooled;
 use crate::error::StoreError;
 use crate::group::{Coded, Group};
 use crate::needle::{Finder, Needles};
@@ -32,8 +32,21 @@ pub struct Kept {
     pub received: Timestamp,
 }
 
+impl Kept {
+    /// A record that is in no data file yet.
+    pub(crate) fn fresh(batch: &Spooled, event: &Event<'_>) -> Self {
+        Self {
+            raw: event.json().to_owned(),
+            time: event.time(),
+            cluster: batch.origin.cluster.clone(),
+            source: batch.origin.source.clone(),
+            received: batch.received(),
+        }
+    }
+}
+
 /// How much was looked at for an answer.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Scanned {
     /// Data files, and those that could be left out by their times.
     pub files: u64,
@@ -49,19 +62,6 @@ pub struct Scanned {
     pub fresh: u64,
     /// Events that match.
     pub matched: u64,
-}
-
-impl Scanned {
-    /// Both together.
-    pub fn add(&mut self, other: Self) {
-        self.files += other.files;
-        self.skipped += other.skipped;
-        self.shredded += other.shredded;
-        self.rows += other.rows;
-        self.records += other.records;
-        self.fresh += other.fresh;
-        self.matched += other.matched;
-    }
 }
 
 /// Rows read at a time: about a page, which stays in the processor's cache while it is looked through.
@@ -94,10 +94,9 @@ impl<'f> Question<'f> {
         Self { filter, range, ids, needles: Needles::of(filter), finder: OnceCell::new() }
     }
 
-    /// Whether an event that is in no data file matches.
+    /// Whether an event matches.
     pub(crate) fn holds(&self, event: &Event<'_>) -> bool {
-        let inside = self.range.is_all() || event.time().is_some_and(|t| self.range.contains(t));
-        inside && self.filter.matches(event)
+        self.range.holds(event.time()) && self.filter.matches(event)
     }
 
     /// Asks the columns of a row group; `None` if no row can match.
@@ -128,14 +127,13 @@ impl<'f> Question<'f> {
         scanned: &mut Scanned,
         f: &mut dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let raw: Vec<usize> = place("raw").into_iter().collect();
         let told = self.by_index(group, found)?;
         let may = told.as_ref().unwrap_or(&found.may);
         // Read with the first record that matches.
         let mut custody = None;
         let mut rows = may.set_indices();
         let size = if told.is_some() { SPARSE } else { BATCH };
-        for batch in group.file.views(group.number, &raw, Some(may), size)? {
+        for batch in group.file.records(group.number, may, size)? {
             let batch = batch.map_err(|e| group.file.damaged(e))?;
             let raws = batch.column_by_name("raw").and_then(|c| c.as_string_view_opt());
             let Some(raws) = raws else { return Err(group.file.damaged("the column raw is missing")) };

@@ -21,7 +21,7 @@ use crate::columns::{Column, Kind, schema};
 use crate::error::StoreError;
 use crate::file::LOWER_IDS;
 use crate::grams::{Builder, NOTE};
-use crate::rows::{Cells, Long, Sheet};
+use crate::rows::{Cells, Long, Sheet, span};
 use crate::vault::Vault;
 use crate::whole;
 
@@ -183,7 +183,7 @@ impl Packer {
 }
 
 fn unpacked<E: std::fmt::Display>(e: E) -> StoreError {
-    StoreError::Damaged { file: "a new data file".into(), said: e.to_string() }
+    StoreError::damaged("a new data file")(e)
 }
 
 /// Packs rows into one segment for each partition. The first will be the log's leaf `leaf`, and so on: the column
@@ -262,15 +262,8 @@ impl<'r> Arrays<'r> {
         let is_odd = |odd: bool, b: &u8| odd | !b.is_ascii() | b.is_ascii_uppercase();
         let is_lower = |text: &[u8]| !text.iter().fold(false, is_odd);
         is_lower(text.as_bytes())
-            || rows.iter().all(|&r| is_lower(text.as_bytes().get(span(ends, r)).unwrap_or_default()))
+            || rows.iter().all(|&r| is_lower(text.as_bytes().get(span(ends, r as usize)).unwrap_or_default()))
     }
-}
-
-/// Where the text of a row lies.
-fn span(ends: &[usize], row: u32) -> std::ops::Range<usize> {
-    let end = ends.get(row as usize).copied().unwrap_or(0);
-    let start = (row as usize).checked_sub(1).and_then(|i| ends.get(i).copied()).unwrap_or(0);
-    start..end
 }
 
 fn array(
@@ -296,7 +289,7 @@ fn array(
             Arc::new(StringViewArray::try_new(views, blocks.to_vec(), None)?)
         }
         Cells::Texts(text, ends, missing) => {
-            let span = |r: u32| span(ends, r);
+            let span = |r: u32| span(ends, r as usize);
             let lengths = OffsetBuffer::from_lengths(rows.iter().map(|&r| span(r).len()));
             let mut values = Vec::with_capacity(lengths.last().copied().unwrap_or(0) as usize);
             for &r in rows {

@@ -11,7 +11,6 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use crate::error::StoreError;
-use crate::lake::local;
 use crate::place::Place;
 use crate::vault::{Encryption, Vault};
 
@@ -77,7 +76,7 @@ fn all() -> String {
 
 impl Settings {
     pub(crate) fn place(&self, dir: &Path, runtime: &Arc<Runtime>) -> Result<Place, StoreError> {
-        let Some(text) = &self.url else { return Ok(local(dir)) };
+        let Some(text) = &self.url else { return Ok(Place::Local(dir.to_owned())) };
         let wrong = |said: String| StoreError::Setting { place: format!("lake.url {text}"), said };
         let url = Url::parse(text).map_err(|e| wrong(e.to_string()))?;
         let (store, prefix) =
@@ -136,11 +135,7 @@ impl Classes {
                     return Err(wrong("another rule gives this class other days".into()));
                 }
             }
-            let filter = if rule.filter.trim() == "*" {
-                Filter::All
-            } else {
-                Filter::parse(&rule.filter).map_err(|e| wrong(format!("`where`: {e}")))?
-            };
+            let filter = Filter::parse(&rule.filter).map_err(|e| wrong(format!("`where`: {e}")))?;
             let severity = rule.severity.as_deref().map(str::parse).transpose();
             let severity =
                 severity.map_err(|_| wrong("`severity` is info, low, medium, high or critical".into()))?;

@@ -25,7 +25,7 @@ use tally::Tally;
 const BUCKETS: i64 = 200_000;
 
 /// The most frequent values of a field.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Top {
     /// Value and number of events, the most frequent first.
     pub values: Vec<(String, u64)>,
@@ -38,7 +38,7 @@ pub struct Top {
 }
 
 /// The combinations of values that occur.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Distinct {
     /// Values and number of events, the most frequent first.
     pub rows: Vec<(Vec<Option<String>>, u64)>,
@@ -49,7 +49,7 @@ pub struct Distinct {
 }
 
 /// Numbers of events over time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     /// Beginning and number of events of each step, from the first with events to the last.
     pub steps: Vec<(Timestamp, u64)>,
@@ -75,7 +75,7 @@ impl Lake {
                     scanned.rows += group.rows as u64;
                     let Some(found) = question.candidates(&group)? else { continue };
                     scanned.matched += found.certain.count_set_bits() as u64;
-                    read(question, &group, found, true, scanned, &mut |_| {})?;
+                    read(question, &group, found, true, scanned, &mut |_| Ok(()))?;
                 }
             }
         }
@@ -139,16 +139,17 @@ impl Lake {
             Seen::Columns(group, rows) => {
                 let column = group.array("time")?;
                 let times = column.as_ref().and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-                let Some(times) = times else { return Ok(()) };
+                // Their records tell, if a file has no such column.
+                let Some(times) = times else { return Ok(false) };
                 let there = times.nulls().map_or_else(|| rows.clone(), |nulls| rows & nulls.inner());
                 count_steps(times.values(), &there, step, &mut add);
-                Ok(())
+                Ok(true)
             }
             Seen::Event(event) => {
                 if let Some(time) = event.time() {
                     add(time.micros().div_euclid(step), 1);
                 }
-                Ok(())
+                Ok(true)
             }
         })?;
         let (first, last) = (counts.keys().next().copied(), counts.keys().next_back().copied());
@@ -172,63 +173,24 @@ impl Lake {
         range: TimeRange,
     ) -> Result<(Tally, Scanned), StoreError> {
         let mut tally = Tally::new(fields);
-        if !codes::tell(fields) {
-            let scanned = self.each_event(filter, range, &mut |event| tally.event(event))?;
-            return Ok((tally, scanned));
-        }
-        let mut view = self.view(range)?;
-        let question = Question::new(filter, range);
-        let mut scanned = view.scanned;
-        while let Some(file) = view.next(self)? {
-            for group in 0..file.groups() {
-                scanned.rows += file.rows(group) as u64;
-                let group = Group::new(&file, group);
-                let Some(found) = question.candidates(&group)? else { continue };
-                let told = tally.columns(&group, &found.certain)?;
-                if told {
-                    scanned.matched += found.certain.count_set_bits() as u64;
-                }
-                read(&question, &group, found, told, &mut scanned, &mut |event| tally.event(event))?;
+        let tell = codes::tell(fields);
+        let scanned = self.survey(filter, range, &mut |seen| match seen {
+            Seen::Columns(group, rows) => Ok(tell && tally.columns(group, rows)?),
+            Seen::Event(event) => {
+                tally.event(event);
+                Ok(true)
             }
-        }
-        view.each_fresh(&question, &mut scanned, &mut |_, event| {
-            tally.event(event);
-            ControlFlow::Continue(())
-        });
+        })?;
         Ok((tally, scanned))
     }
 
-    /// Calls `f` for each event that matches, parsed.
-    fn each_event(
-        &mut self,
-        filter: &Filter,
-        range: TimeRange,
-        f: &mut dyn FnMut(&Event<'_>),
-    ) -> Result<Scanned, StoreError> {
-        let mut view = self.view(range)?;
-        let question = Question::new(filter, range);
-        let mut scanned = view.scanned;
-        while let Some(file) = view.next(self)? {
-            for group in 0..file.groups() {
-                scanned.rows += file.rows(group) as u64;
-                let group = Group::new(&file, group);
-                let Some(found) = question.candidates(&group)? else { continue };
-                read(&question, &group, found, false, &mut scanned, f)?;
-            }
-        }
-        view.each_fresh(&question, &mut scanned, &mut |_, event| {
-            f(event);
-            ControlFlow::Continue(())
-        });
-        Ok(scanned)
-    }
-
-    /// Calls `f` with the rows of each batch that certainly match, and with each other event that matches.
+    /// Calls `f` with the rows of each group that certainly match, and with each other event that matches. Where `f`
+    /// says that the columns did not tell what it wants to know, it gets all events of the group.
     fn survey(
         &mut self,
         filter: &Filter,
         range: TimeRange,
-        f: &mut dyn FnMut(Seen<'_, '_>) -> Result<(), StoreError>,
+        f: &mut dyn FnMut(Seen<'_, '_>) -> Result<bool, StoreError>,
     ) -> Result<Scanned, StoreError> {
         let mut view = self.view(range)?;
         let question = Question::new(filter, range);
@@ -238,23 +200,20 @@ impl Lake {
                 scanned.rows += file.rows(group) as u64;
                 let group = Group::new(&file, group);
                 let Some(found) = question.candidates(&group)? else { continue };
-                f(Seen::Columns(&group, &found.certain))?;
-                scanned.matched += found.certain.count_set_bits() as u64;
-                let mut told = Ok(());
-                read(&question, &group, found, true, &mut scanned, &mut |event| {
-                    if told.is_ok() {
-                        told = f(Seen::Event(event));
-                    }
-                })?;
-                told?;
+                let told = f(Seen::Columns(&group, &found.certain))?;
+                if told {
+                    scanned.matched += found.certain.count_set_bits() as u64;
+                }
+                let each = &mut |event: &Event<'_>| f(Seen::Event(event)).map(drop);
+                read(&question, &group, found, told, &mut scanned, each)?;
             }
         }
-        let mut told = Ok(());
+        let mut failed = Ok(());
         view.each_fresh(&question, &mut scanned, &mut |_, event| {
-            told = f(Seen::Event(event));
-            if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            failed = f(Seen::Event(event)).map(drop);
+            if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        told.map(|()| scanned)
+        failed.map(|()| scanned)
     }
 }
 
@@ -271,7 +230,7 @@ fn read(
     found: Candidates,
     rest: bool,
     scanned: &mut Scanned,
-    f: &mut dyn FnMut(&Event<'_>),
+    f: &mut dyn FnMut(&Event<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let none = BooleanBuffer::new_unset(found.may.len());
     let left = if rest { Candidates { may: &found.may & &!&found.certain, certain: none } } else { found };
@@ -280,7 +239,7 @@ fn read(
     }
     let flow = question.records(group, &left, scanned, &mut |row| {
         if let Ok(event) = Event::parse(row.raw) {
-            f(&event);
+            f(&event)?;
         }
         Ok(ControlFlow::Continue(()))
     });

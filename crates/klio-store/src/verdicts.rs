@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use arrow::datatypes::TimestampMicrosecondType;
 use klio_model::{TimeRange, Timestamp};
 
+use crate::columns::word;
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::lake::Lake;
@@ -73,7 +74,7 @@ impl Lake {
         let mut last: HashMap<String, (i64, KeptVerdict)> = HashMap::new();
         for file in &files {
             for group in 0..file.groups() {
-                let batch = file.named(group, &NAMES)?;
+                let batch = file.columns(group, &NAMES)?;
                 for row in 0..batch.num_rows() {
                     let verdict = verdict(&batch, row);
                     let received = time(&batch, "received", row).unwrap_or(i64::MIN);
@@ -94,15 +95,14 @@ impl Wanted<'_> {
     fn fits(&self, verdict: &KeptVerdict) -> bool {
         let has =
             |text: &str, part: &str| part.is_empty() || text.to_lowercase().contains(&part.to_lowercase());
-        let inside = self.range.is_all() || verdict.time.is_some_and(|t| self.range.contains(t));
-        inside
+        self.range.holds(verdict.time)
             && self.actor.is_none_or(|actor| verdict.actor.to_lowercase() == actor.to_lowercase())
             && (has(&verdict.rule, self.rule) || has(&verdict.title, self.rule))
     }
 }
 
 fn verdict(batch: &RecordBatch, row: usize) -> KeptVerdict {
-    let word = |name: &str| word(batch, name, row).unwrap_or_default();
+    let word = |name: &str| word(batch, name, row).unwrap_or_default().to_owned();
     let raw = batch.column_by_name("raw").and_then(|c| c.as_string_opt::<i32>());
     KeptVerdict {
         time: time(batch, "time", row).map(Timestamp),
@@ -114,11 +114,6 @@ fn verdict(batch: &RecordBatch, row: usize) -> KeptVerdict {
         actor: word("actor"),
         json: raw.filter(|r| r.is_valid(row)).map(|r| r.value(row).to_owned()).unwrap_or_default(),
     }
-}
-
-fn word(batch: &RecordBatch, name: &str, row: usize) -> Option<String> {
-    let array = batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
-    Some(array.values().as_string_opt::<i32>()?.value(array.key(row)?).to_owned())
 }
 
 fn time(batch: &RecordBatch, name: &str, row: usize) -> Option<i64> {

@@ -6,9 +6,10 @@
 use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
-use klio_model::{Event, TimeRange, Timestamp};
+use klio_model::{Event, TimeRange};
 
 use crate::batch::Spooled;
+use crate::day::{DAY, day_begin};
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::lake::{Lake, TRIES};
@@ -17,8 +18,6 @@ use crate::table::DataFile;
 
 /// Files held open at once; more are opened when it is their turn.
 pub(crate) const HELD: usize = 384;
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
 
 /// Data files in the order of their first events, and fresh batches.
 pub(crate) struct View {
@@ -134,11 +133,6 @@ fn begin(file: &DataFile) -> i64 {
 /// From when to when events of a file happened, if it tells more than its partition does.
 fn span(file: &DataFile) -> Option<(i64, i64)> {
     file.times.or_else(|| day_begin(&file.day).map(|day| (day, day + DAY - 1)))
-}
-
-/// The first microsecond of a day.
-pub(crate) fn day_begin(day: &str) -> Option<i64> {
-    Timestamp::parse(&format!("{day}T00:00:00Z")).map(Timestamp::micros)
 }
 
 /// Whether a file may hold events of a range. Events without a time lie in no range.

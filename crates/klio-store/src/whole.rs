@@ -40,7 +40,7 @@ impl Whole {
         bytes: Bytes,
         keys: Option<&Arc<FileDecryptionProperties>>,
     ) -> Result<Self, StoreError> {
-        let footer = footer(&bytes, keys, false).map_err(damaged(name))?;
+        let footer = footer(&bytes, keys, false).map_err(StoreError::damaged(name))?;
         Ok(Self { name: name.to_owned(), bytes, footer })
     }
 
@@ -79,15 +79,16 @@ impl Whole {
             Some(names) => ProjectionMask::columns(builder.parquet_schema(), names.iter().copied()),
             None => ProjectionMask::all(),
         };
-        builder.with_projection(mask).with_batch_size(rows.max(1)).build().map_err(damaged(&self.name))
+        let builder = builder.with_projection(mask).with_batch_size(rows.max(1));
+        builder.build().map_err(StoreError::damaged(&self.name))
     }
 
     /// Calls `f` with the segment, leaf and record of each row.
     pub(crate) fn each_leaf(&self, f: &mut dyn FnMut(u64, Hash, &str)) -> Result<(), StoreError> {
         for batch in self.batches(Some(&CUSTODY), 1024)? {
-            let batch = batch.map_err(damaged(&self.name))?;
+            let batch = batch.map_err(StoreError::damaged(&self.name))?;
             leaves(&batch, &mut |_, segment, leaf, raw| f(segment, leaf, raw))
-                .map_err(damaged(&self.name))?;
+                .map_err(StoreError::damaged(&self.name))?;
         }
         Ok(())
     }
@@ -105,7 +106,7 @@ impl Whole {
             }
         })?;
         if index.is_some_and(|index| grams.finish().is_none_or(|grams| !index.holds(&grams))) {
-            return Err(damaged(&self.name)("its index of texts leaves out texts of its rows"));
+            return Err(StoreError::damaged(&self.name)("its index of texts leaves out texts of its rows"));
         }
         Ok((all, each))
     }
@@ -113,10 +114,10 @@ impl Whole {
     /// Its index of texts, if it has one.
     fn grams(&self) -> Result<Option<Grams>, StoreError> {
         let place = Grams::place(self.footer.metadata(), self.bytes.len() as u64);
-        let Some(place) = place.map_err(damaged(&self.name))? else { return Ok(None) };
+        let Some(place) = place.map_err(StoreError::damaged(&self.name))? else { return Ok(None) };
         let packed = self.bytes.get(place.start as usize..place.end as usize).unwrap_or_default();
         let grams = Grams::unpack(packed, self.rows());
-        grams.map(Some).ok_or_else(|| damaged(&self.name)("its index of texts is damaged"))
+        grams.map(Some).ok_or_else(|| StoreError::damaged(&self.name)("its index of texts is damaged"))
     }
 }
 
@@ -137,8 +138,4 @@ pub(crate) fn widen(span: Option<(i64, i64)>, batch: &RecordBatch, column: &str)
     let times = batch.column_by_name(column).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
     let Some(times) = times else { return span };
     times.iter().flatten().fold(span, |span, n| Some(span.map_or((n, n), |(a, b)| (a.min(n), b.max(n)))))
-}
-
-pub(crate) fn damaged<E: std::fmt::Display>(file: &str) -> impl Fn(E) -> StoreError + '_ {
-    move |e| StoreError::Damaged { file: file.to_owned(), said: e.to_string() }
 }

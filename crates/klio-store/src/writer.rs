@@ -169,11 +169,6 @@ impl Writer {
         old.is_none_or(|old| old != position)
     }
 
-    /// How far a source has been read.
-    pub fn position(&self, source: &str) -> Option<&str> {
-        self.positions.get(source).map(String::as_str)
-    }
-
     /// How far each source has been read.
     pub fn positions(&self) -> impl Iterator<Item = (&str, &str)> {
         self.positions.iter().map(|(source, position)| (source.as_str(), position.as_str()))

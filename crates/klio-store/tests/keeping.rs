@@ -8,7 +8,7 @@ mod made;
 use std::time::Duration;
 
 use klio_model::{TimeRange, Timestamp};
-use klio_store::{Classes, CompactOptions, Flush, Hold, Lake, Retention, Settings, Trusted, Writer};
+use klio_store::{Classes, CompactOptions, Flush, Hold, Lake, Retention, Settings, Trusted, Writer, narrowed};
 use made::{NEW, OLD, append, files, flush, holds_exactly, judged, numbers, problems, settings};
 
 fn classes() -> Classes {
@@ -155,7 +155,8 @@ fn what_is_held_stays() {
     assert_eq!(writer.lake().holds().unwrap().len(), 1);
     // A range, and a filter that cannot be read.
     let range = TimeRange { start: Some(day(OLD)), end: Some(day(NEW)) };
-    let second = Hold { filter: "*".into(), owner: "court".into(), reason: "order".into() }.within(range);
+    let second = Hold { filter: "*".into(), owner: "court".into(), reason: "order".into() };
+    let second = narrowed(second, range);
     writer.hold(&second).unwrap();
     assert!(writer.hold(&Hold { filter: "code:what".into(), ..second.clone() }).is_err());
     writer.release(&hold).unwrap();

@@ -1,8 +1,7 @@
 //! What a verification found, in words.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
-use super::story::Live;
 use crate::{hash::Hash, key::Verifier, note::NoteError};
 
 /// The outcome of [`super::log`].
@@ -19,14 +18,10 @@ pub struct LogReport {
     pub problems: Vec<Problem>,
     /// What is not wrong but should be known.
     pub facts: Vec<Fact>,
-    /// The files that must exist now, by the leaf that stated them.
-    pub live: BTreeMap<u64, Live>,
     /// The largest checkpoint that a quorum of witnesses cosigned.
     pub witnessed: Option<Witnessed>,
     /// The keys that sign the log now.
     pub keys: Vec<Verifier>,
-    /// Times of the first and the last entry, in microseconds since 1970.
-    pub times: Option<(i64, i64)>,
     /// How many checkpoints the history held.
     pub checkpoints: u64,
 }

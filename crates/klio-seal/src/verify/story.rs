@@ -1,6 +1,6 @@
 //! What the entries say, taken together: times, flushes, which files are there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::{
     GAP, TOLERANCE,
@@ -8,24 +8,15 @@ use super::{
 };
 use crate::manifest::{Entry, Hold, Manifest, Segment, Statement, StoredFile};
 
-/// A file that must exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Live {
-    /// What it must be.
-    pub stored: StoredFile,
-    /// The leaves whose events it holds: itself for a segment, the replaced ones for a compaction.
-    pub replaces: Vec<u64>,
-}
-
 /// Goes through the entries in order.
 #[derive(Debug, Default)]
 pub(super) struct Story {
     /// The latest time so far.
     latest: Option<i64>,
-    first: Option<i64>,
     /// The time of the entry before.
     before: Option<i64>,
-    live: BTreeMap<u64, Live>,
+    /// The files that must exist, by the entry that stated them.
+    live: HashMap<u64, StoredFile>,
     paths: HashMap<String, u64>,
     flushes: HashMap<String, u64>,
     partitions: HashMap<(String, String), u64>,
@@ -65,12 +56,6 @@ impl Story {
         self.before
     }
 
-    /// Hands over what is there at the end.
-    pub(super) fn finish(self, report: &mut LogReport) {
-        report.live = self.live;
-        report.times = self.first.zip(self.before);
-    }
-
     fn time(&mut self, index: u64, time: i64, restart: bool, report: &mut LogReport) {
         if let Some(latest) = self.latest.filter(|latest| *latest > time) {
             let back = latest.abs_diff(time);
@@ -84,7 +69,6 @@ impl Story {
                 report.fact(Fact::Unattested { index, seconds: silence / 1_000_000, restart });
             }
         }
-        self.first = self.first.or(Some(time));
         self.latest = self.latest.max(Some(time));
         self.before = Some(time);
     }
@@ -102,7 +86,7 @@ impl Story {
                 if before != stored.rows {
                     report.problem(Problem::Rows { index, before, after: stored.rows });
                 }
-                self.add(index, stored.clone(), compaction.replaces.clone(), report);
+                self.add(index, stored, report);
             }
             Statement::Expiry(expiry) => {
                 for source in &expiry.removed {
@@ -137,14 +121,14 @@ impl Story {
         if let Some(before) = of_table.or(of_partition) {
             report.problem(Problem::Flush { index, table: table.clone(), flush, before });
         }
-        self.add(index, segment.stored.clone(), Vec::new(), report);
+        self.add(index, &segment.stored, report);
     }
 
-    fn add(&mut self, index: u64, stored: StoredFile, replaces: Vec<u64>, report: &mut LogReport) {
+    fn add(&mut self, index: u64, stored: &StoredFile, report: &mut LogReport) {
         if let Some(earlier) = self.paths.insert(stored.file.clone(), index) {
             report.problem(Problem::SamePath { index, earlier, file: stored.file.clone() });
         }
-        self.live.insert(index, Live { stored, replaces });
+        self.live.insert(index, stored.clone());
     }
 
     /// Takes a file away; returns how many events it held.
@@ -159,13 +143,13 @@ impl Story {
         let why = match self.live.get(&source) {
             _ if source >= index => "that is no earlier entry",
             None => "that entry states no file, or one that was taken away before",
-            Some(live) if live.stored.table != table || live.stored.partition != partition => {
+            Some(stored) if stored.table != table || stored.partition != partition => {
                 "that file is of another table or partition"
             }
             Some(_) => {
-                let live = self.live.remove(&source)?;
-                self.paths.remove(&live.stored.file);
-                return Some(live.stored.rows);
+                let stored = self.live.remove(&source)?;
+                self.paths.remove(&stored.file);
+                return Some(stored.rows);
             }
         };
         report.problem(Problem::Source { index, source_index: source, why });

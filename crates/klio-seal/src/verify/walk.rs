@@ -152,7 +152,6 @@ impl Walk<'_> {
         if !history.begun && self.report.size > 0 {
             self.report.problem(Problem::HistoryCut { from: self.report.size });
         }
-        story.finish(&mut self.report);
     }
 
     /// A tick must have its own checkpoint; a rotation takes effect if the key before attests it.

@@ -2,7 +2,7 @@
 
 use klio_model::{Event, Field, FieldRef};
 
-use crate::columns::COLUMNS;
+use crate::columns::column;
 use crate::error::StoreError;
 use crate::scan::Kept;
 
@@ -76,7 +76,7 @@ fn from(name: &str) -> Result<From, StoreError> {
         "received" => From::Received,
         "cluster" => From::Cluster,
         "source" => From::Source,
-        _ => match COLUMNS.iter().find(|c| c.name == name).and_then(|c| c.field) {
+        _ => match column(name).and_then(|c| c.field) {
             Some(field) => From::Field(FieldRef::of(field)),
             None => From::Field(FieldRef::parse(name).map_err(|e| {
                 StoreError::Query(format!("{e}; a column of the table `events` will do, too"))

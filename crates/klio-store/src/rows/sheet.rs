@@ -5,9 +5,7 @@ use klio_model::Timestamp;
 use super::{Long, Words};
 use crate::batch::Records;
 use crate::columns::{Column, Kind};
-
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
+use crate::day::DAY;
 
 /// The values of one column.
 #[derive(Debug)]

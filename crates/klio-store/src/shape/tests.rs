@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use klio_model::{FieldRef, Filter, TimeRange};
+use klio_model::{Event, FieldRef, Filter, TimeRange, Timestamp};
 
-use super::*;
-use crate::columns::COLUMNS;
-use crate::lake::local;
+use crate::columns::{COLUMNS, Column, schema};
+use crate::place::Place;
+use crate::rows::{Custody, Rows};
 use crate::table::Table;
 use crate::writer::{Flush, Writer};
-use crate::{Cancel, CompactOptions, Depth, Lake, Limits, Origin, Records, Settings, Trusted};
+use crate::{Cancel, CompactOptions, Depth, Lake, Limits, Origin, Records, Settings, StoreError, Trusted};
 
 /// One of each kind, and those whose absence means something.
 const ADDED: [&str; 7] = ["stage_time", "groups", "credential", "agent", "code", "decision", "dry_run"];
@@ -52,7 +53,8 @@ fn keep(writer: &mut Writer, events: &[String], columns: &'static [Column]) {
 
 fn table(dir: &Path, columns: &'static [Column], make: bool) -> Result<Table, StoreError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    Table::open("events", local(dir).below("events"), &schema(columns), &Arc::new(runtime), make, None)
+    let place = Place::Local(dir.join("events"));
+    Table::open("events", place, &schema(columns), &Arc::new(runtime), make, None)
 }
 
 /// The lake says what its records say.
@@ -147,6 +149,18 @@ fn an_older_lake_grows_and_answers_the_same() {
         events.iter().filter(|e| Event::parse(e).unwrap().text_of(klio_model::Field::UserAgent).is_some());
     assert_eq!(number(writer.lake(), "SELECT count(agent) FROM events"), agents.count().to_string());
     verified(&mut writer);
+}
+
+#[test]
+fn events_of_a_file_without_their_times_are_counted_by_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = recorded();
+    let timeless: Vec<Column> = COLUMNS.iter().copied().filter(|c| c.name != "time").collect();
+    let mut writer = Writer::open(dir.path(), &Settings::default()).unwrap();
+    keep(&mut writer, &events, timeless.leak());
+    let hours = writer.lake().histogram(&Filter::All, TimeRange::default(), 3_600_000_000).unwrap();
+    assert_eq!(hours.steps.iter().map(|(_, n)| n).sum::<u64>(), events.len() as u64);
+    assert_eq!(hours.scanned.matched, events.len() as u64);
 }
 
 #[test]

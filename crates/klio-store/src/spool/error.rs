@@ -101,14 +101,6 @@ pub enum SpoolError {
     Key(#[from] KeyError),
 }
 
-impl SpoolError {
-    /// Whether the same call may succeed later without anything being changed.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::Io { .. })
-    }
-}
-
 fn records(first: u64, last: u64) -> String {
     match last.checked_sub(first) {
         None => "no record is lost".to_owned(),

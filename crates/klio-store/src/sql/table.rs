@@ -36,6 +36,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::session::PARTS;
 use crate::batch::Spooled;
+use crate::day::{DAY, day_begin};
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::lake::Lake;
@@ -43,10 +44,7 @@ use crate::rows::{Custody, Rows};
 use crate::segment::as_pushed;
 use crate::settings::DEFAULT_CLASS;
 use crate::table::DataFile;
-use crate::view::{HELD, day_begin};
-
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
+use crate::view::HELD;
 
 /// Files of one version of a table, and rows that are in none of them.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use arrow::datatypes::Int64Type;
 use klio_model::{Field, FieldRef, Json};
 
 use super::tally::Names;
-use crate::columns::{COLUMNS, Kind, answering};
+use crate::columns::{Kind, answering};
 use crate::error::StoreError;
 use crate::group::{Cells, Coded, Group, push};
 
@@ -22,13 +22,13 @@ pub(super) fn tell(fields: &[FieldRef]) -> bool {
     fields.iter().all(|field| {
         let column = answering(field.field()).filter(|_| field.path().is_empty());
         // Times are texts of any form.
-        column.and_then(|at| COLUMNS.get(at)).is_some_and(|c| c.kind != Kind::Time)
+        column.is_some_and(|c| c.kind != Kind::Time)
     })
 }
 
 /// `None` when the column does not tell the values of each row.
 pub(super) fn codes(field: Field, group: &Group<'_>, names: &mut Names) -> Result<Option<Codes>, StoreError> {
-    let Some(column) = answering(field).and_then(|at| COLUMNS.get(at)) else { return Ok(None) };
+    let Some(column) = answering(field) else { return Ok(None) };
     Ok(match group.cells(column.name)? {
         None => None,
         Some(Cells::Words(rows)) => of_words(field, rows, names),

@@ -4,16 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use klio_model::Timestamp;
-use klio_seal::verify::Live;
 use klio_seal::{Hash, LogReader};
 use parquet::encryption::decrypt::FileDecryptionProperties;
 
 use super::tables::Found;
 use super::{Kind, Report};
+use crate::day::{DAY, day_begin};
 use crate::error::StoreError;
-use crate::expire::DAY;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Live};
 use crate::whole::Whole;
 
 /// What is done with a file's bytes.
@@ -34,8 +32,7 @@ pub(super) fn check(dir: &Path, found: &Found, ledger: &Ledger, reading: &Readin
     }
     let mut later = Later { dir, read: None };
     for (leaf, live) in &ledger.live {
-        let stored = &live.stored;
-        let since = ledger.times.get(leaf).copied();
+        let (stored, since) = (&live.stored, Some(live.time));
         let bytes = match found.place.read_all(&stored.file, stored.bytes) {
             Ok(bytes) => bytes,
             // Something else lies in its place, or more than it.
@@ -89,7 +86,7 @@ fn rows(
 ) -> Result<(), StoreError> {
     let (all, each) = whole?.trees()?;
     report.rows += all.size();
-    let (stored, since) = (&live.stored, ledger.times.get(&leaf).copied());
+    let (stored, since) = (&live.stored, Some(live.time));
     if (all.size(), all.root()) != (stored.rows, stored.root) {
         let said = format!("its {} rows are not the {} of log entry {leaf}", all.size(), stored.rows);
         report.problem(Kind::Rows, &stored.file, said, since);
@@ -132,8 +129,7 @@ pub(super) fn expiries(ledger: &Ledger, report: &mut Report) {
     for (leaf, time, expiry) in &ledger.expiries {
         let place = format!("{}/{}", expiry.table, expiry.partition);
         let day = expiry.partition.rsplit('/').next().unwrap_or_default();
-        let over = Timestamp::parse(&format!("{day}T00:00:00Z")).map(|start| start.micros() + DAY);
-        if over.is_none_or(|over| over > expiry.at) {
+        if day_begin(day).is_none_or(|begin| begin + DAY > expiry.at) {
             let said = format!("log entry {leaf} removed files before the rule `{}` allowed it", expiry.rule);
             report.problem(Kind::Expiry, &place, said, Some(*time));
         }

@@ -101,13 +101,6 @@ impl Kind {
     }
 }
 
-impl Problem {
-    /// What to do about it.
-    pub fn advice(&self) -> &'static str {
-        self.kind.advice()
-    }
-}
-
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.place, self.what)?;

@@ -130,11 +130,11 @@ fn open(name: &'static str, place: &Place, runtime: &Arc<Runtime>) -> Result<Sta
 impl Seen {
     /// The table's files are those that the log states.
     fn files(&self, files: &[DataFile], ledger: &Ledger, report: &mut Report) {
-        let mut missing: BTreeMap<&str, u64> = ledger
+        let mut missing: BTreeMap<&str, (u64, i64)> = ledger
             .live
             .iter()
             .filter(|(_, live)| live.stored.table == self.name)
-            .map(|(leaf, live)| (live.stored.file.as_str(), *leaf))
+            .map(|(leaf, live)| (live.stored.file.as_str(), (*leaf, live.time)))
             .collect();
         for file in files {
             let path = format!("{}/{}", self.name, file.path);
@@ -154,9 +154,9 @@ impl Seen {
             }
             self.says(file, &path, ledger, report);
         }
-        for (path, leaf) in missing {
+        for (path, (leaf, time)) in missing {
             let said = format!("the table does not name the file of log entry {leaf} any more");
-            report.problem(Kind::Missing, path, said, ledger.times.get(&leaf).copied());
+            report.problem(Kind::Missing, path, said, Some(time));
         }
     }
 
@@ -175,7 +175,7 @@ impl Seen {
         ] {
             if differs {
                 let said = format!("the table gives it another {said} than log entry {leaf}");
-                report.problem(Kind::Table, path, said, ledger.times.get(&leaf).copied());
+                report.problem(Kind::Table, path, said, Some(live.time));
             }
         }
     }

@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int32Type;
 use klio_model::Timestamp;
 use klio_seal::{Span, Statement};
 
 use super::{Batch, Flush, Writer, now, stored};
+use crate::columns::word;
 use crate::error::StoreError;
 use crate::rows::{Cells, Sheet, Verdict, Verdicts};
 use crate::segment::{Segment, pack};
 use crate::settings::DEFAULT_CLASS;
 use crate::table::ChangeKind;
-use crate::whole::{Whole, damaged, leaves};
+use crate::whole::{Whole, leaves};
 
 impl Writer {
     /// Writes what has been judged, commits it, seals it and cuts the spool.
@@ -100,7 +99,7 @@ impl Writer {
             }
             let whole = Whole::open(table, path, live.stored.bytes)?;
             for batch in whole.batches(None, 1024)? {
-                let batch = batch.map_err(damaged(path))?;
+                let batch = batch.map_err(StoreError::damaged(path))?;
                 leaves(&batch, &mut |row, segment, _, raw| {
                     if late.contains(&segment) {
                         let id = word(&batch, "id", row).unwrap_or_default().to_owned();
@@ -111,11 +110,6 @@ impl Writer {
         }
         Ok(known)
     }
-}
-
-fn word<'b>(batch: &'b RecordBatch, name: &str, row: usize) -> Option<&'b str> {
-    let array = batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
-    Some(array.values().as_string_opt::<i32>()?.value(array.key(row)?))
 }
 
 fn manifest(

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use klio_model::{Event, TimeRange, explain};
+use klio_model::{Event, explain};
 use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
 
 use super::scan::{Window, parse_filter};
@@ -93,9 +93,7 @@ impl Hunt {
                         };
                         read += 1;
                         event.salvaged = record.salvaged;
-                        let in_range =
-                            range == TimeRange::default() || event.time().is_some_and(|t| range.contains(t));
-                        if in_range && filter.matches(&event) && and.matches(&event) {
+                        if range.holds(event.time()) && filter.matches(&event) && and.matches(&event) {
                             left -= 1;
                             failed = self.output.show(&event, record.raw, &mut out).err();
                         }

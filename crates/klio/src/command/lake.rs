@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use klio_model::Timestamp;
 use klio_store::keys::FileKeyProvider;
-use klio_store::{Classes, CompactOptions, Encryption, Hold, Writer};
+use klio_store::{Classes, CompactOptions, Encryption, Hold, Writer, narrowed};
 
 use super::scan::Window;
 use crate::data::{Data, refused};
@@ -133,14 +133,14 @@ impl Lake {
             What::Compact { min_files, grace } => compact(data, min_files, grace),
             What::Expire { dry_run, at } => expire(data, dry_run, at.as_deref()),
             What::Hold(held) => {
-                let range = held.window.range()?;
-                let leaf = writer(data)?.hold(&held.hold()?.within(range)).map_err(refused)?;
+                let hold = held.hold()?;
+                let leaf = writer(data)?.hold(&hold).map_err(refused)?;
                 eprintln!("klio: held; entry {leaf} of the signed log says so");
                 Ok(())
             }
             What::Release(held) => {
-                let range = held.window.range()?;
-                let leaf = writer(data)?.release(&held.hold()?.within(range)).map_err(refused)?;
+                let hold = held.hold()?;
+                let leaf = writer(data)?.release(&hold).map_err(refused)?;
                 eprintln!("klio: released; entry {leaf} of the signed log says so");
                 Ok(())
             }
@@ -164,7 +164,8 @@ impl Held {
             return Err(Failure::usage("a hold has one filter").hint("put --where into it"));
         }
         let text = |s: &String| s.trim().to_owned();
-        Ok(Hold { filter: text(&self.filter), owner: text(&self.owner), reason: text(&self.reason) })
+        let (filter, owner, reason) = (text(&self.filter), text(&self.owner), text(&self.reason));
+        Ok(narrowed(Hold { filter, owner, reason }, self.window.range()?))
     }
 }
 

@@ -35,17 +35,10 @@ const REASONS_CAP: usize = 1_000;
 /// Cut events that the summary lists one by one.
 const SALVAGED_CAP: usize = 20;
 
-/// A rule, correlation or built-in check by its number.
-struct Numbered {
-    rule: RuleRef,
-    severity: Severity,
-    tactics: Vec<Tactic>,
-    count: u64,
-}
-
 /// All state that depends on the order of events.
 pub(super) struct Sequence<'e> {
-    rules: Vec<Numbered>,
+    /// Rules, correlations and the built-in check, by their numbers.
+    rules: Vec<RuleCount>,
     engine: &'e Engine,
     set: &'e RuleSet,
     /// Findings are kept for a list; else only the stories are.
@@ -67,24 +60,24 @@ pub(super) struct Sequence<'e> {
 
 impl<'e> Sequence<'e> {
     pub(super) fn new(engine: &'e Engine, set: &'e RuleSet, listing: bool, keeper: Option<Keeper>) -> Self {
-        let mut rules: Vec<Numbered> = engine
+        let mut rules: Vec<RuleCount> = engine
             .rules()
             .iter()
-            .map(|r| Numbered {
+            .map(|r| RuleCount {
                 rule: rule_ref(r),
                 severity: r.severity,
                 tactics: r.tactics.clone(),
                 count: 0,
             })
             .collect();
-        rules.extend(set.correlations.iter().map(|c| Numbered {
+        rules.extend(set.correlations.iter().map(|c| RuleCount {
             rule: RuleRef { id: c.id.clone(), title: c.title.clone(), dialect: c.dialect.name() },
             severity: c.severity,
             tactics: c.tactics.clone(),
             count: 0,
         }));
         let summary = Summary { rules_run: rules.len(), ..Summary::default() };
-        rules.push(Numbered {
+        rules.push(RuleCount {
             rule: RuleRef { id: REUSE.0.into(), title: REUSE.1.into(), dialect: Dialect::Klio.name() },
             severity: Severity::Medium,
             tactics: vec![Tactic::DefenseEvasion],
@@ -292,11 +285,6 @@ impl<'e> Sequence<'e> {
         let (stories, story_of) = self.stories.finish();
         summary.stories = stories.len() as u64;
         let stored = self.spill.finish()?;
-        let rules = self
-            .rules
-            .into_iter()
-            .map(|r| RuleCount { rule: r.rule, severity: r.severity, tactics: r.tactics, count: r.count })
-            .collect();
-        Ok((Report { summary, stories, story_of, findings: stored, rules }, self.keeper))
+        Ok((Report { summary, stories, story_of, findings: stored, rules: self.rules }, self.keeper))
     }
 }

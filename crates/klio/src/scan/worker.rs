@@ -135,9 +135,7 @@ impl<'e> Worker<'e> {
     fn judged(&mut self, event: &Event<'_>, record: &Record<'_>, out: &mut Judged) {
         let stamp = event.time();
         let time = stamp.map_or(i64::MIN, |t| t.micros());
-        if !self.range.is_all() && !stamp.is_some_and(|t| self.range.contains(t))
-            || self.filter.is_some_and(|f| !f.matches(event))
-        {
+        if !self.range.holds(stamp) || self.filter.is_some_and(|f| !f.matches(event)) {
             out.filtered += 1;
             return;
         }
