@@ -15,6 +15,7 @@ const HEAD: usize = 512;
 pub(crate) struct Inflated {
     reader: Box<dyn Read + Send>,
     packed: Meter,
+    plain: bool,
 }
 
 /// An error that carries the reason to show.
@@ -52,7 +53,7 @@ impl Inflated {
                 grace: options.ratio_grace,
             };
             reader = match kind {
-                Kind::Plain => return Ok(Self { reader: Box::new(whole), packed }),
+                Kind::Plain => return Ok(Self { reader: Box::new(whole), packed, plain: layer == 0 }),
                 Kind::Container(what, advice) => return Err(Reason::Container { what, advice }),
                 _ if layer == LAYERS => {
                     return Err(Reason::Container {
@@ -80,6 +81,11 @@ impl Inflated {
     /// Bytes read from the source so far (compressed).
     pub(crate) fn packed(&self) -> u64 {
         self.packed.get()
+    }
+
+    /// Whether nothing was packed.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// Writes up to `want` bytes into `buf` after the first `filled`, and adds them to it. `Ok(true)` at the end of the

@@ -56,10 +56,13 @@ pub struct Options {
     pub ratio_cap: u64,
     /// … once this many bytes came out.
     pub ratio_grace: u64,
+    /// A file may be read again when it has grown: its last record is left for then if it is not finished. Else what is
+    /// there of it is salvaged.
+    pub grows: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { record_cap: 64 << 20, chunk: 1 << 18, ratio_cap: 1000, ratio_grace: 64 << 20 }
+        Self { record_cap: 64 << 20, chunk: 1 << 18, ratio_cap: 1000, ratio_grace: 64 << 20, grows: false }
     }
 }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use crate::chunk::{Buffers, Kind, Pool};
 use crate::inflate::Inflated;
+use crate::scan::{skip_value, trim};
 use crate::split::{Limits, Pieces, Splitter};
-use crate::{Chunk, Input, Item, Options, Reason, Rejected, SkipReason, Skipped, Source, decode};
+use crate::{
+    Chunk, Input, Item, Options, Reason, Rejected, SkipReason, Skipped, Source, decode, parts, text,
+};
 
 /// The chunks of one input, in order. Memory: the chunks not yet dropped, one buffer here, and the decompressor.
 pub struct Chunks {
@@ -104,6 +107,8 @@ impl Chunks {
             file: self.input.name.clone(),
         };
         let (mut end, mut trouble): (bool, Option<Reason>);
+        let mut skipped = Vec::new();
+        let grows = self.options.grows && open.is_plain() && matches!(self.input.source, Source::File(_));
         let keep = loop {
             let chunk = self.options.chunk;
             let want = chunk.saturating_sub(filled).max(chunk / 4).max(1);
@@ -111,7 +116,27 @@ impl Chunks {
                 Ok(over) => (end, trouble) = (over, None),
                 Err(reason) => (end, trouble) = (true, Some(reason)),
             }
-            let keep = self.splitter.split(&bytes[..filled], end, &mut out);
+            let open_end = end && grows && trouble.is_none();
+            let keep = self.splitter.split(&bytes[..filled], end && !open_end, &mut out);
+            if open_end && keep < filled {
+                if !out.list.is_empty() {
+                    // What is left is looked at by itself.
+                    end = false;
+                    break keep;
+                }
+                if is_unfinished(&bytes[keep..filled]) {
+                    skipped.push(Skipped {
+                        file: self.input.name.clone(),
+                        line: self.splitter.line,
+                        count: 1,
+                        reason: SkipReason::Unfinished,
+                    });
+                    break filled;
+                }
+                bytes.copy_within(keep..filled, 0);
+                filled -= keep;
+                break self.splitter.split(&bytes[..filled], true, &mut out);
+            }
             if end || !out.list.is_empty() {
                 break keep;
             }
@@ -124,7 +149,7 @@ impl Chunks {
             out.reject(self.splitter.line, reason);
         }
         self.carry.extend_from_slice(bytes.get(keep..filled).unwrap_or_default());
-        let mut chunk = self.telling(out.rejected, Vec::new());
+        let mut chunk = self.telling(out.rejected, skipped);
         chunk.consumed = open.packed();
         chunk.heads = out.heads;
         chunk.first_line = out.first_line;
@@ -160,19 +185,37 @@ impl Chunks {
     }
 }
 
+/// Whether the end of a file, behind the last record that is surely whole, is the begin of one that is still being written.
+/// A file that was written at once may lack its last line feed.
+fn is_unfinished(rest: &[u8]) -> bool {
+    let rest = trim(rest);
+    let json = match rest.first() {
+        None => return false,
+        // The runtime ends each of its lines.
+        Some(b'{') if rest.starts_with(parts::DOCKER) => return true,
+        Some(b'{' | b'[') => rest,
+        _ if rest.contains(&b'\n') => return true,
+        _ => match text::payload(rest) {
+            Some((_, json)) => json,
+            None => return true,
+        },
+    };
+    skip_value(json, 0) != Ok(json.len())
+}
+
 impl Iterator for Chunks {
     type Item = Chunk;
 
     fn next(&mut self) -> Option<Chunk> {
         while let Some(mut chunk) = self.stretch() {
-            if chunk.buffers.pieces.is_empty() {
+            if chunk.buffers.pieces.is_empty() && chunk.skipped.is_empty() {
                 continue;
             }
             self.blank = false;
             if self.foreign.as_mut().is_some_and(|foreign| foreign.holds(&chunk)) {
                 continue;
             }
-            chunk.begins = std::mem::take(&mut self.fresh);
+            chunk.begins = !chunk.bytes().is_empty() && std::mem::take(&mut self.fresh);
             if self.foreign.is_none() {
                 return Some(chunk);
             }

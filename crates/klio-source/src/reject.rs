@@ -228,6 +228,8 @@ pub enum SkipReason {
     Empty,
     /// A hidden file or directory found in a directory.
     Hidden,
+    /// The last record of a file that is still being written.
+    Unfinished,
 }
 
 impl fmt::Display for SkipReason {
@@ -239,6 +241,7 @@ impl fmt::Display for SkipReason {
             Self::OtherService => "log entry of another service than Kubernetes",
             Self::NoAuditEvent => "no audit event in this file",
             Self::Empty => "empty file",
+            Self::Unfinished => "the last record is not finished; it is read when it is",
             Self::Hidden => "hidden, not read (name it to read it)",
         })
     }

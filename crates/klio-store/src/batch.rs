@@ -1,6 +1,6 @@
 //! What a batch of the spool says: where it comes from, and its records as they are to be stored.
 
-use klio_model::Timestamp;
+use klio_model::{Event, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
@@ -19,6 +19,9 @@ pub struct Origin {
     pub position: Option<String>,
 }
 
+/// Set in a record's length: it was cut on its way, and what it lacks is unknown and not absent.
+const SALVAGED: u32 = 1 << 31;
+
 /// Records on their way into the spool: each with its length before it.
 #[derive(Default, Debug)]
 pub struct Records {
@@ -35,8 +38,14 @@ impl Records {
 
     /// Adds a record, and returns where it begins.
     pub fn push(&mut self, record: impl AsRef<[u8]>) -> usize {
+        self.push_as(record, false)
+    }
+
+    /// Adds a record that may have been cut on its way, and returns where it begins.
+    pub fn push_as(&mut self, record: impl AsRef<[u8]>, salvaged: bool) -> usize {
         let record = record.as_ref();
-        self.bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
+        let length = record.len() as u32 & !SALVAGED | if salvaged { SALVAGED } else { 0 };
+        self.bytes.extend_from_slice(&length.to_le_bytes());
         let start = self.bytes.len();
         self.bytes.extend_from_slice(record);
         self.count += 1;
@@ -101,14 +110,32 @@ impl Spooled {
         Timestamp(self.origin.received)
     }
 
-    /// Its records in the order in which they came.
-    pub fn records(&self) -> impl Iterator<Item = &str> {
+    /// Its records in the order in which they came, and whether they were cut on their way.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, bool)> {
         let mut rest = self.payload.as_slice();
         std::iter::from_fn(move || {
             let (length, after) = rest.split_first_chunk::<4>()?;
-            let (record, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            let length = u32::from_le_bytes(*length);
+            let (record, after) = after.split_at_checked((length & !SALVAGED) as usize)?;
             rest = after;
-            std::str::from_utf8(record).ok()
+            Some((std::str::from_utf8(record).ok()?, length & SALVAGED != 0))
         })
     }
+
+    /// Its records in the order in which they came.
+    pub fn records(&self) -> impl Iterator<Item = &str> {
+        self.entries().map(|(record, _)| record)
+    }
+
+    /// Its events.
+    pub(crate) fn events(&self) -> impl Iterator<Item = Event<'_>> {
+        self.entries().filter_map(|(record, salvaged)| event(record, salvaged))
+    }
+}
+
+/// A record as an event. What one lacks that was cut on its way is unknown.
+pub(crate) fn event(record: &str, salvaged: bool) -> Option<Event<'_>> {
+    let mut event = Event::parse(record).ok()?;
+    event.salvaged = salvaged;
+    Some(event)
 }

@@ -78,6 +78,8 @@ pub(crate) const COLUMNS: &[Column] = &[
     own("severity", Kind::Word),
     // Whether each column without a value is known to have none.
     own("whole", Kind::Bool),
+    // Whether it was cut on its way: what it lacks is unknown and not absent.
+    own("salvaged", Kind::Bool),
     // The log leaf of the segment that stated the row first. Merged files keep it, and the order of the rows of each
     // segment, so that the segment's row tree can be computed again.
     own("flush", Kind::Int),

@@ -3,15 +3,17 @@
 //! A proof leads from a record by its path in the row tree to the statement of its file, and from there by the path
 //! in the log to the signed checkpoint. It is made from the file as it is now: also from a merged one.
 
+use std::collections::HashSet;
 use std::path::Path as FilePath;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use klio_model::filter::{Matcher, TextMatch};
-use klio_model::{Event, Field, FieldRef, Filter, TimeRange};
+use klio_model::{Field, FieldRef, Filter, TimeRange};
 use klio_seal::evidence::{BundleWriter, Custody, Export};
 use klio_seal::{Hash, LogReader, Manifest, Path, Remark, Statement, StoredFile, Tree};
 
+use crate::batch::event;
 use crate::columns::word;
 use crate::error::StoreError;
 use crate::file::OpenFile;
@@ -22,7 +24,7 @@ use crate::ledger::Ledger;
 use crate::proof::{Proof, stored_in};
 use crate::scan::Question;
 use crate::view::may_overlap;
-use crate::whole::{CUSTODY, Whole};
+use crate::whole::{CUSTODY, Whole, salvaged};
 use crate::writer::{Writer, now, seal};
 
 /// What is to be exported, and who answers for it.
@@ -89,6 +91,12 @@ impl Lake {
     /// Writes the events of a request with their proofs into a new directory, to be checked by
     /// [`crate::seal::evidence::verify_bundle`].
     pub fn export_evidence(&mut self, dir: &FilePath, request: &Request<'_>) -> Result<Exported, StoreError> {
+        let shredded = self.shredded(request.range)?;
+        if shredded > 0 {
+            return Err(StoreError::Query(format!(
+                "{shredded} files cannot be read since their key was destroyed: narrow the time to what is left"
+            )));
+        }
         let time = now();
         let tool = concat!("klio ", env!("CARGO_PKG_VERSION"));
         let export = Export {
@@ -119,12 +127,21 @@ impl Lake {
         Ok(Exported { events, files: files.len() as u64, fresh, hash: hash.to_string() })
     }
 
+    /// How many files with events of a time cannot be read since their key was destroyed.
+    pub fn shredded(&mut self, range: TimeRange) -> Result<u64, StoreError> {
+        self.refresh()?;
+        let readable = self.readable(&self.events)?.0;
+        let readable: HashSet<&str> = readable.iter().map(|file| file.path.as_str()).collect();
+        let files = self.events.files()?;
+        let gone = files.iter().filter(|f| may_overlap(f, range) && !readable.contains(f.path.as_str()));
+        Ok(gone.count() as u64)
+    }
+
     fn fresh_matches(&mut self, request: &Request<'_>) -> Result<u64, StoreError> {
         let question = Question::new(request.filter, request.range);
         let mut count = 0;
         for batch in self.fresh()? {
-            let events = batch.records().filter_map(|raw| Event::parse(raw).ok());
-            count += events.filter(|event| question.holds(event)).count() as u64;
+            count += batch.events().filter(|event| question.holds(event)).count() as u64;
         }
         Ok(count)
     }
@@ -139,12 +156,7 @@ impl Lake {
     ) -> Result<LogReader, StoreError> {
         // The table first: what it has, the log states.
         self.refresh()?;
-        let (files, shredded) = self.readable(&self.events)?;
-        if shredded > 0 {
-            return Err(StoreError::Query(format!(
-                "{shredded} files cannot be read since their key was destroyed: narrow the time to what is left"
-            )));
-        }
+        let files = self.readable(&self.events)?.0;
         let log = self.log()?;
         let ledger = Ledger::read(&log)?;
         let question = Question::new(filter, range);
@@ -162,8 +174,9 @@ impl Lake {
             let mut row = 0;
             for batch in whole.batches(Some(&CUSTODY), 1024)? {
                 let batch = batch.map_err(StoreError::damaged(&file.path))?;
-                for (raw, text) in texts(&batch) {
-                    let fits = Event::parse(raw).is_ok_and(|event| question.holds(&event));
+                let cut = salvaged(&batch);
+                for (number, (raw, text)) in texts(&batch).enumerate() {
+                    let fits = event(raw, cut(number)).is_some_and(|event| question.holds(&event));
                     if fits && !f(&source, row, text())? {
                         return Ok(log);
                     }

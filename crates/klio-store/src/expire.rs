@@ -5,16 +5,18 @@
 
 use std::collections::HashMap;
 
-use klio_model::{Event, Timestamp};
+use arrow::array::AsArray;
+use klio_model::Timestamp;
 use klio_seal::{Expiry, Statement};
 
+use crate::batch::event;
 use crate::day::{DAY, day_begin};
 use crate::error::StoreError;
 use crate::hold::Held;
 use crate::ledger::Ledger;
 use crate::settings::Classes;
 use crate::table::{ChangeKind, DataFile};
-use crate::whole::Whole;
+use crate::whole::{Whole, salvaged};
 use crate::writer::{Batch, TABLES, Writer};
 
 /// Files that one statement of the log names, so that it fits into an entry.
@@ -78,7 +80,7 @@ impl Writer {
                     .or_else(|| self.lake.vault.as_ref().and_then(|_| known.get(generation(class))))
                     .copied()
                     .unwrap_or_else(|| classes.days(class));
-                let at = now.micros().saturating_sub(i64::from(days) * DAY);
+                let at = now.micros().saturating_sub(i64::from(days).saturating_mul(DAY));
                 if day_begin(day).is_none_or(|begin| begin + DAY > at) {
                     continue;
                 }
@@ -162,11 +164,17 @@ impl Writer {
         Ok(held)
     }
 
-    /// Whether an event of a partition is held.
-    pub(crate) fn holds_on(&self, class: &str, day: &str) -> Result<bool, StoreError> {
+    /// Whether an event of a day is held, of one class or any.
+    pub(crate) fn holds_on(&self, class: Option<&str>, day: &str) -> Result<bool, StoreError> {
         let ledger = self.ledger()?;
         let mut asked = Asked::default();
-        for file in self.lake.events.files()?.iter().filter(|f| f.class == class && f.day == day) {
+        for file in self
+            .lake
+            .events
+            .files()?
+            .iter()
+            .filter(|f| f.day == day && class.is_none_or(|class| f.class == class))
+        {
             if !ledger.holds.is_empty() && self.holds_in(file, &ledger, &mut asked)? {
                 return Ok(true);
             }
@@ -183,9 +191,17 @@ impl Writer {
             return Ok(false);
         }
         let mut held = false;
-        Whole::open(&self.lake.events, &file.path, file.size)?.each_leaf(&mut |_, _, raw| {
-            held = held || is_held(&ledger.holds, raw);
-        })?;
+        let whole = Whole::open(&self.lake.events, &file.path, file.size)?;
+        for batch in whole.batches(Some(&["raw", "salvaged"]), 1024)? {
+            let batch = batch.map_err(StoreError::damaged(&file.path))?;
+            let (cut, raws) =
+                (salvaged(&batch), batch.column_by_name("raw").and_then(|c| c.as_string_opt::<i32>()));
+            // What cannot be read stays.
+            let Some(raws) = raws else { return Ok(true) };
+            let is_held =
+                |(row, raw): (usize, Option<&str>)| is_held(&ledger.holds, raw.unwrap_or_default(), cut(row));
+            held = held || raws.iter().enumerate().any(is_held);
+        }
         asked.files.insert(file.path.clone(), held);
         Ok(held)
     }
@@ -204,7 +220,7 @@ struct Asked {
 }
 
 /// Whether a record must stay.
-fn is_held(holds: &[Held], raw: &str) -> bool {
-    let event = Event::parse(raw).ok();
+fn is_held(holds: &[Held], raw: &str, salvaged: bool) -> bool {
+    let event = event(raw, salvaged);
     holds.iter().any(|held| held.holds(event.as_ref()))
 }

@@ -4,6 +4,7 @@ mod columns;
 mod csv;
 mod parquet;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -71,7 +72,13 @@ struct Lines<W>(W);
 
 impl<W: Write> Sink for Lines<W> {
     fn take(&mut self, kept: &Kept) -> Result<(), StoreError> {
-        self.0.write_all(kept.raw.as_bytes()).and_then(|()| self.0.write_all(b"\n")).map_err(refused)
+        // A record may stand on several lines, and no line ends within a string.
+        let line = if kept.raw.contains(['\n', '\r']) {
+            kept.raw.replace(['\n', '\r'], " ").into()
+        } else {
+            Cow::from(&kept.raw)
+        };
+        self.0.write_all(line.as_bytes()).and_then(|()| self.0.write_all(b"\n")).map_err(refused)
     }
 
     fn end(mut self: Box<Self>) -> Result<(), StoreError> {

@@ -5,8 +5,9 @@ use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashSet;
-use klio_model::{Event, Filter, TimeRange, Timestamp};
+use klio_model::{Filter, TimeRange, Timestamp};
 
+use crate::batch::event;
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::group::Group;
@@ -72,9 +73,9 @@ impl Lake {
             cursor.batch = cursor.batch.max(flushed);
         }
         for batch in fresh.iter().filter(|batch| batch.seq > cursor.batch) {
-            for raw in batch.records() {
+            for (raw, salvaged) in batch.entries() {
                 cursor.told.insert(cursor.hasher.hash_one(raw));
-                if let Some(event) = Event::parse(raw).ok().filter(|event| filter.matches(event)) {
+                if let Some(event) = event(raw, salvaged).filter(|event| filter.matches(event)) {
                     found.push(Kept::fresh(batch, &event));
                 }
             }

@@ -12,6 +12,9 @@ use crate::error::StoreError;
 use crate::lake::Lake;
 use crate::writer::Writer;
 
+/// How what stands in a secret's place begins (docs/redaction.md).
+const REDACTED: &str = "[redacted:";
+
 /// A hold in force.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
@@ -44,8 +47,34 @@ impl Held {
     /// Whether an event must stay; also when it cannot be read.
     pub(crate) fn holds(&self, event: Option<&Event<'_>>) -> bool {
         let (Some(filter), Some(event)) = (&self.parsed, event) else { return true };
-        filter.eval(event, Missing::Unknown) != Tri::False
+        asked(filter, event) != Tri::False
     }
+}
+
+/// What a filter says of an event whose secrets were removed: of a text that they may have stood in, nothing.
+fn asked(filter: &Filter, event: &Event<'_>) -> Tri {
+    if !event.json().contains(REDACTED) {
+        return filter.eval(event, Missing::Unknown);
+    }
+    match filter {
+        Filter::And(parts) => all(parts.iter().map(|part| asked(part, event))),
+        Filter::Or(parts) => !all(parts.iter().map(|part| !asked(part, event))),
+        Filter::Not(part) => !asked(part, event),
+        Filter::Test(test) if test.field.values(event).iter().any(|value| value.contains(REDACTED)) => {
+            Tri::Unknown
+        }
+        Filter::Keyword(_) if !filter.matches(event) => Tri::Unknown,
+        _ => filter.eval(event, Missing::Unknown),
+    }
+}
+
+/// The least of several answers.
+fn all(answers: impl Iterator<Item = Tri>) -> Tri {
+    answers.fold(Tri::True, |least, answer| match (least, answer) {
+        (Tri::False, _) | (_, Tri::False) => Tri::False,
+        (Tri::Unknown, _) | (_, Tri::Unknown) => Tri::Unknown,
+        _ => Tri::True,
+    })
 }
 
 impl Writer {

@@ -185,7 +185,7 @@ impl Lake {
     }
 
     pub(crate) fn spool_key(&self) -> Result<Option<Arc<Cipher>>, StoreError> {
-        self.vault.as_ref().map(|vault| vault.spool()).transpose()
+        Ok(self.vault.as_ref().map(|vault| vault.spool_if_any()).transpose()?.flatten())
     }
 
     fn unchanged(&mut self, upto: u64) -> Result<bool, StoreError> {

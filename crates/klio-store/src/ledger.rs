@@ -47,6 +47,8 @@ pub(crate) struct Attested {
 /// The log's statements, replayed.
 #[derive(Default, Debug)]
 pub(crate) struct Ledger {
+    /// How many statements there are.
+    pub entries: u64,
     /// Files that must be there, by leaf.
     pub live: BTreeMap<u64, Live>,
     /// Segments, by leaf.
@@ -87,6 +89,7 @@ impl Ledger {
 
     /// Takes the next statement in.
     pub(crate) fn take(&mut self, index: u64, time: i64, statement: &Statement) {
+        self.entries = self.entries.max(index.saturating_add(1));
         match statement {
             Statement::Segment(segment) => {
                 let stored = &segment.stored;

@@ -17,7 +17,7 @@ use memo::Memo;
 
 pub(crate) use long::Long;
 pub(crate) use order::KEY;
-pub(crate) use sheet::{Cells, Sheet, span};
+pub(crate) use sheet::{Cells, FIRST_DATE, LAST_DATE, Sheet, span};
 pub use verdicts::{Verdict, Verdicts};
 pub(crate) use words::Words;
 
@@ -127,7 +127,7 @@ impl Rows {
         for (column, cell) in sheet.columns.iter().zip(&mut sheet.cells) {
             match cell {
                 Cells::Words(words) => word(words, column, event, custody, severity, &shared),
-                Cells::Long(long) => long.push(event.json()),
+                Cells::Long(long) => long.push(event.json(), event.salvaged),
                 Cells::Texts(text, ends, missing) => {
                     let value = event.text_of(Field::AuditId);
                     text.push_str(value.unwrap_or_default());
@@ -148,6 +148,7 @@ impl Rows {
                     None if column.name == "body" => {
                         event.request_object.text().is_some() || event.response_object.text().is_some()
                     }
+                    None if column.name == "salvaged" => event.salvaged,
                     None => shared.whole,
                 }),
             }
@@ -185,6 +186,8 @@ fn shared<'m>(
         extra.is_none_or(|(_, read)| *read) && group.is_none_or(|read| *read) && source.is_none_or(|s| s.2);
     // The column has the time of the stage where the field has a text that is no time.
     let timed = event.received.is_none() == received.is_none() && event.staged.is_none() == staged.is_none();
+    // The number that stands for none in the column.
+    let numbered = event.code != Some(i64::MIN);
     let stated = event.stage != Stage::Unstated && event.level != Level::Unstated;
     Shared {
         time: received.or(staged),
@@ -192,7 +195,7 @@ fn shared<'m>(
         credential: extra.and_then(|(credential, _)| credential.as_deref()),
         address: source.and_then(|(address, ..)| address.as_deref()),
         scope: source.and_then(|(_, scope, _)| *scope),
-        whole: !event.salvaged && readable && timed && stated,
+        whole: !event.salvaged && readable && timed && numbered && stated,
     }
 }
 

@@ -11,7 +11,7 @@ use klio_model::filter::{Matcher, Piece};
 use klio_model::{Event, Field, Filter, TimeRange, Timestamp};
 
 use crate::answer::{answer, in_range};
-use crate::batch::Spooled;
+use crate::batch::{Spooled, event};
 use crate::error::StoreError;
 use crate::group::{Coded, Group};
 use crate::needle::{Finder, Needles};
@@ -30,6 +30,8 @@ pub struct Kept {
     pub source: String,
     /// When it was received.
     pub received: Timestamp,
+    /// Whether it was cut on its way: what it lacks is unknown and not absent.
+    pub salvaged: bool,
 }
 
 impl Kept {
@@ -41,7 +43,13 @@ impl Kept {
             cluster: batch.origin.cluster.clone(),
             source: batch.origin.source.clone(),
             received: batch.received(),
+            salvaged: event.salvaged,
         }
+    }
+
+    /// The record as an event.
+    pub fn event(&self) -> Option<Event<'_>> {
+        event(&self.raw, self.salvaged)
     }
 }
 
@@ -132,6 +140,8 @@ impl<'f> Question<'f> {
         // Read with the first record that matches.
         let mut custody = None;
         let mut rows = may.set_indices();
+        let salvaged = group.flags("salvaged")?.filter(|flags| flags.count_set_bits() > 0);
+        let salvaged = |row: usize| salvaged.as_ref().is_some_and(|flags| flags.value(row));
         let size = if told.is_some() { SPARSE } else { BATCH };
         for batch in group.file.records(group.number, may, size)? {
             let batch = batch.map_err(|e| group.file.damaged(e))?;
@@ -142,14 +152,16 @@ impl<'f> Question<'f> {
             let promising = self.promising(raws, &sure);
             scanned.records += rows.len() as u64;
             for (at, ((row, sure), promising)) in rows.iter().zip(sure).zip(promising).enumerate() {
-                let matches = || Event::parse(raws.value(at)).is_ok_and(|event| self.filter.matches(&event));
+                let salvaged = salvaged(*row);
+                let matches =
+                    || event(raws.value(at), salvaged).is_some_and(|event| self.filter.matches(&event));
                 if sure || promising && matches() {
                     scanned.matched += 1;
                     let custody = match &mut custody {
                         Some(known) => known,
                         none => none.insert(Custody::of(group)?),
                     };
-                    if f(&Row { custody, row: *row, raw: raws.value(at) })?.is_break() {
+                    if f(&Row { custody, row: *row, raw: raws.value(at), salvaged })?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
@@ -242,9 +254,15 @@ pub(crate) struct Row<'b> {
     /// Its number in its group.
     row: usize,
     pub raw: &'b str,
+    salvaged: bool,
 }
 
 impl Row<'_> {
+    /// The record as an event.
+    pub(crate) fn event(&self) -> Option<Event<'_>> {
+        event(self.raw, self.salvaged)
+    }
+
     /// When the request was received.
     pub(crate) fn time(&self) -> Option<Timestamp> {
         number::<TimestampMicrosecondType>(self.custody.time.as_ref(), self.row).map(Timestamp)
@@ -266,6 +284,7 @@ impl Row<'_> {
             cluster: word(&self.custody.cluster),
             source: word(&self.custody.source),
             received: Timestamp(received.unwrap_or(0)),
+            salvaged: self.salvaged,
         }
     }
 }

@@ -1,15 +1,16 @@
 //! The life of an encrypted lake's keys. What happens to them is stated in the signed log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use klio_seal::{Key, KeyEvent, Remark, Statement};
 
 use crate::error::StoreError;
 use crate::keys::Listed;
 use crate::lake::Lake;
+use crate::settings::DEFAULT_CLASS;
 use crate::table::{DataFile, Table};
 use crate::vault::{Encryption, Vault};
-use crate::writer::Writer;
+use crate::writer::{TABLES, Writer};
 
 impl Lake {
     /// The data keys of the lake; `None` if it is not encrypted.
@@ -58,30 +59,54 @@ impl Writer {
     /// Destroys the data key of one day of a retention class: its files cannot be read any more, here and in
     /// every copy of them that was made. The log keeps proving that they were there. Nothing under a legal hold is
     /// destroyed.
-    pub fn shred(&mut self, class: &str, day: &str, why: &str) -> Result<(), StoreError> {
-        let kept = self.lake.locked()?.newest(class, day)?;
+    pub fn shred(&mut self, name: &str, day: &str, why: &str) -> Result<(), StoreError> {
+        let kept = self.lake.locked()?.newest(name, day)?;
         let class = kept.ok_or_else(|| {
-            StoreError::Query(format!("nothing is kept of class {class} on {day}, written as 2026-11-21"))
+            StoreError::Query(format!("nothing is kept of class {name} on {day}, written as 2026-11-21"))
         })?;
-        if self.holds_on(&class, day)? {
+        // Findings and incidents of all classes lie in the default one.
+        let of = (name != DEFAULT_CLASS).then_some(class.as_str());
+        if self.holds_on(of, day)? {
             return Err(StoreError::Query(format!(
                 "events of {day} are under a legal hold; release it first"
             )));
         }
         let partition = format!("{class}/{day}");
-        self.lake.locked()?.shred(&partition, why)?;
+        // The log first: a destruction of which it says nothing was nobody's who may.
         let text = format!("files/{partition}: {why}");
         self.state(Statement::Note(Remark { topic: "shred".into(), text, hash: None }))?;
-        self.tell(KeyEvent::Destroyed, &format!("files/{partition}"))
+        self.tell(KeyEvent::Destroyed, &format!("files/{partition}"))?;
+        self.lake.locked()?.shred(&partition, why)
     }
 
-    /// States what a crash kept from the log: keys that were destroyed.
-    pub(crate) fn tell_destroyed(&mut self) -> Result<(), StoreError> {
+    /// Finishes destructions that a crash interrupted, and does not go on from one that the log does not state, nor without
+    /// a key of files that are there.
+    pub(crate) fn check_keys(&mut self) -> Result<(), StoreError> {
         let Some(keys) = self.lake.keys()? else { return Ok(()) };
-        let known = self.ledger()?.shredded;
-        for key in keys.iter().filter(|key| key.destroyed.is_some()) {
-            if key.name.strip_prefix("files/").is_some_and(|name| !known.contains(name)) {
-                self.tell(KeyEvent::Destroyed, &key.name)?;
+        let stated = self.ledger()?.shredded;
+        let mut known = HashSet::new();
+        for key in keys {
+            let partition = key.name.strip_prefix("files/").unwrap_or_default().to_owned();
+            match (key.destroyed, stated.contains(&partition)) {
+                (Some(_), false) => {
+                    let file = format!("keys/{}.destroyed.json", key.name.replace('/', "~"));
+                    let said = "the signed log knows nothing of this destruction: verify the lake, and move the file away";
+                    return Err(StoreError::Damaged { file, said: said.into() });
+                }
+                (Some(_), true) => self.lake.locked()?.shred(&partition, "")?,
+                (None, true) => self.lake.locked()?.shred(&partition, "finished after an interruption")?,
+                (None, false) => {}
+            }
+            known.insert(partition);
+        }
+        for table in TABLES {
+            for DataFile { class, day, .. } in self.table(table).files()? {
+                let partition = format!("{class}/{day}");
+                if class.starts_with("c-") && !known.contains(&partition) {
+                    let file = format!("keys/files~{class}~{day}.key.json");
+                    let said = "it is gone, and files need it: put it back from a backup".into();
+                    return Err(StoreError::Damaged { file, said });
+                }
             }
         }
         Ok(())

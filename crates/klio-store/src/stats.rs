@@ -238,7 +238,7 @@ fn read(
         return Ok(());
     }
     let flow = question.records(group, &left, scanned, &mut |row| {
-        if let Ok(event) = Event::parse(row.raw) {
+        if let Some(event) = row.event() {
             f(&event)?;
         }
         Ok(ControlFlow::Continue(()))

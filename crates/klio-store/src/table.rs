@@ -359,17 +359,19 @@ fn partition(file: &DataFile) -> HashMap<String, Option<String>> {
 
 /// Statistics as Delta writes them (PROTOCOL.md, "Per-file Statistics"): times in milliseconds, cut off.
 fn stats(file: &DataFile, full: bool) -> String {
+    // What other readers could not read is not stated: a file without times is never left out.
     let at = |micros: i64| {
-        let time = jiff::Timestamp::from_millisecond(micros.div_euclid(1000)).unwrap_or_default();
-        format!("{time:.3}")
+        let time = jiff::Timestamp::from_millisecond(micros.div_euclid(1000)).ok()?;
+        Some(format!("{time:.3}")).filter(|text| !text.starts_with('-'))
     };
-    match file.times {
-        Some((least, greatest)) if full => json!({
+    let times = file.times.filter(|_| full).and_then(|(least, greatest)| at(least).zip(at(greatest)));
+    match times {
+        Some((least, greatest)) => json!({
             "numRecords": file.rows,
-            "minValues": {"time": at(least)},
-            "maxValues": {"time": at(greatest)},
+            "minValues": {"time": least},
+            "maxValues": {"time": greatest},
         }),
-        _ => json!({"numRecords": file.rows}),
+        None => json!({"numRecords": file.rows}),
     }
     .to_string()
 }

@@ -155,6 +155,14 @@ impl Vault {
         Ok(Arc::new(self.cipher(SPOOL, true)?))
     }
 
+    /// The same for reading; none if there is none yet.
+    pub(crate) fn spool_if_any(&self) -> Result<Option<Arc<Cipher>>, StoreError> {
+        match self.cipher(SPOOL, false) {
+            Err(KeyError::Unknown(_)) => Ok(None),
+            cipher => Ok(Some(Arc::new(cipher?))),
+        }
+    }
+
     /// Seals a text that the table's log is to hold.
     pub(crate) fn seal(&self, text: &str) -> Result<String, StoreError> {
         let mut sealed = Vec::new();

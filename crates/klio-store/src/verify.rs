@@ -21,6 +21,7 @@ mod spool;
 mod tables;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use klio_seal::{Checkpoint, Hash, LogReader, Policy, Verifier, verify::LogReport};
 
@@ -141,6 +142,14 @@ pub fn verify(
                     Reading::Hashes
                 }
             };
+            let listed = settings.vault(dir).and_then(|vault| vault.map_or(Ok(Vec::new()), |v| v.list()));
+            for key in listed.unwrap_or_default().into_iter().filter(|key| key.destroyed.is_some()) {
+                if key.name.strip_prefix("files/").is_none_or(|name| !ledger.shredded.contains(name)) {
+                    let place = format!("keys/{}.destroyed.json", key.name.replace('/', "~"));
+                    let said = "the signed log knows nothing of this destruction".into();
+                    report.problem(Kind::Smuggled, &place, said, None);
+                }
+            }
             files::check(dir, &found, &ledger, &depth, &mut report);
             files::expiries(&ledger, &mut report);
             spool::check(dir, settings, &found, &ledger, &mut report);

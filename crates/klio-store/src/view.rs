@@ -8,11 +8,12 @@ use std::ops::ControlFlow;
 
 use klio_model::{Event, TimeRange};
 
-use crate::batch::Spooled;
+use crate::batch::{Spooled, event};
 use crate::day::{DAY, day_begin};
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::lake::{Lake, TRIES};
+use crate::rows::{FIRST_DATE, LAST_DATE};
 use crate::scan::{Question, Scanned};
 use crate::table::DataFile;
 
@@ -106,9 +107,9 @@ impl View {
         f: &mut dyn FnMut(&Spooled, &Event<'_>) -> ControlFlow<()>,
     ) {
         for batch in &self.fresh {
-            for raw in batch.records() {
+            for (record, salvaged) in batch.entries() {
                 scanned.fresh += 1;
-                let Ok(event) = Event::parse(raw) else { continue };
+                let Some(event) = event(record, salvaged) else { continue };
                 if question.holds(&event) {
                     scanned.matched += 1;
                     if f(batch, &event).is_break() {
@@ -132,7 +133,13 @@ fn begin(file: &DataFile) -> i64 {
 
 /// From when to when events of a file happened, if it tells more than its partition does.
 fn span(file: &DataFile) -> Option<(i64, i64)> {
-    file.times.or_else(|| day_begin(&file.day).map(|day| (day, day + DAY - 1)))
+    // Earlier and later days lie with the first and the last that has a date.
+    let of_day = |day: i64| match file.day.as_str() {
+        FIRST_DATE => (i64::MIN, day + DAY - 1),
+        LAST_DATE => (day, i64::MAX),
+        _ => (day, day + DAY - 1),
+    };
+    file.times.or_else(|| day_begin(&file.day).map(of_day))
 }
 
 /// Whether a file may hold events of a range. Events without a time lie in no range.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use klio_seal::{Hash, RowTree};
@@ -19,8 +19,8 @@ use crate::grams::{Builder, Grams};
 use crate::leaf;
 use crate::table::Table;
 
-/// The columns that a leaf is made of, and the one that says of which segment.
-pub(crate) const CUSTODY: [&str; 5] = ["cluster", "source", "received", "flush", "raw"];
+/// The columns that a leaf is made of, the one that says of which segment, and the one that says how the record is to be read.
+pub(crate) const CUSTODY: [&str; 6] = ["cluster", "source", "received", "flush", "raw", "salvaged"];
 
 /// A file in memory.
 pub(crate) struct Whole {
@@ -131,6 +131,12 @@ pub(crate) fn leaves(
         let segment = flush.map_or(-1, |f| f.value(row));
         f(row, u64::try_from(segment).unwrap_or(u64::MAX), leaf, raw);
     })
+}
+
+/// Which rows of a batch were cut on their way.
+pub(crate) fn salvaged(batch: &RecordBatch) -> impl Fn(usize) -> bool + '_ {
+    let flags = batch.column_by_name("salvaged").and_then(|c| c.as_boolean_opt());
+    move |row| flags.is_some_and(|flags| flags.is_valid(row) && flags.value(row))
 }
 
 /// The span of a column of times, widened by a batch.

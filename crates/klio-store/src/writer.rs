@@ -36,6 +36,9 @@ pub(crate) const LOST: &str = "lost";
 /// The topic of a remark that attests a file of a table's log, or `lake.json`.
 pub(crate) const TABLE: &str = "table";
 
+/// Least bytes of a spool: some batches of each of two threads.
+const LEAST_SPOOL: u64 = 8 << 20;
+
 /// What a lake is.
 pub(crate) const LAKE: &str = "lake.json";
 
@@ -70,6 +73,11 @@ impl Writer {
     /// Opens the lake for writing, and makes it if there is none.
     pub fn open(dir: &Path, settings: &Settings) -> Result<Self, StoreError> {
         fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
+        if settings.spool_bytes < LEAST_SPOOL {
+            let said =
+                format!("the spool's limit of {} bytes must be {LEAST_SPOOL} or more", settings.spool_bytes);
+            return Err(StoreError::Setting { place: "lake.spool_bytes".into(), said });
+        }
         // Whoever has the spool is the writer.
         let key = settings.vault(dir)?.map(|vault| vault.spool()).transpose()?;
         let options = Options {
@@ -97,7 +105,7 @@ impl Writer {
         writer.opened(identity)?;
         writer.grow()?;
         writer.miss()?;
-        writer.tell_destroyed()?;
+        writer.check_keys()?;
         Ok(writer)
     }
 

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use klio_model::{Event, Filter, Severity, TimeRange, Timestamp};
 use klio_store::keys::FileKeyProvider;
-use klio_store::{Custody, Encryption, Flush, Hold, Lake, Origin, Records, Rows, Settings, Verdict, Writer};
+use klio_store::{
+    Custody, Depth, Encryption, Flush, Hold, Lake, Origin, Records, Rows, Settings, Trusted, Verdict, Writer,
+};
 
 /// What must not be found in any byte of the lake.
 const PLANTED: [&str; 9] = [
@@ -180,4 +182,42 @@ fn keys_rotate_and_are_destroyed() {
     writer.hold(&Hold { filter: "*".into(), owner: "legal".into(), reason: "case 1".into() }).unwrap();
     let refused = writer.shred("hr-files", "2026-11-20", "never").unwrap_err().to_string();
     assert!(refused.contains("legal hold"), "{refused}");
+}
+
+#[test]
+fn a_destruction_that_the_log_does_not_state_destroys_nothing() {
+    let (dir, safe) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let key = safe.path().join("key");
+    FileKeyProvider::generate(&key).unwrap();
+    let settings = settings(&key);
+    drop(fill(dir.path(), &settings));
+    let name = fs::read_dir(dir.path().join("keys")).unwrap().find_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name.strip_suffix(".key.json").filter(|name| name.starts_with("files~")).map(str::to_owned)
+    });
+    let name = name.unwrap();
+    let forged = dir.path().join(format!("keys/{name}.destroyed.json"));
+    let text =
+        format!(r#"{{"name":"{}","when":"2026-11-21T00:00:00Z","why":"request 1"}}"#, name.replace('~', "/"));
+    fs::write(&forged, text).unwrap();
+    for _ in 0..2 {
+        let report = klio_store::verify(dir.path(), &settings, &Trusted::default(), Depth::Rows).unwrap();
+        let named = report.problems.iter().any(|p| p.what.contains("knows nothing of this destruction"));
+        assert!(named, "{:?}", report.problems);
+        let refused = Writer::open(dir.path(), &settings).unwrap_err().to_string();
+        assert!(refused.contains("knows nothing of this destruction"), "{refused}");
+    }
+    fs::remove_file(&forged).unwrap();
+    let mut writer = Writer::open(dir.path(), &settings).unwrap();
+    assert_eq!(found(writer.lake(), "user:alice-the-admin"), 250);
+    drop(writer);
+
+    // A key that is gone is not made anew.
+    let (live, aside) = (dir.path().join(format!("keys/{name}.key.json")), safe.path().join("aside"));
+    fs::rename(&live, &aside).unwrap();
+    let refused = Writer::open(dir.path(), &settings).unwrap_err().to_string();
+    assert!(refused.contains("put it back from a backup"), "{refused}");
+    assert!(!live.exists());
+    fs::rename(&aside, &live).unwrap();
+    Writer::open(dir.path(), &settings).unwrap();
 }

@@ -8,7 +8,9 @@ mod made;
 use std::time::Duration;
 
 use klio_model::{TimeRange, Timestamp};
-use klio_store::{Classes, CompactOptions, Flush, Hold, Lake, Retention, Settings, Trusted, Writer, narrowed};
+use klio_store::{
+    Classes, CompactOptions, Flush, Hold, Lake, Retention, Settings, Trusted, Writer, narrowed,
+};
 use made::{NEW, OLD, append, files, flush, holds_exactly, judged, numbers, problems, settings};
 
 fn classes() -> Classes {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use klio_source::redact::Policy;
@@ -92,14 +91,15 @@ pub fn redaction_key(dir: &Path) -> Result<[u8; 32], Failure> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let key = Secret::random().map_err(Failure::world)?;
             fs::create_dir_all(dir).map_err(failed)?;
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(failed)?;
-            file.write_all(key.expose()).and_then(|()| file.sync_all()).map_err(failed)?;
-            Ok(*key.expose())
+            // Whole or not at all, and of two that make one the first counts.
+            let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+            file.write_all(key.expose()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+            match file.persist_noclobber(&path) {
+                Ok(_) => fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?,
+                Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(failed(e.error)),
+            }
+            redaction_key(dir)
         }
         Err(e) => Err(failed(e)),
     }

@@ -4,6 +4,7 @@
 //! [`Keeper`], which knows what is a duplicate, spools what is left and flushes it with the findings.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ use hashbrown::HashMap;
 use klio_model::{Event, Severity, Timestamp};
 use klio_source::redact::{Policy, Redactor};
 use klio_source::{Chunks, Options, Pool, discover};
-use klio_store::{Classes, Custody, Flush, Records, Rows, Settings, Verdict, Writer};
-pub use klio_store::{Origin, Spooled};
+use klio_store::{Classes, Custody, Flush, Records, Rows, Settings, Writer};
+pub use klio_store::{Origin, Spooled, Verdict};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -106,9 +107,20 @@ struct Reading {
     handed: u64,
     taken: u64,
     /// Chunks that ended before one that stands before them in the file, by their first event.
-    early: BTreeMap<u64, (Shelf, Vec<bool>)>,
+    early: BTreeMap<u64, Taken>,
     /// Records that are yet to be spooled, and which block of the rows they will be.
     records: Option<(u32, Records)>,
+}
+
+/// What is to be kept of a chunk: its rows, which of them, and what was found in them.
+#[derive(Default)]
+pub struct Taken {
+    /// The rows.
+    pub shelf: Shelf,
+    /// Which of them.
+    pub keep: Vec<bool>,
+    /// Findings about them.
+    pub findings: Vec<Verdict>,
 }
 
 /// Everything between the sequence and the disk.
@@ -120,7 +132,9 @@ pub struct Keeper {
     rows: Rows,
     /// Room for records.
     spare: Vec<Vec<u8>>,
+    /// Findings about events that were taken, and those about events of chunks that are not taken yet.
     findings: Vec<Verdict>,
+    fresh: Vec<Verdict>,
     last: u64,
     /// Bytes of the records of chunks that ended early.
     early: usize,
@@ -139,11 +153,13 @@ impl Keeper {
         Ok(Self {
             writer,
             terms,
-            flush_bytes: settings.flush_bytes as usize,
+            // What is judged stays in the spool until it is flushed, and a file of the spool beyond that.
+            flush_bytes: settings.flush_bytes.min(settings.spool_bytes / 2) as usize,
             files: HashMap::new(),
             rows: Rows::new(),
             spare: Vec::new(),
             findings: Vec::new(),
+            fresh: Vec::new(),
             last,
             early: 0,
             attested: Instant::now(),
@@ -164,7 +180,8 @@ impl Keeper {
             let Ok(position) = serde_json::from_str::<Position>(text) else { continue };
             let mut all = vec![(position.id, position.events)];
             all.extend(position.before);
-            read.extend(all.iter().filter(|(of, _)| *of == id).map(|(_, n)| (of == own, of.to_owned(), *n)));
+            let is_own = of == own || is_same_file(of, &own);
+            read.extend(all.iter().filter(|(of, _)| *of == id).map(|(_, n)| (is_own, of.to_owned(), *n)));
             if of == own {
                 before = all;
             }
@@ -196,31 +213,26 @@ impl Keeper {
         known
     }
 
-    /// Takes the rows of a chunk that are to be kept. `first` is what [`Keeper::hand_in`] returned for it.
+    /// Takes what is to be kept of a chunk. `first` is what [`Keeper::hand_in`] returned for it. Returns the room of its rows,
+    /// unless they wait.
     ///
     /// Chunks whose times overlap end in any order. They are spooled in the file's, so that its position says exactly
     /// what is kept.
-    pub fn take(
-        &mut self,
-        file: &Arc<str>,
-        first: u64,
-        shelf: &mut Shelf,
-        keep: &[bool],
-    ) -> Result<(), Failure> {
+    pub fn take(&mut self, file: &Arc<str>, first: u64, taken: Taken) -> Result<Shelf, Failure> {
         let reading = self.files.entry(file.clone()).or_default();
         if first != reading.taken {
-            self.early += shelf.bytes();
-            reading.early.insert(first, (std::mem::take(shelf), keep.to_vec()));
-            return Ok(());
+            self.early += taken.shelf.bytes();
+            reading.early.insert(first, taken);
+            return Ok(Shelf::default());
         }
-        self.put_in(file, shelf, keep)?;
-        while let Some((shelf, keep)) =
+        let shelf = self.put_in(file, taken)?;
+        while let Some(taken) =
             self.files.get_mut(file).and_then(|reading| reading.early.remove(&reading.taken))
         {
-            self.early -= shelf.bytes();
-            self.put_in(file, &shelf, &keep)?;
+            self.early -= taken.shelf.bytes();
+            self.put_in(file, taken)?;
         }
-        Ok(())
+        Ok(shelf)
     }
 
     /// Whether so much waits for one slow chunk that order must give way.
@@ -228,25 +240,28 @@ impl Keeper {
         self.early > EARLY
     }
 
-    fn put_in(&mut self, file: &Arc<str>, shelf: &Shelf, keep: &[bool]) -> Result<(), Failure> {
+    fn put_in(&mut self, file: &Arc<str>, taken: Taken) -> Result<Shelf, Failure> {
+        let Taken { shelf, keep, mut findings } = taken;
+        // With their rows: a finding whose event is read again is found again.
+        self.findings.append(&mut findings);
         let reading = self.files.entry(file.clone()).or_default();
         reading.taken += keep.len() as u64;
         if let Some(position) = &mut reading.position {
             position.events = reading.taken;
         }
         if !keep.contains(&true) {
-            return Ok(());
+            return Ok(shelf);
         }
         let (rows, spare) = (&mut self.rows, &mut self.spare);
         let (block, records) = reading.records.get_or_insert_with(|| (rows.block(), room(spare)));
-        rows.append(shelf, keep, records, *block);
+        rows.append(&shelf, &keep, records, *block);
         if records.bytes().len() >= BATCH {
             self.spool(file)?;
         }
         if self.rows.bytes() >= self.flush_bytes {
             self.flush(&mut Vec::new())?;
         }
-        Ok(())
+        Ok(shelf)
     }
 
     fn spool(&mut self, file: &Arc<str>) -> Result<(), Failure> {
@@ -271,11 +286,14 @@ impl Keeper {
         Ok(())
     }
 
-    /// Takes a finding as JSON.
+    /// Takes a finding as JSON, of the chunk that is being judged.
     pub fn finding(&mut self, json: &[u8]) {
-        if let Some(verdict) = verdict(json, &self.terms.cluster) {
-            self.findings.push(verdict);
-        }
+        self.fresh.extend(verdict(json, &self.terms.cluster));
+    }
+
+    /// The findings since this was called last.
+    pub fn found(&mut self) -> Vec<Verdict> {
+        std::mem::take(&mut self.fresh)
     }
 
     fn flush(&mut self, incidents: &mut Vec<Verdict>) -> Result<(), Failure> {
@@ -311,6 +329,7 @@ impl Keeper {
 
     /// Flushes what is left, with the incidents that were found.
     pub fn finish(&mut self, mut incidents: Vec<Verdict>) -> Result<(), Failure> {
+        self.findings.append(&mut self.fresh);
         self.flush(&mut incidents)
     }
 
@@ -321,7 +340,9 @@ impl Keeper {
     }
 
     /// Takes rows whose records are in the spool already.
-    pub fn again(&mut self, seq: u64, shelf: &Shelf) -> Result<(), Failure> {
+    pub fn again(&mut self, seq: u64, taken: &mut Taken) -> Result<(), Failure> {
+        let shelf = &taken.shelf;
+        self.findings.append(&mut taken.findings);
         self.last = self.last.max(seq);
         let (block, mut records) = (self.rows.block(), room(&mut self.spare));
         self.rows.append(shelf, &vec![true; shelf.len()], &mut records, block);
@@ -333,6 +354,15 @@ impl Keeper {
 /// Room for the records of a batch, and for the chunk that fills it.
 fn room(spare: &mut Vec<Vec<u8>>) -> Records {
     Records::within(spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH + BATCH / 4)))
+}
+
+/// Whether two sources are one file, by whatever path.
+fn is_same_file(a: &str, b: &str) -> bool {
+    let place = |source: &str| {
+        let there = std::fs::metadata(source.strip_prefix("file:")?).ok()?;
+        Some((there.dev(), there.ino()))
+    };
+    place(a).is_some_and(|place_of_a| place(b) == Some(place_of_a))
 }
 
 /// The hash of the begin of the file that a source stands for, if it is there.

@@ -66,7 +66,7 @@ pub fn keep(
 ) -> Result<(Report, Option<Keeper>), Failure> {
     let started = Instant::now();
     let engine = Engine::new(rules.rules.clone(), options.matching);
-    let feed = Feed::open(&options.paths)?;
+    let feed = Feed::open(&options.paths, keeping.is_some())?;
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
@@ -103,7 +103,10 @@ pub fn keep(
         );
         results
     });
-    for result in results {
+    // Who could not go on since another failed says less than that one.
+    let is_echo = |result: &Result<_, Failure>| result.as_ref().is_err_and(|e| e.message == turns::ECHO);
+    let (echoes, results): (Vec<_>, Vec<_>) = results.into_iter().partition(is_echo);
+    for result in results.into_iter().chain(echoes) {
         for (sum, part) in sight.iter_mut().zip(result?) {
             sum.unknown += part.unknown;
             sum.decided += part.decided;

@@ -15,7 +15,7 @@ use zstd::bulk::Decompressor;
 
 use super::coded::{Coded, Run, push};
 
-/// A page's bytes, unpacked; more than this is never asked for.
+/// A page's bytes, unpacked; larger ones are left to the library.
 const MOST: usize = 1 << 26;
 
 /// The pages of a column as they are stored, and how they are unpacked.
@@ -32,16 +32,19 @@ thread_local! {
     static UNPACK: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-fn unpacked(packed: bool, bytes: Bytes) -> Result<Bytes, ParquetError> {
+fn unpacked(packed: bool, bytes: Bytes) -> Result<Option<Bytes>, ParquetError> {
     if !packed {
-        return Ok(bytes);
+        return Ok(Some(bytes));
+    }
+    if Decompressor::upper_bound(&bytes).is_none_or(|size| size > MOST) {
+        return Ok(None);
     }
     UNPACK.with_borrow_mut(|unpack| {
         let unpack = match unpack {
             Some(unpack) => unpack,
             none => none.insert(Decompressor::new()?),
         };
-        Ok(unpack.decompress(&bytes, MOST)?.into())
+        Ok(Some(unpack.decompress(&bytes, MOST)?.into()))
     })
 }
 
@@ -58,7 +61,7 @@ pub(super) fn coded(mut column: Pages<impl PageReader>, rows: usize) -> Result<O
                 encoding: Encoding::PLAIN | Encoding::PLAIN_DICTIONARY,
                 ..
             } => {
-                let buf = unpacked(column.packed, buf)?;
+                let Some(buf) = unpacked(column.packed, buf)? else { return Ok(None) };
                 words = Some(StringArray::from_iter_values(texts(&buf, num_values)?));
             }
             Page::DataPage {
@@ -69,7 +72,7 @@ pub(super) fn coded(mut column: Pages<impl PageReader>, rows: usize) -> Result<O
                 ..
             } => {
                 let Some(words) = &words else { return Ok(None) };
-                let buf = unpacked(column.packed, buf)?;
+                let Some(buf) = unpacked(column.packed, buf)? else { return Ok(None) };
                 left = left.checked_sub(num_values).ok_or_else(|| odd("more values than rows"))?;
                 codes(&buf, column.nullable, num_values, words.len() as u32, &mut runs)
                     .ok_or_else(|| odd("a torn page"))?;
@@ -238,7 +241,7 @@ pub(super) fn flags(
         else {
             return Ok(None);
         };
-        let buf = unpacked(column.packed, buf)?;
+        let Some(buf) = unpacked(column.packed, buf)? else { return Ok(None) };
         let mut values = buf.as_ref();
         if column.nullable {
             let (length, rest) = values.split_first_chunk::<4>().ok_or_else(|| odd("a torn page"))?;

@@ -36,13 +36,7 @@ impl Keyring {
     pub fn open(dir: &Path, provider: Arc<dyn KeyProvider>) -> Result<Self, KeyError> {
         let fail = |source| KeyError::Io { doing: "make", path: dir.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(fail)?;
-        let ring = Self { dir: dir.to_owned(), provider: RwLock::new(provider) };
-        let _lock = ring.lock()?;
-        // A destruction that a crash interrupted is finished.
-        for tombstone in ring.all::<Tombstone>(DEAD)? {
-            stored::shred(&ring.path(&tombstone.name, LIVE)?)?;
-        }
-        Ok(ring)
+        Ok(Self { dir: dir.to_owned(), provider: RwLock::new(provider) })
     }
 
     /// The cipher for `name`; the key is made on first use.
@@ -99,12 +93,14 @@ impl Keyring {
         Ok(count)
     }
 
-    /// Destroys `name` in all its versions, for good. Whatever is sealed under it becomes unreadable, here and
+    /// Destroys `name` in all its versions, for good; also when a crash interrupted that. Whatever is sealed under it becomes unreadable, here and
     /// in every copy of the data; copies of this directory must be destroyed too.
     pub fn destroy(&self, name: &str, why: &str) -> Result<(), KeyError> {
         let _lock = self.lock()?;
-        if self.load(name)?.is_none() {
-            return Err(KeyError::Unknown(name.to_owned()));
+        match self.load(name) {
+            Ok(None) => return Err(KeyError::Unknown(name.to_owned())),
+            Err(KeyError::Destroyed { .. }) => return stored::shred(&self.path(name, LIVE)?),
+            other => other.map(drop)?,
         }
         let when = jiff::Timestamp::now().to_string();
         // The tombstone first: from here on the key is refused, whatever happens.

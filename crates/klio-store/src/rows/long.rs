@@ -15,6 +15,7 @@ pub(crate) struct Place {
     block: u32,
     start: u32,
     length: u32,
+    salvaged: bool,
 }
 
 /// The texts of a column.
@@ -27,14 +28,14 @@ pub(crate) struct Long {
 }
 
 impl Long {
-    /// Adds a text.
-    pub(crate) fn push(&mut self, text: &str) {
+    /// Adds a text; `salvaged`: it was cut on its way.
+    pub(crate) fn push(&mut self, text: &str, salvaged: bool) {
         if self.open.len() + text.len() > i32::MAX as usize {
             self.close();
         }
         let start = self.open.len() as u32;
         self.open.extend_from_slice(text.as_bytes());
-        self.places.push(Place { block: OPEN, start, length: text.len() as u32 });
+        self.places.push(Place { block: OPEN, start, length: text.len() as u32, salvaged });
         self.bytes += text.len();
     }
 
@@ -58,8 +59,9 @@ impl Long {
     pub(crate) fn append(&mut self, other: &Self, keep: &[bool], records: &mut Records, block: u32) {
         for (row, _) in keep.iter().enumerate().take(other.places.len()).filter(|(_, keep)| **keep) {
             let text = other.get(row);
-            let start = records.push(text) as u32;
-            self.places.push(Place { block, start, length: text.len() as u32 });
+            let salvaged = other.places.get(row).is_some_and(|place| place.salvaged);
+            let start = records.push_as(text, salvaged) as u32;
+            self.places.push(Place { block, start, length: text.len() as u32, salvaged });
             self.bytes += text.len();
         }
     }
@@ -135,14 +137,14 @@ mod tests {
     fn rows_of_several_blocks_say_what_was_pushed() {
         let (mut shelf, mut long) = (Long::default(), Long::default());
         for text in ["first", "a second text that is longer than a view", "", "not kept", "last"] {
-            shelf.push(text);
+            shelf.push(text, false);
         }
         let (one, two) = (long.block(), long.block());
         let (mut a, mut b) = (Records::default(), Records::default());
         long.append(&shelf, &[true, true, false, false, false], &mut a, one);
         long.append(&shelf, &[false, false, true, false, true], &mut b, two);
         long.append(&shelf, &[true], &mut a, one);
-        long.push("pushed");
+        long.push("pushed", false);
         long.fill(two, b.into_bytes());
         assert!(array(&long, 6).is_err(), "a block is not there");
         long.fill(one, a.into_bytes());

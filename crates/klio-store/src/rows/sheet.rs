@@ -7,6 +7,14 @@ use crate::batch::Records;
 use crate::columns::{Column, Kind};
 use crate::day::DAY;
 
+/// The days that have a date of four digits for the year, counted from 1970: 0000-01-01 to 9999-12-31. Others lie with them,
+/// since what is no date would make the table unreadable.
+const FIRST_DAY: i64 = -719_528;
+const LAST_DAY: i64 = 2_932_896;
+/// The same days as dates.
+pub(crate) const FIRST_DATE: &str = "0000-01-01";
+pub(crate) const LAST_DATE: &str = "9999-12-31";
+
 /// The values of one column.
 #[derive(Debug)]
 pub(crate) enum Cells {
@@ -92,11 +100,11 @@ impl Sheet {
 
     /// Ends a row, whose cells have been filled.
     pub(crate) fn end(&mut self, class: &str, time: Timestamp) {
-        let day = time.micros().div_euclid(DAY);
+        let day = time.micros().div_euclid(DAY).clamp(FIRST_DAY, LAST_DAY);
         let known = self.last.0 == day && self.last.1.get(11..) == Some(class);
         if !known {
-            let date = Timestamp(day * DAY).to_string();
-            self.last = (day, format!("{}/{class}", date.get(..10).unwrap_or("1970-01-01")));
+            let date = jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(day));
+            self.last = (day, format!("{date}/{class}"));
         }
         self.partitions.push(Some(&self.last.1));
         self.count += 1;
@@ -108,7 +116,7 @@ impl Cells {
     pub(crate) fn text(&mut self, value: Option<&str>) {
         match self {
             Self::Words(words) => words.push(value),
-            Self::Long(long) => long.push(value.unwrap_or_default()),
+            Self::Long(long) => long.push(value.unwrap_or_default(), false),
             Self::Texts(text, ends, missing) => {
                 text.push_str(value.unwrap_or_default());
                 ends.push(text.len());

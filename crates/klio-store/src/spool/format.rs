@@ -28,8 +28,9 @@ const SEALED: u32 = 1;
 
 /// Largest header of a batch.
 pub const MAX_HEADER: usize = 64 << 10;
-/// Largest payload of a batch.
-pub const MAX_PAYLOAD: usize = 64 << 20;
+/// Largest payload of a batch: the largest record, also when what stands for its secrets is longer than they were, and those
+/// before it.
+pub const MAX_PAYLOAD: usize = 512 << 20;
 /// What sealing may add to a part.
 const SEAL_ROOM: usize = 256;
 

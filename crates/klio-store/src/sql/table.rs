@@ -28,7 +28,6 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::union::UnionExec;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use klio_model::Event;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
@@ -130,7 +129,7 @@ fn as_batch(fresh: &[Spooled], schema: &SchemaRef) -> Result<Option<RecordBatch>
         let origin = batch.origin();
         let custody =
             Custody { cluster: &origin.cluster, source: &origin.source, received: batch.received() };
-        for event in batch.records().filter_map(|raw| Event::parse(raw).ok()) {
+        for event in batch.events() {
             rows.push(&event, custody, DEFAULT_CLASS, None);
         }
     }

@@ -17,6 +17,9 @@ use crate::sweep::is_unfinished;
 use crate::table::{DataFile, LOG_FILE, Table};
 use crate::writer::TABLES;
 
+/// Files of one flush, at most: leaves that a crash may have left files of.
+const NEXT: u64 = 4096;
+
 /// Times that the tables are read anew while a writer commits.
 pub(super) const TRIES: usize = 4;
 
@@ -235,7 +238,15 @@ impl Seen {
         for file in listed {
             let path = format!("{}/{}", self.name, file.name);
             let known = active.contains(file.name.as_str()) || ledger.leaf_of(&path).is_some();
-            if known || file.name.starts_with("_delta_log/") || ledger.gone.contains_key(&path) {
+            if known || file.name.starts_with("_delta_log/") {
+                continue;
+            }
+            if let Some(gone) = ledger.gone.get(&path) {
+                if gone.expired {
+                    report
+                        .facts
+                        .push(format!("{path} was removed by a rule and is there: it will be swept away"));
+                }
                 continue;
             }
             if is_unfinished(&file.name) {
@@ -244,7 +255,8 @@ impl Seen {
             }
             let name = file.name.rsplit('/').next().unwrap_or_default();
             let number = name.strip_suffix(".parquet").filter(|n| n.len() == 16);
-            if number.and_then(|n| n.parse::<u64>().ok()).is_some() {
+            // A crash leaves files of leaves that come next.
+            if number.and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n < ledger.entries + NEXT) {
                 report
                     .facts
                     .push(format!("{path} is in no table, as a crash leaves files: it will be swept away"));

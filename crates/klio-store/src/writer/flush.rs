@@ -14,6 +14,10 @@ use crate::settings::DEFAULT_CLASS;
 use crate::table::ChangeKind;
 use crate::whole::{Whole, leaves};
 
+/// Sources that a manifest names, and characters of each: an entry of the log is no longer than 64 KiB.
+const SOURCES: usize = 64;
+const NAME: usize = 160;
+
 impl Writer {
     /// Writes what has been judged, commits it, seals it and cuts the spool.
     ///
@@ -122,7 +126,8 @@ fn manifest(
 ) -> klio_seal::Segment {
     let mut sources = Vec::new();
     if let Some(Cells::Words(words)) = sheet.cells("source") {
-        sources.extend((0..words.distinct().min(64)).map(|i| words.word(i).to_owned()));
+        let names = (0..words.distinct()).map(|i| words.word(i));
+        sources.extend(names.take(SOURCES).map(|name| name.chars().take(NAME).collect::<String>()));
     }
     let received = segment.received.unwrap_or_default();
     klio_seal::Segment {

@@ -4,6 +4,7 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
+use klio_model::TimeRange;
 use klio_store::{Request, Writer};
 
 use super::scan::{Window, parse_filter};
@@ -55,7 +56,12 @@ impl Evidence {
         match self {
             Self::Export(export) => export.run(),
             Self::Prove { audit_id, data } => {
-                let proofs = data.lake()?.prove(&audit_id).map_err(Failure::world)?;
+                let mut lake = data.lake()?;
+                let proofs = lake.prove(&audit_id).map_err(Failure::world)?;
+                let shredded = lake.shredded(TimeRange::default()).map_err(Failure::world)?;
+                if shredded > 0 {
+                    eprintln!("klio: {shredded} files cannot be read: their key was destroyed");
+                }
                 if proofs.is_empty() {
                     return Err(Failure::world(format!("no sealed event has the audit id {audit_id}"))
                         .hint("what is still in the spool is sealed with the next flush"));

@@ -190,11 +190,8 @@ impl HuntFormat {
         match self {
             Self::Json | Self::Jsonl => {
                 if raw.contains(&b'\n') {
-                    // A pretty-printed event becomes one line.
-                    return match serde_json::from_slice::<serde_json::Value>(raw) {
-                        Ok(value) => writeln!(out, "{value}"),
-                        Err(_) => writeln!(out, "{}", event.json().replace('\n', " ")),
-                    };
+                    // A pretty-printed event becomes one line; no line ends within a string.
+                    return writeln!(out, "{}", event.json().replace(['\n', '\r'], " "));
                 }
                 out.write_all(raw)?;
                 writeln!(out)

@@ -19,9 +19,20 @@ pub enum Origin {}
 /// There is none.
 pub enum Spooled {}
 
+/// There is none.
+pub enum Verdict {}
+
 /// Empty.
 #[derive(Default)]
 pub struct Shelf;
+
+/// Empty.
+#[derive(Default)]
+pub struct Taken {
+    pub shelf: Shelf,
+    pub keep: Vec<bool>,
+    pub findings: Vec<Verdict>,
+}
 
 #[expect(clippy::unused_self, reason = "as the real one")]
 impl Shelf {
@@ -51,7 +62,7 @@ impl Spooled {
         match *self {}
     }
 
-    pub fn records(&self) -> std::iter::Empty<&str> {
+    pub fn entries(&self) -> std::iter::Empty<(&str, bool)> {
         match *self {}
     }
 }
@@ -69,11 +80,11 @@ impl Keeper {
         match *self {}
     }
 
-    pub fn take(&mut self, _: &Arc<str>, _: u64, _: &mut Shelf, _: &[bool]) -> Result<(), Failure> {
+    pub fn take(&mut self, _: &Arc<str>, _: u64, _: Taken) -> Result<Shelf, Failure> {
         match *self {}
     }
 
-    pub fn again(&mut self, _: u64, _: &Shelf) -> Result<(), Failure> {
+    pub fn again(&mut self, _: u64, _: &mut Taken) -> Result<(), Failure> {
         match *self {}
     }
 
@@ -82,6 +93,10 @@ impl Keeper {
     }
 
     pub fn finding(&mut self, _: &[u8]) {
+        match *self {}
+    }
+
+    pub fn found(&mut self) -> Vec<Verdict> {
         match *self {}
     }
 

@@ -59,7 +59,8 @@ pub(super) struct Troubles {
 }
 
 impl Feed {
-    pub(super) fn open(paths: &[PathBuf]) -> Result<Self, Failure> {
+    /// Opens what can be read. `grows`: see [`Options::grows`].
+    pub(super) fn open(paths: &[PathBuf], grows: bool) -> Result<Self, Failure> {
         let Discovery { inputs, rejected, skipped, .. } = discover(paths);
         if inputs.is_empty() {
             let why = rejected.iter().map(ToString::to_string).chain(skipped.iter().map(ToString::to_string));
@@ -78,7 +79,7 @@ impl Feed {
         let total = inputs.iter().map(|i| i.size).sum::<Option<u64>>();
         let named = named(paths, &rejected);
         let troubles = Troubles { rejected, skipped, files: inputs.len() as u64, named };
-        let (options, pool) = (Options::default(), Pool::default());
+        let (options, pool) = (Options { grows, ..Options::default() }, Pool::default());
         let mut waiting: VecDeque<(i64, Input)> = match <[Input; 1]>::try_from(inputs) {
             Ok([only]) => VecDeque::from([(i64::MIN, only)]),
             Err(many) => many.into_iter().map(|input| (peek(&input, &pool), input)).collect(),
@@ -175,7 +176,8 @@ mod tests {
         std::fs::write(path("b.log"), log(0..3, 10)).unwrap();
         std::fs::write(path("a.log"), log(4..6, 10)).unwrap();
         std::fs::write(path("c.log"), "no time in here\n".repeat(3)).unwrap();
-        let mut feed = Feed::open(&[path("a.log"), path("b.log"), path("c.log"), path("none.log")]).unwrap();
+        let mut feed =
+            Feed::open(&[path("a.log"), path("b.log"), path("c.log"), path("none.log")], false).unwrap();
         let mut order = Vec::new();
         while let Some(next) = feed.next_chunk() {
             order.push(next.chunk.file.rsplit('/').next().unwrap().to_owned());

@@ -8,6 +8,9 @@ use super::lock;
 use super::sequence::Sequence;
 use crate::failure::Failure;
 
+/// What a thread says that cannot go on since another failed.
+pub(super) const ECHO: &str = "another thread could not go on";
+
 /// The queue before the sequence.
 pub(super) struct Turns<'e> {
     waiting: Mutex<Waiting>,
@@ -65,7 +68,7 @@ impl<'e> Turns<'e> {
             self.room.notify_all();
             outcome?;
         }
-        if waiting.failed { Err(Failure::world("another thread could not go on")) } else { Ok(()) }
+        if waiting.failed { Err(Failure::world(ECHO)) } else { Ok(()) }
     }
 
     pub(super) fn into_sequence(self) -> Sequence<'e> {

@@ -91,9 +91,9 @@ impl<'e> Worker<'e> {
         out.spooled = Some((batch.seq(), batch.origin().clone()));
         self.users.clear();
         batch.source().clone_into(&mut self.source);
-        for (number, json) in batch.records().enumerate() {
+        for (number, (json, salvaged)) in batch.entries().enumerate() {
             let (raw, line) = (json.as_bytes(), number as u64 + 1);
-            self.record(&Record { json, raw, line, salvaged: false, format: Format::Native }, &mut out);
+            self.record(&Record { json, raw, line, salvaged, format: Format::Native }, &mut out);
         }
         out
     }

@@ -2,6 +2,7 @@
 
 use super::Sequence;
 use crate::failure::Failure;
+use crate::keep::{Taken, Verdict};
 use crate::scan::judged::Judged;
 
 /// A result some of whose events wait for those of other inputs.
@@ -12,11 +13,19 @@ pub(super) struct Waiting {
     by_user: Vec<u64>,
     /// Whether each event taken is to be kept.
     keep: Vec<bool>,
+    /// What was found in them.
+    findings: Vec<Verdict>,
 }
 
 impl Waiting {
     fn new(judged: Judged) -> Self {
-        Self { by_user: vec![0; judged.users.len()], judged, taken: 0, keep: Vec::new() }
+        Self {
+            by_user: vec![0; judged.users.len()],
+            judged,
+            taken: 0,
+            keep: Vec::new(),
+            findings: Vec::new(),
+        }
     }
 
     /// The time of the event that comes next.
@@ -73,7 +82,7 @@ impl Sequence<'_> {
     }
 
     fn run(&mut self, cursor: &mut Waiting, until: i64) -> Result<(), Failure> {
-        let Waiting { judged, taken, by_user, keep } = cursor;
+        let Waiting { judged, taken, by_user, keep, findings } = cursor;
         let rest = judged.seen.get(*taken..).unwrap_or_default();
         let due = rest.iter().position(|seen| seen.time > until).unwrap_or(rest.len());
         let due = rest.get(..due).unwrap_or_default();
@@ -87,17 +96,22 @@ impl Sequence<'_> {
                 *n += 1;
             }
         }
+        findings.extend(self.keeper().map(|keeper| keeper.found()).unwrap_or_default());
         Ok(())
     }
 
     fn close(&mut self, cursor: Waiting) -> Result<Judged, Failure> {
-        let Waiting { mut judged, by_user, keep, .. } = cursor;
+        let Waiting { mut judged, by_user, keep, findings, .. } = cursor;
         self.count(&mut judged, by_user);
         if let Some(keeper) = self.keeper() {
-            match &judged.spooled {
-                Some((seq, _)) => keeper.again(*seq, &judged.shelf)?,
-                None => keeper.take(&judged.file, judged.first, &mut judged.shelf, &keep)?,
-            }
+            let mut taken = Taken { shelf: std::mem::take(&mut judged.shelf), keep, findings };
+            judged.shelf = match &judged.spooled {
+                Some((seq, _)) => {
+                    keeper.again(*seq, &mut taken)?;
+                    taken.shelf
+                }
+                None => keeper.take(&judged.file, judged.first, taken)?,
+            };
         }
         Ok(judged)
     }
