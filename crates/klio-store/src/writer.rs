@@ -15,7 +15,7 @@ use std::path::Path;
 use klio_seal::{Hash, Log, Manifest, Opened, Remark, Signer, Statement};
 
 use crate::batch::{Origin, Records, Spooled};
-use crate::columns::{EVENTS, VERDICT};
+use crate::columns::schema_of;
 use crate::error::StoreError;
 use crate::identity::{Identity, identity, open_log, signer};
 use crate::lake::Lake;
@@ -121,7 +121,8 @@ impl Writer {
 
     /// Gives the tables the columns that this version writes and an older one did not know.
     fn grow(&mut self) -> Result<(), StoreError> {
-        for (name, columns) in [("findings", &*VERDICT), ("incidents", &*VERDICT), ("events", &*EVENTS)] {
+        for name in TABLES {
+            let columns = schema_of(name);
             if !self.table(name).lacks(columns)?.is_empty() {
                 let kind = ChangeKind::Grow { columns: columns.clone() };
                 let batch = Batch { add: Vec::new(), remove: Vec::new(), kind, statements: Vec::new() };

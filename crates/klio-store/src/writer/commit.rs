@@ -40,8 +40,7 @@ impl Writer {
             rows: segment.rows,
             times: segment.times,
         };
-        let place = &self.lake.table(table).unwrap_or(&self.lake.events).place;
-        place.write(&file.path, segment.file)?;
+        self.lake.table(table).place.write(&file.path, segment.file)?;
         Ok(file)
     }
 
@@ -102,7 +101,7 @@ impl Writer {
         table: &'static str,
         version: u64,
     ) -> Result<Vec<Statement>, StoreError> {
-        let Some(table) = self.lake.table(table) else { return Ok(Vec::new()) };
+        let table = self.lake.table(table);
         let written = Table::written(version).into_iter().map(|name| {
             let hash = Some(Hash::of(&table.place.read_all(&name, LOG_FILE)?));
             Ok(Statement::Note(Remark { topic: TABLE.into(), text: format!("{}/{name}", table.name), hash }))
@@ -115,7 +114,7 @@ impl Writer {
         let mut missing = Vec::new();
         let ledger = self.ledger()?;
         for name in TABLES {
-            let Some(table) = self.lake.table(name) else { continue };
+            let table = self.lake.table(name);
             let version = table.version();
             let Some(notes) = table.notes(1)?.into_iter().next() else { continue };
             let manifests: Vec<String> = notes
