@@ -52,9 +52,8 @@ pub enum HuntFormat {
     /// With address and client.
     Wide,
     /// The events as received, one per line.
+    #[value(alias = "json")]
     Jsonl,
-    /// The same.
-    Json,
 }
 
 impl Hunt {
@@ -184,7 +183,7 @@ impl HuntFormat {
     /// Prints an event.
     pub fn show(self, event: &Event<'_>, raw: &[u8], out: &mut dyn Write) -> std::io::Result<()> {
         match self {
-            Self::Json | Self::Jsonl => {
+            Self::Jsonl => {
                 if raw.contains(&b'\n') {
                     // A pretty-printed event becomes one line.
                     return match serde_json::from_slice::<serde_json::Value>(raw) {
