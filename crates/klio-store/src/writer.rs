@@ -47,7 +47,7 @@ pub struct Writer {
     signer: Signer,
     spool: Spool,
     positions: BTreeMap<String, String>,
-    /// The last batch that the log attests, and when it did, in microseconds since 1970.
+    /// The last batch that the log attests, and when it was last seen to, in microseconds since 1970.
     attested: (u64, i64),
 }
 
@@ -187,9 +187,9 @@ impl Writer {
         &mut self.lake
     }
 
-    /// Attests a minute in which nothing was sealed: how many batches were acknowledged, if there are new ones that
-    /// are not in the lake yet, so that a spool that is cut short later is found out; else that nothing happened.
-    /// To be called a few times a minute.
+    /// To be called at least once a minute. States once a minute how many batches were acknowledged, if some of them
+    /// are not in the lake yet, so that a spool that is cut short later is found out; and that nothing happened, if the
+    /// log took nothing for a minute.
     pub fn tick(&mut self) -> Result<(), StoreError> {
         let now = now();
         if now.abs_diff(self.attested.1) >= klio_seal::TICK {
@@ -198,8 +198,8 @@ impl Writer {
         self.log.tick(now).map_err(seal).map(drop)
     }
 
-    /// States in the log which batch was acknowledged last, if that is news. [`Writer::tick`] does it each minute;
-    /// before a writer is closed it should be done once more.
+    /// States in the log which batch was acknowledged last, unless it is in the lake or was stated before.
+    /// [`Writer::tick`] does it each minute; a writer that leaves batches in the spool should do it once more.
     pub fn attest_spool(&mut self) -> Result<(), StoreError> {
         let last = self.spool.last();
         self.attested.1 = now();
