@@ -167,9 +167,7 @@ fn merged(
     while let Some(batch) = merge.next()? {
         let packer = match &mut packer {
             Some(packer) => packer,
-            None => {
-                packer.insert(Packer::new(columns, batch.schema(), &partition, Packing::MERGED, vault)?)
-            }
+            None => packer.insert(Packer::new(columns, batch.schema(), &partition, Packing::MERGED, vault)?),
         };
         packer.add(&batch, &mut |segment, leaf| trees.entry(segment).or_default().push(leaf))?;
     }
