@@ -52,7 +52,7 @@ impl FieldRef {
     /// # Errors
     /// [`UnknownField`] with the nearest existing name.
     pub fn parse(name: &str) -> Result<Self, UnknownField> {
-        if let Some(info) = FIELDS.iter().find(|i| i.name == name || i.path == name) {
+        if let Some(info) = FIELDS.iter().find(|i| i.name == name || (i.path == name && !name.is_empty())) {
             return Ok(Self::of(info.field));
         }
         let below = FIELDS

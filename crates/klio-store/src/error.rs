@@ -47,6 +47,17 @@ pub enum StoreError {
         /// Ours.
         known: u32,
     },
+    /// A lake has a directory of its own.
+    #[error("{} holds other files, such as {other}: a lake has a directory of its own", dir.display())]
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+        /// One of them.
+        other: String,
+    },
+    /// The first run ended while it made the lake.
+    #[error("the lake in {} is not finished; `klio ingest` finishes it", .0.display())]
+    Unfinished(PathBuf),
     /// There is no lake here.
     #[error("there is no lake in {}; `klio ingest` makes one", .0.display())]
     NoLake(PathBuf),

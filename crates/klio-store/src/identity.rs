@@ -59,6 +59,9 @@ pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
         let said = "it is gone, and the signed log is there: put it back from a backup".into();
         return Err(StoreError::Damaged { file: path.display().to_string(), said });
     }
+    if let Some(other) = stranger(dir)? {
+        return Err(StoreError::NotEmpty { dir: dir.to_owned(), other });
+    }
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(seal)?;
     let id: String = random.iter().fold(String::new(), |id, b| format!("{id}{b:02x}"));
@@ -67,6 +70,22 @@ pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     let text = serde_json::to_string_pretty(&identity).unwrap_or_default();
     write(dir, "lake.json", &text)?;
     Ok(identity)
+}
+
+/// Something in a directory without a lake that speaks against making one there.
+fn stranger(dir: &Path) -> Result<Option<String>, StoreError> {
+    if dir.join("klio.yaml").exists() {
+        return Ok(None);
+    }
+    for entry in fs::read_dir(dir).map_err(StoreError::io(dir))? {
+        let name = entry.map_err(StoreError::io(dir))?.file_name().to_string_lossy().into_owned();
+        let ours = ["spool", "seal", "keys", "redaction.key", "lake.json.new", "lost+found"]
+            .contains(&name.as_str());
+        if !ours && !name.starts_with('.') {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// The key that signs the log.
@@ -89,6 +108,10 @@ pub(crate) fn open_log(dir: &Path, identity: &Identity) -> Result<Log, StoreErro
     fs::create_dir_all(&log).map_err(StoreError::io(&log))?;
     let key = dir.join("seal.key");
     if !key.is_file() {
+        if dir.join("seal.pub").exists() || log.join("checkpoint").exists() {
+            let said = "it is gone, and without it nothing can be added to the signed log: put it back from a backup";
+            return Err(StoreError::Damaged { file: key.display().to_string(), said: said.into() });
+        }
         let signer = Signer::generate(&identity.origin, Scheme::Note).map_err(seal)?;
         // Beside it first: half a key would lock the lake up.
         let new = dir.join("seal.key.new");

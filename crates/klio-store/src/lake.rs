@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use klio_model::{Filter, TimeRange, Timestamp};
+use klio_seal::LogReader;
 use tokio::runtime::Runtime;
 
 use crate::batch::Spooled;
@@ -45,7 +46,13 @@ impl Lake {
         if !dir.join("lake.json").is_file() {
             return Err(StoreError::NoLake(dir.to_owned()));
         }
-        Self::open_as(dir, settings, false)
+        let opened = Self::open_as(dir, settings, false);
+        // The tables are made before the log's first entry.
+        let is_new = || !LogReader::open(&dir.join("seal")).is_ok_and(|log| log.size() > 0);
+        if opened.is_err() && is_new() {
+            return Err(StoreError::Unfinished(dir.to_owned()));
+        }
+        opened
     }
 
     pub(crate) fn open_as(dir: &Path, settings: &Settings, make: bool) -> Result<Self, StoreError> {

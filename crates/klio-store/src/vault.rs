@@ -126,6 +126,14 @@ impl Vault {
         matches!(self.cipher(&format!("files/{partition}"), false), Err(KeyError::Destroyed { .. }))
     }
 
+    /// Whether the key that was given opens this lake.
+    pub(crate) fn check_key(&self) -> Result<(), StoreError> {
+        match self.cipher(NAMES, false) {
+            Ok(_) | Err(KeyError::Unknown(_)) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// How files are read, whichever key they have.
     pub(crate) fn decrypt(self: &Arc<Self>) -> Result<Arc<FileDecryptionProperties>, StoreError> {
         let keys: Arc<dyn KeyRetriever> = Arc::new(Retriever(self.clone()));

@@ -42,14 +42,14 @@ pub struct KeptVerdict {
     pub json: String,
 }
 
-/// Which verdicts are wanted; texts are looked for without regard to case, and an empty one fits all.
+/// Which verdicts are wanted; texts are compared without regard to case.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Wanted<'w> {
     /// When it happened.
     pub range: TimeRange,
-    /// A part of the actor's name.
-    pub actor: &'w str,
-    /// A part of the rule's name or of the title.
+    /// The actor; all if none is given.
+    pub actor: Option<&'w str>,
+    /// A part of the rule's name or of the title; an empty one fits all.
     pub rule: &'w str,
 }
 
@@ -96,7 +96,7 @@ impl Wanted<'_> {
         let has =
             |text: &str, part: &str| part.is_empty() || text.to_lowercase().contains(&part.to_lowercase());
         self.range.holds(verdict.time)
-            && has(&verdict.actor, self.actor)
+            && self.actor.is_none_or(|actor| verdict.actor.to_lowercase() == actor.to_lowercase())
             && (has(&verdict.rule, self.rule) || has(&verdict.title, self.rule))
     }
 }

@@ -130,7 +130,8 @@ pub fn verify(
                 report.problem(Kind::Lake, LAKE, "it is missing or was altered".into(), since);
             }
             // Hashes are those of the files as stored; their rows need the keys.
-            let vault = settings.vault(dir).and_then(|vault| vault.as_ref().map(Vault::decrypt).transpose());
+            let decrypt = |vault: &Arc<Vault>| vault.check_key().and_then(|()| vault.decrypt());
+            let vault = settings.vault(dir).and_then(|vault| vault.as_ref().map(decrypt).transpose());
             let depth = match (depth, vault) {
                 (Depth::Files, _) => Reading::Hashes,
                 (Depth::Rows, Ok(keys)) => Reading::Rows(keys),

@@ -86,6 +86,10 @@ impl Writer {
         // The tables are made before the log's first entry. Later they must be there: empty ones beside them would
         // be filled, sealed, and contradict what was sealed before.
         let lake = Lake::open_as(dir, settings, log.size() == 0)?;
+        if log.size() == 0 && TABLES.iter().any(|name| lake.table(name).is_some_and(|t| t.version() > 0)) {
+            let said = "the signed log is gone, and the tables are there: put it back from a backup".into();
+            return Err(StoreError::Damaged { file: dir.join("seal").display().to_string(), said });
+        }
         let signer = signer(dir)?;
         let mut writer =
             Self { lake, log, signer, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };

@@ -83,6 +83,12 @@ pub fn redaction_key(dir: &Path) -> Result<[u8; 32], Failure> {
             Failure::world(format!("{} does not hold 32 bytes", path.display()))
                 .hint("restore it from a copy")
         }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && dir.join("lake.json").exists() => {
+            Err(Failure::world(format!("{} is gone: put it back from a backup", path.display())).hint(
+                "with another key equal secrets would no longer have equal hashes; if it is lost, make a file of \
+                 32 random bytes in its place",
+            ))
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let key = Secret::random().map_err(Failure::world)?;
             fs::create_dir_all(dir).map_err(failed)?;

@@ -30,6 +30,7 @@ use crate::keep::{Keeper, Terms};
 use feed::Feed;
 pub use feed::named;
 pub use report::{Report, RuleName, Summary};
+pub use sequence::REUSE;
 use sequence::Sequence;
 use turns::Turns;
 use worker::Worker;

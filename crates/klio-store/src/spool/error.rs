@@ -61,7 +61,11 @@ pub enum SpoolError {
         source: io::Error,
     },
     /// Records cannot be read, or are not those that were written. What stands before and after is still returned.
-    #[error("{} is damaged at offset {offset}: {what}; {}", file.display(), records(*first, *last))]
+    #[error(
+        "{} is damaged at offset {offset}: {what}; {}. Copy the spool's directory, then move it away: what is in the \
+         lake stays, and the next run states in the signed log which acknowledged batches are gone",
+        file.display(), records(*first, *last)
+    )]
     Damaged {
         /// The file.
         file: PathBuf,

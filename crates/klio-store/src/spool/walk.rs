@@ -144,6 +144,17 @@ impl Walk {
         if head.seq <= self.after || head.seq > self.upto || self.check {
             return;
         }
+        // What was cut may be of the time before the lake was encrypted.
+        if segment.head.sealed != self.key.is_some() {
+            let what = if segment.head.sealed {
+                "is sealed: its key is needed"
+            } else {
+                "is not sealed, but a key was given"
+            };
+            self.failed = true;
+            self.ready.push_back(Err(SpoolError::Seal { file: path.clone(), what }));
+            return;
+        }
         let batch = match (&self.key, segment.head.sealed) {
             (Some(key), true) => {
                 let open = |part, bytes: &[u8]| {
@@ -194,14 +205,6 @@ impl Walk {
             (self.last, self.link, self.broken) = (newer - 1, None, None);
             return Ok(true);
         };
-        if !self.check && segment.head.sealed != self.key.is_some() {
-            let what = if segment.head.sealed {
-                "is sealed: its key is needed"
-            } else {
-                "is not sealed, but a key was given"
-            };
-            return Err(SpoolError::Seal { file: path.clone(), what });
-        }
         if segment.head.first != *first {
             self.damaged(path, 0, 1, 0, "the file bears the name of another");
         }

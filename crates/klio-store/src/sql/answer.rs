@@ -30,7 +30,7 @@ impl<'p> Page<'p> {
     /// A value as text; `None` for NULL.
     pub fn text(&self, row: usize, column: usize) -> Option<String> {
         let array = self.batch.columns().get(column)?;
-        if row >= array.len() || array.is_null(row) {
+        if row >= array.len() || array.is_null(row) || *array.data_type() == DataType::Null {
             return None;
         }
         if let Some(texts) = array.as_string_view_opt() {

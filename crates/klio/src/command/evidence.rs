@@ -3,6 +3,7 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use klio_store::{Request, Writer};
 
 use super::scan::{Window, parse_filter};
@@ -35,14 +36,14 @@ pub struct Export {
     filter: String,
     #[command(flatten)]
     window: Window,
-    /// A directory that does not exist yet.
+    /// A new or empty directory.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// Who exports.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     by: String,
     /// Why.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     reason: String,
     #[command(flatten)]
     data: Data,
@@ -71,17 +72,19 @@ impl Evidence {
 impl Export {
     fn run(self) -> Result<(), Failure> {
         let filter = klio_model::Filter::and([parse_filter(&self.filter)?, self.window.filter()?]);
-        let query = match &self.window.filter {
+        let range = self.window.range()?;
+        let mut query = match &self.window.filter {
             Some(more) => format!("({}) and ({more})", self.filter),
             None => self.filter.clone(),
         };
-        let request = Request {
-            filter: &filter,
-            range: self.window.range()?,
-            query: &query,
-            who: &self.by,
-            why: &self.reason,
-        };
+        for (word, time) in [("since", range.start), ("until", range.end)] {
+            query.extend(time.map(|time| format!(", {word} {time}")));
+        }
+        if self.to.read_dir().is_ok_and(|mut inside| inside.next().is_some()) {
+            return Err(Failure::usage(format!("{} is not empty", self.to.display()))
+                .hint("a bundle has a directory of its own; remove what an interrupted export left there"));
+        }
+        let request = Request { filter: &filter, range, query: &query, who: &self.by, why: &self.reason };
         drop(self.data.lake()?);
         let mut writer = Writer::open(&self.data.dir()?, &self.data.config()?.lake).map_err(refused)?;
         let done = writer.export_evidence(&self.to, &request).map_err(refused)?;

@@ -63,6 +63,10 @@ impl Export {
             ExportColumns::parse(&self.columns)
                 .map_err(|e| Failure::usage(e).hint("docs/fields.md lists the fields"))?
         };
+        if self.format == Kind::Jsonl && !self.columns.is_empty() {
+            return Err(Failure::usage("JSON lines hold the records as they are kept, without columns")
+                .hint("--columns goes with --format csv or parquet"));
+        }
         let format = match self.format {
             Kind::Jsonl => Format::Jsonl,
             Kind::Csv => Format::Csv { columns, guarded: !self.unguarded },

@@ -155,7 +155,11 @@ impl Hunt {
         let scanned = scanned.map_err(Failure::world)?;
         failed.map_or(Ok(()), Err)?;
         out.flush()?;
-        scanned_note(&scanned, started.elapsed());
+        if left == 0 {
+            eprintln!("klio: stopped at the limit; there may be more");
+        } else {
+            scanned_note(&scanned, started.elapsed());
+        }
         Ok(())
     }
 }
@@ -163,15 +167,15 @@ impl Hunt {
 /// Says on stderr how much was looked at.
 #[cfg(feature = "lake")]
 pub fn scanned_note(scanned: &klio_store::Scanned, took: std::time::Duration) {
+    let part = |count: u64, words: &str| if count > 0 { format!(", {count} {words}") } else { String::new() };
     eprintln!(
-        "klio: {} of {} events match; {} files, {} left out by time; {} records read, {} of them not in a file yet; \
-         {} ms",
+        "klio: {} of {} events match; {} files{}, {} records read{}; {} ms",
         scanned.matched,
         scanned.rows + scanned.fresh,
         scanned.files,
-        scanned.skipped,
+        part(scanned.skipped, "left out by time"),
         scanned.records + scanned.fresh,
-        scanned.fresh,
+        part(scanned.fresh, "not in a file yet"),
         took.as_millis(),
     );
     if scanned.shredded > 0 {

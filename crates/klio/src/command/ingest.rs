@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::builder::NonEmptyStringValueParser;
 use klio_detect::engine::FalcoMatching;
 use klio_model::{Filter, TimeRange};
 use klio_store::Verdict;
@@ -11,8 +12,12 @@ use klio_store::Verdict;
 use crate::data::{Data, redaction_key};
 use crate::failure::Failure;
 use crate::keep::{Keeper, Terms};
+use crate::output::plain;
 use crate::pack::{self, Rules};
 use crate::{output, scan};
+
+/// Troubles that are named one by one.
+const TROUBLES: usize = 10;
 
 /// Keep audit logs in the lake, judged and sealed.
 ///
@@ -28,7 +33,7 @@ pub struct Ingest {
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// The cluster that the records come from.
-    #[arg(long, value_name = "NAME", default_value = "default")]
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = NonEmptyStringValueParser::new())]
     pub cluster: String,
     #[command(flatten)]
     pub data: Data,
@@ -85,10 +90,36 @@ impl Ingest {
             summary.findings.by_severity.values().sum::<u64>(),
             report.stories.len(),
         );
+        tell_troubles(summary);
         pack::verdict(wrong)?;
+        let read = keeper.kept + keeper.known + summary.duplicates;
+        if read == 0 && (summary.files == 0 || summary.rejected > 0) {
+            let hint = "give audit log files, directories, patterns, or -";
+            return Err(Failure::world("no audit event could be read").hint(hint));
+        }
         if !summary.missing.is_empty() {
-            return Err(Failure::world(summary.missing.join("\n      ")).hint("the rest was kept"));
+            return Err(Failure::world("some paths could not be read").hint("the rest was kept"));
         }
         Ok(())
+    }
+}
+
+/// Names what could not be read, the first of it.
+fn tell_troubles(summary: &scan::Summary) {
+    let mut told = 0;
+    for trouble in summary.rejected_reasons.iter().chain(&summary.skipped_reasons) {
+        if told == TROUBLES {
+            eprintln!("  and more; `klio scan -o json` lists up to a thousand");
+            break;
+        }
+        let place = if trouble.line > 0 {
+            format!("{}:{}", trouble.file, trouble.line)
+        } else {
+            trouble.file.clone()
+        };
+        let more =
+            if trouble.count > 1 { format!(" (and {} more)", trouble.count - 1) } else { String::new() };
+        eprintln!("  {}{more}: {}", plain(&place), plain(&trouble.reason));
+        told += 1;
     }
 }

@@ -4,6 +4,7 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use klio_model::Timestamp;
 use klio_store::keys::FileKeyProvider;
 use klio_store::{Classes, CompactOptions, Encryption, Hold, Writer, narrowed};
@@ -80,10 +81,10 @@ struct Held {
     /// Which events; `*` for all.
     filter: String,
     /// Who asked.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     owner: String,
     /// Why.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     reason: String,
     #[command(flatten)]
     window: Window,
@@ -114,7 +115,7 @@ enum Keys {
         #[arg(long)]
         day: String,
         /// Why; it is stated in the signed log.
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: String,
         /// It cannot be undone.
         #[arg(long)]
@@ -221,6 +222,9 @@ fn check(data: &Data, json: bool) -> Result<(), Failure> {
         for problem in &check.problems {
             writeln!(stdout(), "problem: {}", plain(problem))?;
         }
+        if check.problems.is_empty() {
+            writeln!(stdout(), "in order: every file is where it should be; `klio verify` looks into them")?;
+        }
     }
     if check.problems.is_empty() { Ok(()) } else { Err(Failure::found()) }
 }
@@ -264,8 +268,12 @@ fn expire(data: &Data, dry_run: bool, at: Option<&str>) -> Result<(), Failure> {
         ]);
     }
     write!(stdout(), "{grid}")?;
-    let verb = if dry_run { "would be removed" } else { "removed; the signed log says so" };
-    eprintln!("klio: {} rows {verb}", expired.partitions.iter().map(|p| p.rows).sum::<u64>());
+    let rows: u64 = expired.partitions.iter().map(|p| p.rows).sum();
+    match (dry_run, rows) {
+        (true, _) => eprintln!("klio: {rows} rows would be removed"),
+        (false, 0) => eprintln!("klio: nothing is as old as the rules say"),
+        (false, _) => eprintln!("klio: {rows} rows removed; the signed log says so"),
+    }
     Ok(())
 }
 
@@ -289,6 +297,8 @@ impl Keys {
                         .hint("keep it in another directory, from which no copy of the data is made"));
                 }
                 FileKeyProvider::generate(&path).map_err(Failure::world)?;
+                // The line is to hold wherever klio is called.
+                let path = path.canonicalize().unwrap_or(path);
                 eprintln!("klio: made; keep a copy in a safe place: without it the lake cannot be read");
                 writeln!(stdout(), "lake:\n  encryption:\n    key: file:{}", path.display())?;
                 Ok(())

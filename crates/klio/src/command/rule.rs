@@ -10,6 +10,7 @@ use klio_detect::About;
 use crate::failure::Failure;
 use crate::output::{Grid, plain};
 use crate::pack::{self, Rules};
+use crate::scan::REUSE;
 
 /// List, show, check and test detection rules.
 #[derive(clap::Subcommand)]
@@ -111,6 +112,13 @@ fn slug(file: &str) -> &str {
 fn show(name: &str, rules: &Rules) -> Result<(), Failure> {
     let (set, wrong) = rules.load()?.told();
     let is = |a: &About| a.id == name || a.title.eq_ignore_ascii_case(name) || slug(&a.file) == name;
+    if name == REUSE.0 {
+        let text = "Klio tells this of any audit log, without a rule: the client chooses the Audit-ID header, and a request under\n\
+            an id that another request had may be meant to pass for a repeated delivery. It is not told of repeated\n\
+            deliveries, of the stages of one request, nor of one request that two audit backends record.";
+        writeln!(std::io::stdout(), "# {}\n\n{text}\n\nid        {}\nseverity  medium", REUSE.1, REUSE.0)?;
+        return Ok(());
+    }
     let Some(file) = set.abouts().find(|a| is(a)).map(|a| a.file.as_str()) else {
         let near = |n: &&str| n.to_lowercase().contains(&name.to_lowercase());
         let failure = Failure::usage(format!("no rule is called `{name}`"));

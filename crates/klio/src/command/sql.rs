@@ -113,7 +113,17 @@ impl Sql {
         });
         failed.map_or(Ok(()), Err)?;
         let answered = answered.map_err(|e| match e {
-            klio_store::StoreError::Query(_) => Failure::usage(e).hint("`DESCRIBE events` lists the columns"),
+            klio_store::StoreError::Query(said) => {
+                let hint = if said.contains("No field named") {
+                    Some("`DESCRIBE events` lists the columns")
+                } else if said.contains("table '") {
+                    Some("the tables are events, findings and incidents")
+                } else {
+                    None
+                };
+                let failure = Failure::usage(said);
+                hint.into_iter().fold(failure, Failure::hint)
+            }
             e => Failure::world(e),
         })?;
         if let Some((rows, count)) = grid {

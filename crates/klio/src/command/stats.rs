@@ -9,7 +9,7 @@ use klio_store::Scanned;
 
 use super::hunt::scanned_note;
 use super::scan::{Window, parse_filter};
-use crate::data::Data;
+use crate::data::{Data, refused};
 use crate::failure::Failure;
 use crate::output::Grid;
 use crate::pack::{Rules, verdict};
@@ -97,7 +97,7 @@ impl Stats {
             Self::Top { field: name, lines, of } => {
                 let mut lake = of.data.lake()?;
                 let top = lake.top(&field(&name)?, &of.filter()?, of.window.range()?, lines);
-                let top = top.map_err(Failure::world)?;
+                let top = top.map_err(refused)?;
                 let mut grid = Grid::new(&["events", &name]);
                 for (value, count) in &top.values {
                     if of.json {
@@ -118,7 +118,7 @@ impl Stats {
             Self::Histogram { step, of } => {
                 let mut lake = of.data.lake()?;
                 let found = lake.histogram(&of.filter()?, of.window.range()?, micros(&step)?);
-                let found = found.map_err(Failure::world)?;
+                let found = found.map_err(refused)?;
                 let most = found.steps.iter().map(|(_, n)| *n).max().unwrap_or(1).max(1);
                 let mut grid = Grid::new(&["from", "events", ""]);
                 for (time, count) in &found.steps {
@@ -138,7 +138,7 @@ impl Stats {
                 let refs = names.iter().map(|n| field(n)).collect::<Result<Vec<_>, _>>()?;
                 let mut lake = of.data.lake()?;
                 let found =
-                    lake.distinct(&refs, &of.filter()?, of.window.range()?, lines).map_err(Failure::world)?;
+                    lake.distinct(&refs, &of.filter()?, of.window.range()?, lines).map_err(refused)?;
                 let mut heading = vec!["events"];
                 heading.extend(&names);
                 let mut grid = Grid::new(&heading);
@@ -169,7 +169,7 @@ impl Stats {
                 let filter = |rule: &Rule| Filter::and([events.clone(), rule.filter.clone()]);
                 let filters: Vec<Filter> = set.rules.iter().map(filter).collect();
                 let mut lake = of.data.lake()?;
-                let counted = lake.count_each(&filters, of.window.range()?).map_err(Failure::world)?;
+                let counted = lake.count_each(&filters, of.window.range()?).map_err(refused)?;
                 let mut all: Vec<_> = set.rules.iter().zip(&counted).filter(|(_, n)| n.matched > 0).collect();
                 all.sort_by_key(|(_, n)| std::cmp::Reverse(n.matched));
                 let mut grid = Grid::new(&["events", "level", "rule"]);

@@ -1,9 +1,11 @@
 //! `klio timeline`
 
 use std::io::{BufWriter, Write, stdout};
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use clap::builder::NonEmptyStringValueParser;
 use klio_model::filter::{Matcher, TextMatch};
 use klio_model::{Event, Field, FieldRef, Filter, Timestamp, explain};
 use klio_store::{KeptVerdict, VerdictKind, Wanted};
@@ -23,15 +25,15 @@ use crate::output::plain;
   klio timeline --ip 203.0.113.7 --where 'not verb:get'")]
 #[group(id = "about", required = true, multiple = true)]
 pub struct Timeline {
-    /// Who: a user, also when impersonated.
-    #[arg(long, value_name = "USER", group = "about")]
+    /// Who: a user, also when impersonated. Without --object, --ip and --where his findings are told, too.
+    #[arg(long, value_name = "USER", group = "about", value_parser = NonEmptyStringValueParser::new())]
     pub actor: Option<String>,
     /// What: RESOURCE/NAME, RESOURCE/NAMESPACE/NAME, or NAME.
-    #[arg(long, value_name = "OBJECT", group = "about")]
+    #[arg(long, value_name = "OBJECT", group = "about", value_parser = NonEmptyStringValueParser::new())]
     pub object: Option<String>,
     /// From where: an address.
     #[arg(long, value_name = "ADDRESS", group = "about")]
-    pub ip: Option<String>,
+    pub ip: Option<IpAddr>,
     #[command(flatten)]
     pub window: Window,
     /// Only events that change something, or were refused.
@@ -66,7 +68,7 @@ impl Timeline {
             }
         }
         if let Some(ip) = &self.ip {
-            parts.push(is(Field::SourceIp, ip));
+            parts.push(is(Field::SourceIp, &ip.to_string()));
         }
         if self.brief {
             let told = Filter::parse(
@@ -82,12 +84,14 @@ impl Timeline {
         let started = Instant::now();
         let (filter, range) = (self.filter()?, self.window.range()?);
         let mut lake = self.data.lake()?;
-        let wanted = Wanted { range, actor: self.actor.as_deref().unwrap_or_default(), rule: "" };
-        // Findings know their actor; for an object or an address they are told beside the events that they stand on.
-        let findings = if self.actor.is_some() && self.object.is_none() && self.ip.is_none() {
-            lake.verdicts(VerdictKind::Finding, wanted).map_err(Failure::world)?
-        } else {
-            Vec::new()
+        // Findings know their actor and nothing else that is asked for here.
+        let only_actor = self.object.is_none() && self.ip.is_none() && self.window.filter.is_none();
+        let findings = match &self.actor {
+            Some(actor) if only_actor => {
+                let wanted = Wanted { range, actor: Some(actor), rule: "" };
+                lake.verdicts(VerdictKind::Finding, wanted).map_err(Failure::world)?
+            }
+            _ => Vec::new(),
         };
         let mut findings = findings.into_iter().peekable();
         let mut out = BufWriter::new(stdout().lock());

@@ -5,7 +5,7 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
 use klio_seal::evidence::verify_bundle;
-use klio_seal::{Policy, Verifier};
+use klio_seal::{Note, Policy, Verifier};
 use klio_store::{Depth, Proof, Trusted};
 
 use crate::data::{Data, refused};
@@ -55,6 +55,9 @@ impl Verify {
     pub fn run(self) -> Result<(), Failure> {
         let keys = self.keys.iter().map(|k| key(k)).collect::<Result<Vec<_>, _>>()?;
         if let Some(bundle) = &self.bundle {
+            if !bundle.is_dir() {
+                return Err(Failure::world(format!("there is no directory {}", bundle.display())));
+            }
             return check_bundle(bundle, &keys);
         }
         let read = |path: &PathBuf| {
@@ -75,10 +78,17 @@ impl Verify {
         };
         let depth = if self.quick { Depth::Files } else { Depth::Rows };
         let dir = self.data.dir()?;
-        if !dir.exists() {
+        // What is left of a lake is a lake; the rest is for the verification to find out.
+        if !["lake.json", "seal", "seal.pub", "spool", "events"].iter().any(|part| dir.join(part).exists()) {
             return Err(
                 Failure::world(format!("there is no lake in {}", dir.display())).hint("give --data DIR")
             );
+        }
+        for (path, text) in self.checkpoints.iter().zip(&trusted.checkpoints) {
+            Note::parse(text).map_err(|e| {
+                Failure::usage(format!("{} is no checkpoint: {e}", path.display()))
+                    .hint("`klio lake checkpoint` prints one, to be kept elsewhere")
+            })?;
         }
         let report = klio_store::verify(&dir, &self.data.config()?.lake, &trusted, depth).map_err(refused)?;
         if self.json {
@@ -105,7 +115,8 @@ impl Verify {
                 writeln!(stdout(), "         {}", problem.kind.advice())?;
             }
             if report.problems.is_empty() {
-                writeln!(stdout(), "verified: nothing was altered, removed or added")?;
+                let what = if self.quick { "no file" } else { "nothing" };
+                writeln!(stdout(), "verified: {what} was altered, removed or added")?;
             }
         }
         if report.problems.is_empty() { Ok(()) } else { Err(Failure::found()) }

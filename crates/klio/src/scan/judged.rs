@@ -24,6 +24,8 @@ pub(super) struct Seen {
     pub request: u64,
     /// Microseconds; `i64::MIN` if it has no time.
     pub time: i64,
+    /// The line of its file on which it begins.
+    pub line: u64,
     /// The credential that the response issued, hashed; 0 for none.
     pub issued: u64,
     /// Index into [`Judged::users`].

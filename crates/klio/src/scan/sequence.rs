@@ -22,6 +22,9 @@ use super::telling::{severity, telling};
 use crate::failure::Failure;
 use crate::keep::Keeper;
 
+/// The check that is made without a rule: its id and title.
+pub const REUSE: (&str, &str) = ("klio-audit-id-reuse", "Audit ID used by two different requests");
+
 /// Identities that are counted one by one; more are counted together.
 const IDENTITIES_CAP: usize = 50_000;
 /// Requests whose session is remembered for correlations.
@@ -75,11 +78,7 @@ impl<'e> Sequence<'e> {
         }));
         let summary = Summary { rules_run: rules.len(), ..Summary::default() };
         rules.push(RuleCount {
-            rule: RuleRef {
-                id: "klio-audit-id-reuse".into(),
-                title: "Audit ID used by two different requests".into(),
-                dialect: Dialect::Klio.name(),
-            },
+            rule: RuleRef { id: REUSE.0.into(), title: REUSE.1.into(), dialect: Dialect::Klio.name() },
             severity: Severity::Medium,
             tactics: vec![Tactic::DefenseEvasion],
             count: 0,
@@ -199,7 +198,7 @@ impl<'e> Sequence<'e> {
                 &request,
                 mix(seen.key, seen.request),
                 judged.users.get(seen.user as usize).map(|user| &**user),
-                &judged.file,
+                (&judged.file, seen.line),
             )?;
         }
         Ok(())

@@ -161,6 +161,7 @@ impl<'e> Worker<'e> {
             session: session(event, kind),
             request: request_key(id, time),
             time,
+            line: record.line,
             issued: 0,
             user: self.user(event, out),
             text: (0, 0, 0),
@@ -175,18 +176,16 @@ impl<'e> Worker<'e> {
             let issued = event.annotation("authentication.kubernetes.io/issued-credential-id");
             seen.issued = issued.map_or(0, |c| xxh3_64(c.as_bytes()));
         }
+        let start = out.texts.len();
+        out.texts.push_str(audit_id);
+        let id_len = out.texts.len() - start;
         if !verdicts.is_empty() || (!seen.quiet && event.stage != Stage::RequestReceived) {
-            let start = out.texts.len() as u32;
-            out.texts.push_str(audit_id);
-            let id_len = out.texts.len() as u32 - start;
             describe(event, &mut out.texts);
-            let what_len = out.texts.len() as u32 - start - id_len;
-            seen.text =
-                (start, id_len.min(u32::from(u16::MAX)) as u16, what_len.min(u32::from(u16::MAX)) as u16);
-            if id_len > u32::from(u16::MAX) || what_len > u32::from(u16::MAX) {
-                out.texts.truncate(start as usize);
-                seen.text = (start, 0, 0);
-            }
+        }
+        let what_len = out.texts.len() - start - id_len;
+        match (u16::try_from(id_len), u16::try_from(what_len)) {
+            (Ok(id), Ok(what)) => seen.text = (start as u32, id, what),
+            _ => out.texts.truncate(start),
         }
         if !verdicts.is_empty() {
             self.hits(event, record, &verdicts, out);

@@ -51,7 +51,7 @@ impl Sequence<'_> {
         request: &Request<'_>,
         id: u64,
         user: Option<&str>,
-        file: &str,
+        (file, line): (&str, u64),
     ) -> Result<(), Failure> {
         let number = (self.rules.len() - 1) as u32;
         let time = (request.time != i64::MIN).then_some(Timestamp(request.time));
@@ -74,7 +74,7 @@ impl Sequence<'_> {
                 stage: request.stage,
                 time,
                 file: file.to_owned(),
-                line: 0,
+                line,
                 fields: vec![("audit.id".into(), request.audit_id.to_owned())],
             }],
         };
