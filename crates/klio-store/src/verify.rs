@@ -21,6 +21,7 @@ mod spool;
 mod tables;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use klio_seal::{Checkpoint, Hash, LogReader, Policy, Verifier, verify::LogReport};
 

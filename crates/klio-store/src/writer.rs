@@ -86,7 +86,7 @@ impl Writer {
         // The tables are made before the log's first entry. Later they must be there: empty ones beside them would
         // be filled, sealed, and contradict what was sealed before.
         let lake = Lake::open_as(dir, settings, log.size() == 0)?;
-        if log.size() == 0 && TABLES.iter().any(|name| lake.table(name).is_some_and(|t| t.version() > 0)) {
+        if log.size() == 0 && TABLES.iter().any(|name| lake.table(name).version() > 0) {
             let said = "the signed log is gone, and the tables are there: put it back from a backup".into();
             return Err(StoreError::Damaged { file: dir.join("seal").display().to_string(), said });
         }

@@ -106,8 +106,7 @@ impl Ingest {
 
 /// Names what could not be read, the first of it.
 fn tell_troubles(summary: &scan::Summary) {
-    let mut told = 0;
-    for trouble in summary.rejected_reasons.iter().chain(&summary.skipped_reasons) {
+    for (told, trouble) in summary.rejected_reasons.iter().chain(&summary.skipped_reasons).enumerate() {
         if told == TROUBLES {
             eprintln!("  and more; `klio scan -o json` lists up to a thousand");
             break;
@@ -120,6 +119,5 @@ fn tell_troubles(summary: &scan::Summary) {
         let more =
             if trouble.count > 1 { format!(" (and {} more)", trouble.count - 1) } else { String::new() };
         eprintln!("  {}{more}: {}", plain(&place), plain(&trouble.reason));
-        told += 1;
     }
 }
