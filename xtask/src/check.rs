@@ -18,9 +18,13 @@ pub fn demo(arguments: &[String]) -> Result<(), String> {
 /// Everything CI runs. Every step runs even if an earlier one failed; the last line counts.
 pub fn test() -> ExitCode {
     let mut tally = Tally::default();
-    for name in ["KLIO_TEST_SIGMA_RULES", "KLIO_TEST_FALCO_RULES"] {
+    for (name, tests) in [
+        ("KLIO_TEST_SIGMA_RULES", "the tests that read those rule files are"),
+        ("KLIO_TEST_FALCO_RULES", "the tests that read those rule files are"),
+        ("KLIO_INTEROP", "the test in which Go verifies our log is"),
+    ] {
         if std::env::var_os(name).is_none() {
-            println!("{name} is not set: the tests that read those rule files are skipped");
+            println!("{name} is not set: {tests} skipped");
         }
     }
     tally.step("format", || run::run(run::cargo(&["fmt", "--all", "--check"])));

@@ -160,8 +160,7 @@ impl Disk {
 
 /// Makes the names in a directory certain.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    // Windows has no such thing and does not need it.
-    if cfg!(unix) { fs::File::open(path)?.sync_all() } else { Ok(()) }
+    fs::File::open(path)?.sync_all()
 }
 
 /// Reads a file of at most `limit` bytes; `None` when it does not exist.

@@ -17,10 +17,7 @@ pub struct NotAHash;
 
 /// Hashes one leaf: `SHA-256(0x00 ‖ data)` (RFC 6962 §2.1).
 pub fn leaf_hash(data: &[u8]) -> Hash {
-    let mut sha = Sha256::new();
-    sha.update([0]);
-    sha.update(data);
-    Hash(sha.finalize().into())
+    leaf_hash_of(&[data])
 }
 
 /// Hashes one leaf that lies in pieces.
@@ -59,13 +56,13 @@ impl Hash {
 
     /// Reads what [`Hash::to_base64`] wrote.
     pub fn from_base64(text: &str) -> Result<Self, NotAHash> {
-        let mut bytes = [0; 32];
         // 44 characters decode to at most 33 bytes; the length is checked first so that nothing is allocated.
-        if text.len() != 44 || STANDARD.decode_slice(text, &mut [0; 33]) != Ok(32) {
+        let mut bytes = [0; 33];
+        if text.len() != 44 || STANDARD.decode_slice(text, &mut bytes) != Ok(32) {
             return Err(NotAHash);
         }
-        STANDARD.decode_slice(text, &mut bytes).map_err(|_| NotAHash)?;
-        Ok(Self(bytes))
+        let [hash @ .., _] = bytes;
+        Ok(Self(hash))
     }
 }
 

@@ -1,7 +1,13 @@
 //! Ed25519 keys in the text forms of C2SP signed-note: `name+id+base64` to verify, `PRIVATE+KEY+…` to sign.
 //! One algorithm byte tells log keys (0x01, signed-note) from witness keys (0x04, tlog-cosignature).
 
-use std::{fmt, fs, io::Read as _, io::Write as _, path::Path, str::FromStr};
+use std::{
+    fmt, fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+    str::FromStr,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
@@ -213,10 +219,7 @@ impl Signer {
     pub fn save(&self, path: &Path) -> Result<(), KeyError> {
         let failed = |source| KeyError::File { path: path.display().to_string(), source };
         let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(failed)?;
+        let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
         let text = self.to_secret_text();
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -227,13 +230,9 @@ impl Signer {
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let failed = |source| KeyError::File { path: path.display().to_string(), source };
         let file = fs::File::open(path).map_err(failed)?;
-        #[cfg(unix)]
-        {
-            let metadata = file.metadata().map_err(failed)?;
-            let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
-            if mode & 0o077 != 0 {
-                return Err(KeyError::Open { path: path.display().to_string(), mode });
-            }
+        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Open { path: path.display().to_string(), mode });
         }
         let mut text = Zeroizing::new(String::with_capacity(MAX_FILE as usize));
         file.take(MAX_FILE).read_to_string(&mut text).map_err(failed)?;
@@ -321,10 +320,8 @@ mod tests {
         }
     }
 
-    #[cfg(unix)]
     #[test]
     fn refuses_a_file_that_others_read() {
-        use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         Signer::generate("x", Scheme::Note).unwrap().save(&path).unwrap();

@@ -132,6 +132,16 @@ pub(crate) fn word<'b>(batch: &'b RecordBatch, name: &str, row: usize) -> Option
     Some(words.values().as_string_opt::<i32>()?.value(words.key(row)?))
 }
 
+/// The columns of a table.
+pub(crate) fn columns_of(table: &str) -> &'static [Column] {
+    if table == "events" { COLUMNS } else { VERDICTS }
+}
+
+/// The schema of a table.
+pub(crate) fn schema_of(table: &str) -> &'static SchemaRef {
+    if table == "events" { &EVENTS } else { &VERDICT }
+}
+
 /// The schema of `events`.
 pub(crate) static EVENTS: LazyLock<SchemaRef> = LazyLock::new(|| schema(COLUMNS));
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use klio_seal::{Compaction, Hash, RowTree, Statement};
 
-use crate::columns::{COLUMNS, VERDICTS};
+use crate::columns::columns_of;
 use crate::error::StoreError;
 use crate::ledger::{Ledger, Live};
 use crate::merge::Merge;
@@ -142,8 +142,7 @@ impl Writer {
         let leaf = ledger.leaf_of(&path);
         let known = leaf.and_then(|leaf| Some((leaf, ledger.live.get(&leaf)?)));
         let Some((leaf, Live { stored, .. })) = known else { return Err(format!("{path}: not in the log")) };
-        let table = self.lake.table(table).unwrap_or(&self.lake.events);
-        let whole = Whole::open(table, &file.path, file.size).map_err(|e| e.to_string())?;
+        let whole = Whole::open(self.lake.table(table), &file.path, file.size).map_err(|e| e.to_string())?;
         if Hash::of(&whole.bytes) == stored.file_hash {
             Ok((leaf, whole))
         } else {
@@ -159,7 +158,7 @@ fn merged(
     files: &[Whole],
     vault: Option<&Vault>,
 ) -> Result<(Segment, BTreeMap<u64, RowTree>), StoreError> {
-    let columns = if table == "events" { COLUMNS } else { VERDICTS };
+    let columns = columns_of(table);
     let mut merge = Merge::new(files, columns)?;
     let lower = files.iter().all(Whole::ids_are_lower);
     let mut trees = BTreeMap::<u64, RowTree>::new();

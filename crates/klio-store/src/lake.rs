@@ -9,7 +9,7 @@ use klio_seal::LogReader;
 use tokio::runtime::Runtime;
 
 use crate::batch::Spooled;
-use crate::columns::{EVENTS, VERDICT};
+use crate::columns::schema_of;
 use crate::error::StoreError;
 use crate::file::Footers;
 use crate::group::Group;
@@ -65,11 +65,12 @@ impl Lake {
         let place = settings.place(dir, &runtime)?;
         let vault = settings.vault(dir)?;
         let keys = vault.as_ref().map(Vault::decrypt).transpose()?;
-        let table = |name, schema| Table::open(name, place.below(name), schema, &runtime, make, keys.clone());
+        let table =
+            |name| Table::open(name, place.below(name), schema_of(name), &runtime, make, keys.clone());
         Ok(Self {
-            events: table("events", &EVENTS)?,
-            findings: table("findings", &VERDICT)?,
-            incidents: table("incidents", &VERDICT)?,
+            events: table("events")?,
+            findings: table("findings")?,
+            incidents: table("incidents")?,
             dir: dir.to_owned(),
             settings: settings.clone(),
             runtime: runtime.clone(),
@@ -193,9 +194,12 @@ impl Lake {
         Ok(self.events.upto()? == upto)
     }
 
-    /// The tables' directory or bucket.
-    pub(crate) fn table(&self, name: &str) -> Option<&Table> {
-        [&self.events, &self.findings, &self.incidents].into_iter().find(|t| t.name == name)
+    pub(crate) fn table(&self, name: &str) -> &Table {
+        match name {
+            "findings" => &self.findings,
+            "incidents" => &self.incidents,
+            _ => &self.events,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::path::Path;
 use klio_seal::{Hash, Log, Manifest, Opened, Remark, Signer, Statement};
 
 use crate::batch::{Origin, Records, Spooled};
-use crate::columns::{EVENTS, VERDICT};
+use crate::columns::schema_of;
 use crate::error::StoreError;
 use crate::identity::{Identity, identity, open_log, signer};
 use crate::lake::Lake;
@@ -50,7 +50,7 @@ pub struct Writer {
     signer: Signer,
     spool: Spool,
     positions: BTreeMap<String, String>,
-    /// The last batch that the log attests, and when it did, in microseconds since 1970.
+    /// The last batch that the log attests, and when it was last seen to, in microseconds since 1970.
     attested: (u64, i64),
 }
 
@@ -94,7 +94,7 @@ impl Writer {
         // The tables are made before the log's first entry. Later they must be there: empty ones beside them would
         // be filled, sealed, and contradict what was sealed before.
         let lake = Lake::open_as(dir, settings, log.size() == 0)?;
-        if log.size() == 0 && TABLES.iter().any(|name| lake.table(name).is_some_and(|t| t.version() > 0)) {
+        if log.size() == 0 && TABLES.iter().any(|name| lake.table(name).version() > 0) {
             let said = "the signed log is gone, and the tables are there: put it back from a backup".into();
             return Err(StoreError::Damaged { file: dir.join("seal").display().to_string(), said });
         }
@@ -133,7 +133,8 @@ impl Writer {
 
     /// Gives the tables the columns that this version writes and an older one did not know.
     fn grow(&mut self) -> Result<(), StoreError> {
-        for (name, columns) in [("findings", &*VERDICT), ("incidents", &*VERDICT), ("events", &*EVENTS)] {
+        for name in TABLES {
+            let columns = schema_of(name);
             if !self.table(name).lacks(columns)?.is_empty() {
                 let kind = ChangeKind::Grow { columns: columns.clone() };
                 let batch = Batch { add: Vec::new(), remove: Vec::new(), kind, statements: Vec::new() };
@@ -198,9 +199,9 @@ impl Writer {
         &mut self.lake
     }
 
-    /// Attests a minute in which nothing was sealed: how many batches were acknowledged, if there are new ones that
-    /// are not in the lake yet, so that a spool that is cut short later is found out; else that nothing happened.
-    /// To be called a few times a minute.
+    /// To be called at least once a minute. States once a minute how many batches were acknowledged, if some of them
+    /// are not in the lake yet, so that a spool that is cut short later is found out; and that nothing happened, if the
+    /// log took nothing for a minute.
     pub fn tick(&mut self) -> Result<(), StoreError> {
         let now = now();
         if now.abs_diff(self.attested.1) >= klio_seal::TICK {
@@ -209,8 +210,8 @@ impl Writer {
         self.log.tick(now).map_err(seal).map(drop)
     }
 
-    /// States in the log which batch was acknowledged last, if that is news. [`Writer::tick`] does it each minute;
-    /// before a writer is closed it should be done once more.
+    /// States in the log which batch was acknowledged last, unless it is in the lake or was stated before.
+    /// [`Writer::tick`] does it each minute; a writer that leaves batches in the spool should do it once more.
     pub fn attest_spool(&mut self) -> Result<(), StoreError> {
         let last = self.spool.last();
         self.attested.1 = now();

@@ -8,22 +8,8 @@ mod made;
 use std::time::Duration;
 
 use klio_model::{TimeRange, Timestamp};
-use klio_store::{
-    Classes, CompactOptions, Flush, Hold, Lake, Retention, Settings, Trusted, Writer, narrowed,
-};
-use made::{NEW, OLD, append, files, flush, holds_exactly, judged, numbers, problems, settings};
-
-fn classes() -> Classes {
-    let rule = Retention {
-        class: "short".into(),
-        filter: "*".into(),
-        clusters: Vec::new(),
-        sources: Vec::new(),
-        severity: None,
-        keep_days: 30,
-    };
-    Classes::of(&Settings { retention: vec![rule], keep_days: 4000, ..settings() }).unwrap()
-}
+use klio_store::{Classes, CompactOptions, Flush, Hold, Lake, Settings, Trusted, Writer, narrowed};
+use made::{NEW, OLD, append, classes, files, flush, holds_exactly, judged, numbers, problems, settings};
 
 fn day(text: &str) -> Timestamp {
     Timestamp::parse(&format!("{text}T00:00:00Z")).unwrap()

@@ -16,8 +16,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use klio_model::Timestamp;
-use klio_store::{Classes, CompactOptions, Retention, Settings, Trusted, Writer};
-use made::{NEW, OLD, append, flush, numbers, problems, settings};
+use klio_store::{CompactOptions, Trusted, Writer};
+use made::{NEW, OLD, append, classes, flush, numbers, problems, settings};
 
 const DIR: &str = "KLIO_TEST_LAKE";
 const FROM: &str = "KLIO_TEST_FROM";
@@ -31,18 +31,6 @@ impl Chance {
         self.0 ^= self.0 << 17;
         self.0 % end
     }
-}
-
-fn classes() -> Classes {
-    let short = Retention {
-        class: "short".into(),
-        filter: "*".into(),
-        clusters: Vec::new(),
-        sources: Vec::new(),
-        severity: None,
-        keep_days: 30,
-    };
-    Classes::of(&Settings { retention: vec![short], keep_days: 4000, ..settings() }).unwrap()
 }
 
 /// Appends, flushes, merges and expires until it is killed; says what it acknowledged.

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use klio_model::Timestamp;
 use klio_store::seal::{Log, Manifest, Policy, Scheme, Signer, Statement, Verifier, Witness};
-use klio_store::{Classes, CompactOptions, Lake, Retention, Settings, Trusted, Writer};
-use made::{NEW, OLD, append, copy, files, flush, problems, settings};
+use klio_store::{CompactOptions, Lake, Trusted, Writer};
+use made::{NEW, OLD, append, classes, copy, files, flush, problems, settings};
 
 /// A lake that has seen everything, as it was in the middle and as it is.
 struct Honest {
@@ -67,18 +67,8 @@ fn honest() -> &'static Honest {
         drop(writer);
         copy(&lake, &dir.path().join("earlier"));
         let mut writer = Writer::open(&lake, &settings()).unwrap();
-        let short = Retention {
-            class: "short".into(),
-            filter: "*".into(),
-            clusters: Vec::new(),
-            sources: Vec::new(),
-            severity: None,
-            keep_days: 30,
-        };
-        let classes =
-            Classes::of(&Settings { retention: vec![short], keep_days: 4000, ..settings() }).unwrap();
         let now = Timestamp::parse(&format!("{NEW}T00:00:00Z")).unwrap();
-        assert_eq!(writer.expire(now, &classes, false).unwrap().partitions[0].files, 1);
+        assert_eq!(writer.expire(now, &classes(), false).unwrap().partitions[0].files, 1);
         append(&mut writer, 50..60, NEW);
         flush(&mut writer);
         append(&mut writer, 60..70, NEW);

@@ -139,7 +139,7 @@ pub struct Keeper {
     /// Bytes of the records of chunks that ended early.
     early: usize,
     attested: Instant,
-    /// Events that were kept, and those that an earlier run had kept.
+    /// Events that were kept.
     pub kept: u64,
     /// Events that an earlier run had kept.
     pub known: u64,

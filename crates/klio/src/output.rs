@@ -1,7 +1,6 @@
 //! One report, many forms.
 
 mod csv;
-#[cfg(feature = "lake")]
 mod grid;
 mod html;
 mod json;
@@ -16,7 +15,6 @@ use klio_model::filter::text::is_unprintable;
 
 use crate::failure::Failure;
 use crate::scan::Report;
-#[cfg(feature = "lake")]
 pub use grid::Grid;
 pub use view::View;
 

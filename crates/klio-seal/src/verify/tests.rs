@@ -6,8 +6,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Compaction, Expiry, Hash, Hold, Log, LogReader, Manifest, Opened, Path, Request, Scheme, Segment, Signer,
-    Span, Statement, StoredFile, Witness,
+    Compaction, Expiry, Hash, Hold, Log, LogReader, Manifest, Opened, Path, Policy, Request, Scheme, Segment,
+    Signer, Span, Statement, StoredFile, Verifier, Witness,
 };
 
 const MINUTE: i64 = 60_000_000;

@@ -41,12 +41,12 @@ struct Claim {
     note: Note,
 }
 
-pub(super) fn log(
-    directory: &FsPath,
-    trusted: &[Verifier],
-    outside: &[String],
-    policy: &Policy,
-) -> LogReport {
+/// Verifies the log in `directory`.
+///
+/// `trusted` are the keys that may have signed its first checkpoints; keys that took over later are followed.
+/// `outside` are signed checkpoints that were kept elsewhere: without them, or the cosignatures that `policy`
+/// asks for, nobody can tell a log from one that was rewritten with its own key.
+pub fn log(directory: &FsPath, trusted: &[Verifier], outside: &[String], policy: &Policy) -> LogReport {
     let mut walk = Walk {
         directory,
         policy,

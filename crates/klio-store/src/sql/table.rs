@@ -35,6 +35,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::session::PARTS;
 use crate::batch::Spooled;
+use crate::columns::schema_of;
 use crate::day::{DAY, day_begin};
 use crate::error::StoreError;
 use crate::file::OpenFile;
@@ -79,30 +80,23 @@ impl Lake {
             lake.findings.refresh()?;
             lake.incidents.refresh()?;
             let tables = ["events", "findings", "incidents"].map(|name| {
-                let columns =
-                    if name == "events" { &*crate::columns::EVENTS } else { &*crate::columns::VERDICT };
                 let rows = if name == "events" { fresh.as_slice() } else { &[] };
-                lake.sql_table(name, columns, rows)
+                lake.sql_table(name, rows)
             });
             tables.into_iter().collect()
         })
     }
 
-    fn sql_table(
-        &self,
-        name: &'static str,
-        columns: &SchemaRef,
-        fresh: &[Spooled],
-    ) -> Result<LakeTable, StoreError> {
+    fn sql_table(&self, name: &'static str, fresh: &[Spooled]) -> Result<LakeTable, StoreError> {
         let text = |f: &Arc<Field>| match f.data_type() {
             DataType::Utf8 | DataType::Dictionary(..) => Field::new(f.name(), DataType::Utf8View, true),
             _ => f.as_ref().clone(),
         };
-        let schema = Arc::new(Schema::new(columns.fields().iter().map(text).collect::<Vec<_>>()));
+        let schema = Arc::new(Schema::new(schema_of(name).fields().iter().map(text).collect::<Vec<_>>()));
         let partition = [("class", DataType::Utf8View), ("day", DataType::Date32)];
         let partition = partition.map(|(name, data)| Arc::new(Field::new(name, data, true)));
         let table = TableSchema::builder(schema).with_table_partition_cols(partition.to_vec()).build();
-        let source = self.table(name).unwrap_or(&self.events);
+        let source = self.table(name);
         let (listed, shredded) = self.readable(source)?;
         let mut files = HashMap::new();
         for (number, file) in listed.iter().enumerate() {

@@ -8,7 +8,7 @@ use klio_seal::{Hash, LogReader};
 use tokio::runtime::Runtime;
 
 use super::{Kind, Report};
-use crate::columns::{EVENTS, VERDICT};
+use crate::columns::schema_of;
 use crate::error::StoreError;
 use crate::ledger::Ledger;
 use crate::place::{Listed, Place};
@@ -125,8 +125,7 @@ impl Found {
 fn open(name: &'static str, place: &Place, runtime: &Arc<Runtime>) -> Result<State, StoreError> {
     // The library would read these files whole, and wait for a pipe.
     place.below("_delta_log").sound(LOG_FILE)?;
-    let schema = if name == "events" { &*EVENTS } else { &*VERDICT };
-    let table = Table::open(name, place.clone(), schema, runtime, false, None)?;
+    let table = Table::open(name, place.clone(), schema_of(name), runtime, false, None)?;
     Ok(State { version: table.version(), files: table.files()?, upto: table.upto()? })
 }
 

@@ -3,7 +3,7 @@
 //! The commit carries its manifests. Beside them the log states the hash of the commit itself, so that nobody can
 //! change later what the table says of its files, or how far sources were read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{TABLE, TABLES, Writer, now, seal};
 use crate::error::StoreError;
+use crate::ledger::Ledger;
 use crate::segment::Segment;
 use crate::table::{Change, ChangeKind, DataFile, LOG_FILE, Table};
 
@@ -21,6 +22,16 @@ pub(crate) struct Batch {
     pub remove: Vec<DataFile>,
     pub kind: ChangeKind,
     pub statements: Vec<Statement>,
+}
+
+/// A commit of which the log is to hold the statements from a leaf on.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Committed {
+    leaf: u64,
+    table: &'static str,
+    version: u64,
+    time: i64,
+    manifests: Vec<String>,
 }
 
 impl Writer {
@@ -40,8 +51,7 @@ impl Writer {
             rows: segment.rows,
             times: segment.times,
         };
-        let place = &self.lake.table(table).unwrap_or(&self.lake.events).place;
-        place.write(&file.path, segment.file)?;
+        self.lake.table(table).place.write(&file.path, segment.file)?;
         Ok(file)
     }
 
@@ -76,24 +86,17 @@ impl Writer {
             info,
         };
         let version = self.table(table).commit(change)?;
-        self.conclude(table, version, leaf, time, manifests)?;
+        self.conclude(Committed { leaf, table, version, time, manifests })?;
         Ok((leaf, time))
     }
 
     /// Adds the statements of a commit to the log, which may hold them already.
-    fn conclude(
-        &mut self,
-        table: &'static str,
-        version: u64,
-        leaf: u64,
-        time: i64,
-        manifests: Vec<String>,
-    ) -> Result<(), StoreError> {
-        let mut entries: Vec<Vec<u8>> = manifests.into_iter().map(String::into_bytes).collect();
-        for statement in self.attest_commit(table, version)? {
-            entries.push(Manifest { time, statement }.encode().map_err(seal)?);
+    fn conclude(&mut self, commit: Committed) -> Result<(), StoreError> {
+        let mut entries: Vec<Vec<u8>> = commit.manifests.into_iter().map(String::into_bytes).collect();
+        for statement in self.attest_commit(commit.table, commit.version)? {
+            entries.push(Manifest { time: commit.time, statement }.encode().map_err(seal)?);
         }
-        self.log.append_at(leaf, &entries).map_err(seal).map(drop)
+        self.log.append_at(commit.leaf, &entries).map_err(seal).map(drop)
     }
 
     /// Statements of the hashes of what a commit wrote.
@@ -102,7 +105,7 @@ impl Writer {
         table: &'static str,
         version: u64,
     ) -> Result<Vec<Statement>, StoreError> {
-        let Some(table) = self.lake.table(table) else { return Ok(Vec::new()) };
+        let table = self.lake.table(table);
         let written = Table::written(version).into_iter().map(|name| {
             let hash = Some(Hash::of(&table.place.read_all(&name, LOG_FILE)?));
             Ok(Statement::Note(Remark { topic: TABLE.into(), text: format!("{}/{name}", table.name), hash }))
@@ -115,42 +118,16 @@ impl Writer {
         let mut missing = Vec::new();
         let ledger = self.ledger()?;
         for name in TABLES {
-            let Some(table) = self.lake.table(name) else { continue };
+            let table = self.lake.table(name);
             let version = table.version();
             let Some(notes) = table.notes(1)?.into_iter().next() else { continue };
-            let manifests: Vec<String> = notes
-                .get("klio.manifests")
-                .and_then(Value::as_array)
-                .map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-                .unwrap_or_default();
-            let leaf = notes.get("klio.leaf").and_then(Value::as_u64);
-            let time = notes.get("klio.time").and_then(Value::as_i64);
-            // What the log has of a commit it has whole. What it does not have is ours only if we signed it.
+            // What the log has of a commit it has whole.
             let commit = format!("_delta_log/{version:020}.json");
             let hash = Hash::of(&table.place.read_all(&commit, LOG_FILE)?);
             let known =
                 ledger.commits.get(&format!("{name}/{commit}")).is_some_and(|known| known.hash == hash);
-            // Ours follow each other: one on top of a stranger's would make that one part of the table for good.
-            let before = version.checked_sub(1).map(|n| format!("{name}/_delta_log/{n:020}.json"));
-            if !known && self.log.size() > 0 && before.is_some_and(|b| !ledger.commits.contains_key(&b)) {
-                let said = format!("somebody else made commit {}: verify the lake", version - 1);
-                return Err(StoreError::Damaged { file: format!("{name}/_delta_log"), said });
-            }
             if !known && self.log.size() > 0 {
-                let (leaf, time) = (leaf.unwrap_or(0), time.unwrap_or(0));
-                {
-                    let claim = claim(name, leaf, time, &manifests, notes.get("klio.positions"));
-                    let signature = notes.get("klio.signature").and_then(Value::as_str);
-                    let signature = signature.and_then(|text| BASE64.decode(text).ok()).unwrap_or_default();
-                    // Who can write here must not get our signature under what he wrote.
-                    let signed = self.signer.verifier().verify(&claim, &signature).is_some();
-                    if leaf < self.log.size() || !signed {
-                        let said = "it was not made by this lake's writer, who would have signed it: verify the lake";
-                        let file = format!("{name}/_delta_log, commit {version}");
-                        return Err(StoreError::Damaged { file, said: said.into() });
-                    }
-                    missing.push((leaf, name, version, time, manifests));
-                }
+                missing.push(self.untold(name, version, &notes, &ledger)?);
             }
             if name == "events" {
                 self.positions = match (notes.get("klio.positions"), &self.lake.vault) {
@@ -163,10 +140,10 @@ impl Writer {
             }
         }
         missing.sort();
-        for (leaf, name, version, time, manifests) in missing {
+        for commit in missing {
             // The crash may have come before it was whole.
-            self.table(name).checkpoint_if_due()?;
-            self.conclude(name, version, leaf, time, manifests)?;
+            self.table(commit.table).checkpoint_if_due()?;
+            self.conclude(commit)?;
         }
         let upto = self.flushed()?;
         self.spool.cut(upto)?;
@@ -177,6 +154,40 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// A table's last commit, which the log does not know. It is ours only if we signed it.
+    fn untold(
+        &self,
+        table: &'static str,
+        version: u64,
+        notes: &HashMap<String, Value>,
+        ledger: &Ledger,
+    ) -> Result<Committed, StoreError> {
+        // Ours follow each other: one on top of a stranger's would make that one part of the table for good.
+        let before = version.checked_sub(1).map(|n| format!("{table}/_delta_log/{n:020}.json"));
+        if before.is_some_and(|b| !ledger.commits.contains_key(&b)) {
+            let said = format!("somebody else made commit {}: verify the lake", version - 1);
+            return Err(StoreError::Damaged { file: format!("{table}/_delta_log"), said });
+        }
+        let manifests: Vec<String> = notes
+            .get("klio.manifests")
+            .and_then(Value::as_array)
+            .map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            .unwrap_or_default();
+        let leaf = notes.get("klio.leaf").and_then(Value::as_u64).unwrap_or(0);
+        let time = notes.get("klio.time").and_then(Value::as_i64).unwrap_or(0);
+        let claim = claim(table, leaf, time, &manifests, notes.get("klio.positions"));
+        let signature = notes.get("klio.signature").and_then(Value::as_str);
+        let signature = signature.and_then(|text| BASE64.decode(text).ok()).unwrap_or_default();
+        // Who can write here must not get our signature under what he wrote.
+        let signed = self.signer.verifier().verify(&claim, &signature).is_some();
+        if leaf < self.log.size() || !signed {
+            let said = "it was not made by this lake's writer, who would have signed it: verify the lake";
+            let file = format!("{table}/_delta_log, commit {version}");
+            return Err(StoreError::Damaged { file, said: said.into() });
+        }
+        Ok(Committed { leaf, table, version, time, manifests })
     }
 }
 

@@ -89,7 +89,7 @@ impl Writer {
         upto: u64,
     ) -> Result<HashSet<(String, Option<String>)>, StoreError> {
         let mut known = HashSet::new();
-        let Some(table) = self.lake.table(table) else { return Ok(known) };
+        let table = self.lake.table(table);
         if table.upto()? <= upto {
             return Ok(known);
         }

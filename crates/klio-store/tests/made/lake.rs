@@ -8,13 +8,28 @@ use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use klio_model::{Event, Filter, TimeRange, Timestamp};
-use klio_store::{Custody, Flush, Lake, Origin, Records, Rows, Settings, Trusted, Verdict, Writer};
+use klio_store::{
+    Classes, Custody, Flush, Lake, Origin, Records, Retention, Rows, Settings, Trusted, Verdict, Writer,
+};
 
 pub const OLD: &str = "2020-02-03";
 pub const NEW: &str = "2026-11-20";
 
 pub fn settings() -> Settings {
     Settings::default()
+}
+
+/// What a lake keeps how long: events of [`OLD`] are in the class `short`.
+pub fn classes() -> Classes {
+    let short = Retention {
+        class: "short".into(),
+        filter: "*".into(),
+        clusters: Vec::new(),
+        sources: Vec::new(),
+        severity: None,
+        keep_days: 30,
+    };
+    Classes::of(&Settings { retention: vec![short], keep_days: 4000, ..settings() }).unwrap()
 }
 
 /// Event number `n` of a day.

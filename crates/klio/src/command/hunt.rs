@@ -52,9 +52,8 @@ pub enum HuntFormat {
     /// With address and client.
     Wide,
     /// The events as received, one per line.
+    #[value(alias = "json")]
     Jsonl,
-    /// The same.
-    Json,
 }
 
 impl Hunt {
@@ -188,7 +187,7 @@ impl HuntFormat {
     /// Prints an event.
     pub fn show(self, event: &Event<'_>, raw: &[u8], out: &mut dyn Write) -> std::io::Result<()> {
         match self {
-            Self::Json | Self::Jsonl => {
+            Self::Jsonl => {
                 if raw.contains(&b'\n') {
                     // A pretty-printed event becomes one line; no line ends within a string.
                     return writeln!(out, "{}", event.json().replace(['\n', '\r'], " "));

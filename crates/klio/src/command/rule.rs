@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use klio_detect::About;
 
 use crate::failure::Failure;
+use crate::output::{Grid, plain};
 use crate::pack::{self, Rules};
 use crate::scan::REUSE;
 
@@ -19,7 +20,7 @@ pub enum Rule {
     List {
         #[command(flatten)]
         rules: Rules,
-        /// json prints one object per line.
+        /// jsonl: one JSON object per line.
         #[arg(short, long, value_enum, default_value = "table")]
         output: ListFormat,
     },
@@ -56,8 +57,7 @@ pub enum ListFormat {
     /// A table.
     Table,
     /// One JSON object per line.
-    Json,
-    /// The same as json.
+    #[value(alias = "json")]
     Jsonl,
 }
 
@@ -79,15 +79,14 @@ fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
     rows.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.title.cmp(&b.title)));
     let mut out = std::io::stdout().lock();
     if output == ListFormat::Table {
-        let mut table = comfy_table::Table::new();
-        *table.style_mut() = comfy_table::presets::NOTHING;
-        table.set_header(["SEVERITY", "TITLE", "TECHNIQUES", "RULE"]);
+        let mut grid = Grid::new(&["severity", "title", "techniques", "rule"]);
         for r in &rows {
             let own = r.file.strip_prefix("rules/").and_then(|f| f.strip_suffix(".yml"));
             let techniques = words(&r.techniques).join(" ");
-            table.add_row([r.severity.name(), &r.title, &techniques, own.unwrap_or(r.dialect.name())]);
+            let rule = own.unwrap_or(r.dialect.name()).to_owned();
+            grid.row(vec![r.severity.name().into(), r.title.clone(), techniques, rule]);
         }
-        writeln!(out, "{table}")?;
+        write!(out, "{grid}")?;
         eprintln!("{} rules", rows.len());
     } else {
         for r in &rows {
@@ -136,11 +135,12 @@ fn show(name: &str, rules: &Rules) -> Result<(), Failure> {
     }
     let head = |about: &About, out: &mut dyn Write| {
         if page.is_none() {
-            writeln!(out, "# {}\n\n{}\n", about.title, about.description)?;
+            let description: Vec<String> = about.description.split('\n').map(plain).collect();
+            writeln!(out, "# {}\n\n{}\n", plain(&about.title), description.join("\n"))?;
         }
         let tags = [words(&about.tactics), words(&about.techniques)].concat().join(", ");
-        writeln!(out, "id        {}\nseverity  {}", about.id, about.severity)?;
-        writeln!(out, "file      {}:{}\nATT&CK    {tags}", about.file, about.line)
+        writeln!(out, "id        {}\nseverity  {}", plain(&about.id), about.severity)?;
+        writeln!(out, "file      {}:{}\nATT&CK    {tags}", plain(&about.file), about.line)
     };
     for rule in set.rules.iter().filter(|r| is(r)) {
         head(rule, &mut out)?;
@@ -148,7 +148,7 @@ fn show(name: &str, rules: &Rules) -> Result<(), Failure> {
     }
     for correlation in set.correlations.iter().filter(|c| is(c)) {
         head(correlation, &mut out)?;
-        writeln!(out, "correlation {}\n", correlation.title)?;
+        writeln!(out, "correlation {}\n", plain(&correlation.title))?;
     }
     pack::verdict(wrong)
 }

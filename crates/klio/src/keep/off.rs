@@ -110,7 +110,7 @@ pub fn source(_: &str) -> String {
     String::new()
 }
 
-/// Stands for the first line of a file.
+/// Stands for the begin of a file.
 pub fn head(_: &[u8]) -> u64 {
     0
 }

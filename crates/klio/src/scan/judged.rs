@@ -82,7 +82,7 @@ pub(super) struct Judged {
     pub listed: Vec<u8>,
     /// The records are in the spool already, as a part of this batch.
     pub spooled: Option<(u64, Origin)>,
-    /// Stands for the first line of the input that begins with this chunk.
+    /// Stands for the begin of the input ([`crate::keep::head`]), if this is its first chunk.
     pub head: Option<u64>,
     pub users: Vec<Box<str>>,
     /// The events' columns, if they are kept.

@@ -118,14 +118,14 @@ impl<'e> Worker<'e> {
             let mut text = String::new();
             if terms.redact(record.json, event, &mut text) {
                 let record = Record { json: &text, raw: text.as_bytes(), ..*record };
-                return self.unredacted(&record, out);
+                return self.redacted(&record, out);
             }
         }
         self.judged(event, record, out);
     }
 
     /// A record whose secrets were removed.
-    fn unredacted(&mut self, record: &Record<'_>, out: &mut Judged) {
+    fn redacted(&mut self, record: &Record<'_>, out: &mut Judged) {
         if let Ok(mut event) = Event::parse(record.json) {
             event.salvaged = record.salvaged;
             self.judged(&event, record, out);
