@@ -59,9 +59,6 @@ pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
         let said = "it is gone, and the signed log is there: put it back from a backup".into();
         return Err(StoreError::Damaged { file: path.display().to_string(), said });
     }
-    if let Some(other) = stranger(dir)? {
-        return Err(StoreError::NotEmpty { dir: dir.to_owned(), other });
-    }
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(seal)?;
     let id: String = random.iter().fold(String::new(), |id, b| format!("{id}{b:02x}"));
@@ -72,20 +69,20 @@ pub(crate) fn identity(dir: &Path) -> Result<Identity, StoreError> {
     Ok(identity)
 }
 
-/// Something in a directory without a lake that speaks against making one there.
-fn stranger(dir: &Path) -> Result<Option<String>, StoreError> {
-    if dir.join("klio.yaml").exists() {
-        return Ok(None);
+/// Refuses a directory without a lake in which something else lies.
+pub fn own_place(dir: &Path) -> Result<(), StoreError> {
+    if !dir.exists() || dir.join("lake.json").exists() || dir.join("klio.yaml").exists() {
+        return Ok(());
     }
     for entry in fs::read_dir(dir).map_err(StoreError::io(dir))? {
         let name = entry.map_err(StoreError::io(dir))?.file_name().to_string_lossy().into_owned();
         let ours = ["spool", "seal", "keys", "redaction.key", "lake.json.new", "lost+found"]
             .contains(&name.as_str());
         if !ours && !name.starts_with('.') {
-            return Ok(Some(name));
+            return Err(StoreError::NotEmpty { dir: dir.to_owned(), other: name });
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// The key that signs the log.

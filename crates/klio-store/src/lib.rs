@@ -50,6 +50,7 @@ pub use expire::{Expired, ExpiredPartition};
 pub use export::{ExportColumns, Format};
 pub use follow::Cursor;
 pub use hold::narrowed;
+pub use identity::own_place;
 pub use klio_seal::Hold;
 pub use lake::Lake;
 pub use proof::Proof;

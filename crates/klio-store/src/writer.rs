@@ -17,7 +17,7 @@ use klio_seal::{Hash, Log, Manifest, Opened, Remark, Signer, Statement};
 use crate::batch::{Origin, Records, Spooled};
 use crate::columns::schema_of;
 use crate::error::StoreError;
-use crate::identity::{Identity, identity, open_log, signer};
+use crate::identity::{Identity, identity, open_log, own_place, signer};
 use crate::lake::Lake;
 use crate::ledger::Ledger;
 use crate::rows::{Rows, Verdict};
@@ -72,6 +72,7 @@ pub struct Flush {
 impl Writer {
     /// Opens the lake for writing, and makes it if there is none.
     pub fn open(dir: &Path, settings: &Settings) -> Result<Self, StoreError> {
+        own_place(dir)?;
         fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
         if settings.spool_bytes < LEAST_SPOOL {
             let said =

@@ -209,7 +209,7 @@ fn a_key_is_destroyed_once_it_is_meant_and_then_for_good() {
     assert!(!err(&other).contains("destroyed"), "{}", err(&other));
     assert!(ok(&data, &["verify"]).contains("was destroyed"));
 
-    // A crash after the tombstone: the key itself is still there, and goes when the lake is opened next.
+    // A crash after the tombstone: the key itself is still there, and goes with the next writer.
     let live = made::files(&before.join("keys"))
         .into_iter()
         .find(|p| p.display().to_string().contains("2026-07-01"));
@@ -218,15 +218,24 @@ fn a_key_is_destroyed_once_it_is_meant_and_then_for_good() {
     assert!(!back.exists());
     std::fs::copy(&live, &back).unwrap();
     assert_eq!(count(&data), 0);
+    ok(&data, &["lake", "compact"]);
     assert!(!back.exists());
 
-    // A crash before the log was told: the next writer tells it.
-    std::fs::remove_dir_all(data.join("seal")).unwrap();
-    copy(&before.join("seal"), &data.join("seal"));
+    // A crash after the log was told: the next writer finishes it.
+    let name = live.file_name().unwrap().to_str().unwrap().replace(".key.json", ".destroyed.json");
+    let tombstone = data.join("keys").join(name);
+    std::fs::remove_file(&tombstone).unwrap();
+    std::fs::copy(&live, &back).unwrap();
     ok(&data, &["lake", "compact"]);
+    assert!(tombstone.exists() && !back.exists());
     let verified = ok(&data, &["verify"]);
     assert!(verified.contains("was destroyed") && verified.contains("verified"), "{verified}");
     assert_eq!(count(&data), 0);
+
+    // A tombstone of which the log says nothing.
+    std::fs::remove_dir_all(data.join("seal")).unwrap();
+    copy(&before.join("seal"), &data.join("seal"));
+    refused(&data, &["lake", "compact"], 3, "knows nothing of this destruction");
 }
 
 #[test]

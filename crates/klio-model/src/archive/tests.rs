@@ -132,7 +132,7 @@ proptest! {
     ) {
         let mut archive = MemoryArchive::new();
         for event in &events {
-            archive.keep(&event.json()).unwrap();
+            archive.keep(&event.json(), false).unwrap();
         }
         let parsed = Filter::parse(&filter.0).map_err(|e| TestCaseError::fail(e.render(&filter.0)))?;
         let want: Vec<String> = events
@@ -156,7 +156,7 @@ proptest! {
 fn what_the_level_did_not_record_is_found_by_neither_a_test_nor_its_opposite() {
     let mut archive = MemoryArchive::new();
     let pod = r#"{"level":"Metadata","verb":"create","objectRef":{"resource":"pods"}}"#;
-    archive.keep(pod).unwrap();
+    archive.keep(pod, false).unwrap();
     for text in ["pod.hostPID:true", "not pod.hostPID:true", "verb:create and not pod.hostPID:*"] {
         assert_eq!(archive.find(&Filter::parse(text).unwrap(), TimeRange::default()).count(), 0, "{text}");
     }
@@ -173,10 +173,10 @@ fn a_range_holds_its_start_and_not_its_end() {
     let mut archive = MemoryArchive::new();
     for minute in [9, 10, 19, 20] {
         archive
-            .keep(&format!(r#"{{"requestReceivedTimestamp":"2026-11-21T01:{minute:02}:00.000000Z"}}"#))
+            .keep(&format!(r#"{{"requestReceivedTimestamp":"2026-11-21T01:{minute:02}:00.000000Z"}}"#), false)
             .unwrap();
     }
-    archive.keep(r#"{"verb":"get"}"#).unwrap();
+    archive.keep(r#"{"verb":"get"}"#, false).unwrap();
     let count = |from, to| archive.find(&Filter::All, range(from, to)).count();
     assert_eq!(count(Some(10), Some(20)), 2);
     assert_eq!(count(Some(20), None), 1);
@@ -187,9 +187,9 @@ fn a_range_holds_its_start_and_not_its_end() {
 #[test]
 fn what_is_no_event_is_refused_and_events_are_kept_as_they_came() {
     let mut archive = MemoryArchive::new();
-    assert!(archive.keep("{\"verb\":").is_err());
+    assert!(archive.keep("{\"verb\":", false).is_err());
     assert!(archive.is_empty());
     let odd = "{ \"verb\" : \"get\",\t\"unheard-of\": 1 }";
-    archive.keep(odd).unwrap();
+    archive.keep(odd, false).unwrap();
     assert_eq!(archive.find(&Filter::All, TimeRange::default()).collect::<Vec<_>>(), [odd]);
 }

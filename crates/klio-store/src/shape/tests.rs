@@ -119,6 +119,7 @@ fn an_older_lake_grows_and_answers_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let (older, events) = (older(), recorded());
     assert_eq!(table(dir.path(), older, true).unwrap().version(), 0);
+    std::fs::write(dir.path().join("klio.yaml"), "").unwrap();
     let (old, new) = events.split_at(events.len() / 2);
     let mut writer = Writer::open(dir.path(), &Settings::default()).unwrap();
     assert_eq!(writer.lake().events.version(), 1, "one commit");

@@ -34,10 +34,10 @@ pub fn both(random: &mut Random) -> Both {
         };
         let (mut records, mut rows) = (Records::default(), Rows::new());
         for raw in batch {
-            memory.keep(raw).unwrap();
-            records.push(raw);
             let mut event = Event::parse(raw).unwrap();
             event.salvaged = random.below(40) == 0;
+            memory.keep(raw, event.salvaged).unwrap();
+            records.push_as(raw, event.salvaged);
             let custody = Custody {
                 cluster: &origin.cluster,
                 source: &origin.source,

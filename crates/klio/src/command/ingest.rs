@@ -7,9 +7,9 @@ use std::sync::Arc;
 use clap::builder::NonEmptyStringValueParser;
 use klio_detect::engine::FalcoMatching;
 use klio_model::{Filter, TimeRange};
-use klio_store::Verdict;
+use klio_store::{Verdict, own_place};
 
-use crate::data::{Data, redaction_key};
+use crate::data::{Data, redaction_key, refused};
 use crate::failure::Failure;
 use crate::keep::{Keeper, Terms};
 use crate::output::plain;
@@ -48,6 +48,7 @@ impl Ingest {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         let dir = self.data.dir()?;
+        own_place(&dir).map_err(refused)?;
         let config = self.data.config()?;
         let (set, wrong) = self.rules.load()?.told();
         let terms = Terms::new(&self.cluster, &config.lake, redaction_key(&dir)?, config.redaction)?;
