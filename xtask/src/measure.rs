@@ -19,8 +19,7 @@ pub fn corpus(words: &[String]) -> Result<PathBuf, String> {
         if seed == "1" { format!("mixed-{size}.jsonl") } else { format!("mixed-{size}-seed{seed}.jsonl") };
     let path = run::root().join("corpus").join(name);
     if !path.is_file() {
-        run::run(run::cargo(&["build", "--quiet", "--release", "--package", "klio-bench"]))?;
-        let mut make = Command::new(run::built("release", "klio-bench"));
+        let mut make = bench_program()?;
         make.arg("corpus").arg(&path).args(["--bytes", &bytes.to_string(), "--seed", seed]);
         run::run(make)?;
     }
@@ -67,6 +66,7 @@ pub fn fuzz(words: &[String]) -> Result<(), String> {
     run::run(fuzz)
 }
 
+/// Always both packages: one alone would be built with other features, and all of DataFusion with it.
 fn bench_program() -> Result<Command, String> {
     run::run(run::cargo(&["build", "--quiet", "--release", "--package", "klio", "--package", "klio-bench"]))?;
     let mut command = Command::new(run::built("release", "klio-bench"));
