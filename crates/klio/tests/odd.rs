@@ -8,6 +8,9 @@ mod made;
 use made::{count, err, events, file, klio, number, ok, out, refused, with_settings};
 use serde_json::json;
 
+/// How an event stands in a log.
+type Shape<'s> = &'s dyn Fn(u32, &str) -> String;
+
 /// One event as a line, with other values.
 fn event(n: u32, other: &[(&str, serde_json::Value)]) -> String {
     let mut event: serde_json::Value = serde_json::from_str(&events(n..n + 1)).unwrap();
@@ -48,7 +51,7 @@ fn an_event_that_is_being_written_is_kept_when_it_is_whole() {
     let nested: serde_json::Value = serde_json::from_str(nested).unwrap();
     let native =
         |n: u32, _: &str| event(n, &[("level", json!("Request")), ("requestObject", nested.clone())]);
-    let shapes: [&dyn Fn(u32, &str) -> String; 3] = [&cri, &docker, &native];
+    let shapes: [Shape<'_>; 3] = [&cri, &docker, &native];
     for (number_of_shape, shape) in shapes.into_iter().enumerate() {
         let lines: Vec<String> = (0..4).map(|n| shape(n, &events(n..n + 1))).collect();
         let (whole, last) = (lines[..3].concat(), &lines[3]);
