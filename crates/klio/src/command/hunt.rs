@@ -144,7 +144,7 @@ impl Hunt {
         let (mut left, mut failed) = (self.limit.unwrap_or(u64::MAX), None);
         let scanned = lake.find(&filter, range, &mut |kept| {
             if left > 0
-                && let Ok(event) = Event::parse(&kept.raw)
+                && let Some(event) = kept.event()
             {
                 left -= 1;
                 failed = self.output.show(&event, kept.raw.as_bytes(), &mut out).err();

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::builder::NonEmptyStringValueParser;
 use klio_model::filter::{Matcher, TextMatch};
-use klio_model::{Event, Field, FieldRef, Filter, Timestamp, explain};
+use klio_model::{Field, FieldRef, Filter, Timestamp, explain};
 use klio_store::{KeptVerdict, VerdictKind, Wanted};
 
 use super::hunt::scanned_note;
@@ -101,7 +101,7 @@ impl Timeline {
                 while let Some(finding) = findings.next_if(|f| f.time <= kept.time) {
                     tell(&finding, &mut out)?;
                 }
-                if let Ok(event) = Event::parse(&kept.raw) {
+                if let Some(event) = kept.event() {
                     let time = kept.time.map_or_else(|| "-".to_owned(), |t: Timestamp| t.to_string());
                     writeln!(out, "{time}  {}", plain(&explain(&event)))?;
                 }
