@@ -48,7 +48,9 @@ impl Lake {
         }
         let opened = Self::open_as(dir, settings, false);
         // The tables are made before the log's first entry.
-        let is_new = || !LogReader::open(&dir.join("seal")).is_ok_and(|log| log.size() > 0);
+        let log = dir.join("seal");
+        let is_new =
+            || !log.join("checkpoint").exists() || LogReader::open(&log).is_ok_and(|log| log.size() == 0);
         if opened.is_err() && is_new() {
             return Err(StoreError::Unfinished(dir.to_owned()));
         }

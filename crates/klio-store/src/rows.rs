@@ -17,7 +17,7 @@ use memo::Memo;
 
 pub(crate) use long::Long;
 pub(crate) use order::KEY;
-pub(crate) use sheet::{Cells, FIRST_DATE, LAST_DATE, Sheet, span};
+pub(crate) use sheet::{Cells, Sheet, span};
 pub use verdicts::{Verdict, Verdicts};
 pub(crate) use words::Words;
 

@@ -131,9 +131,10 @@ pub fn verify(
                 report.problem(Kind::Lake, LAKE, "it is missing or was altered".into(), since);
             }
             // Hashes are those of the files as stored; their rows need the keys.
-            let decrypt = |vault: &Arc<Vault>| vault.check_key().and_then(|()| vault.decrypt());
-            let vault = settings.vault(dir).and_then(|vault| vault.as_ref().map(decrypt).transpose());
-            let depth = match (depth, vault) {
+            let vault = settings.vault(dir);
+            let listed = vault.as_ref().ok().and_then(Option::as_ref).and_then(|vault| vault.list().ok());
+            let decrypt = |vault: Arc<Vault>| vault.check_key().and_then(|()| vault.decrypt());
+            let depth = match (depth, vault.and_then(|vault| vault.map(decrypt).transpose())) {
                 (Depth::Files, _) => Reading::Hashes,
                 (Depth::Rows, Ok(keys)) => Reading::Rows(keys),
                 (Depth::Rows, Err(error)) => {
@@ -142,7 +143,6 @@ pub fn verify(
                     Reading::Hashes
                 }
             };
-            let listed = settings.vault(dir).and_then(|vault| vault.map_or(Ok(Vec::new()), |v| v.list()));
             for key in listed.unwrap_or_default().into_iter().filter(|key| key.destroyed.is_some()) {
                 if key.name.strip_prefix("files/").is_none_or(|name| !ledger.shredded.contains(name)) {
                     let place = format!("keys/{}.destroyed.json", key.name.replace('/', "~"));

@@ -9,11 +9,10 @@ use std::ops::ControlFlow;
 use klio_model::{Event, TimeRange};
 
 use crate::batch::{Spooled, event};
-use crate::day::{DAY, day_begin};
+use crate::day::{DAY, FIRST_DATE, LAST_DATE, day_begin};
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::lake::{Lake, TRIES};
-use crate::rows::{FIRST_DATE, LAST_DATE};
 use crate::scan::{Question, Scanned};
 use crate::table::DataFile;
 

@@ -93,8 +93,8 @@ impl Keyring {
         Ok(count)
     }
 
-    /// Destroys `name` in all its versions, for good; also when a crash interrupted that. Whatever is sealed under it becomes unreadable, here and
-    /// in every copy of the data; copies of this directory must be destroyed too.
+    /// Destroys `name` in all its versions, for good; also when a crash interrupted that. Whatever is sealed under it becomes
+    /// unreadable, here and in every copy of the data; copies of this directory must be destroyed too.
     pub fn destroy(&self, name: &str, why: &str) -> Result<(), KeyError> {
         let _lock = self.lock()?;
         match self.load(name) {

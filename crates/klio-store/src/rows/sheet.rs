@@ -5,15 +5,7 @@ use klio_model::Timestamp;
 use super::{Long, Words};
 use crate::batch::Records;
 use crate::columns::{Column, Kind};
-use crate::day::DAY;
-
-/// The days that have a date of four digits for the year, counted from 1970: 0000-01-01 to 9999-12-31. Others lie with them,
-/// since what is no date would make the table unreadable.
-const FIRST_DAY: i64 = -719_528;
-const LAST_DAY: i64 = 2_932_896;
-/// The same days as dates.
-pub(crate) const FIRST_DATE: &str = "0000-01-01";
-pub(crate) const LAST_DATE: &str = "9999-12-31";
+use crate::day::{date, day_of};
 
 /// The values of one column.
 #[derive(Debug)]
@@ -100,11 +92,10 @@ impl Sheet {
 
     /// Ends a row, whose cells have been filled.
     pub(crate) fn end(&mut self, class: &str, time: Timestamp) {
-        let day = time.micros().div_euclid(DAY).clamp(FIRST_DAY, LAST_DAY);
+        let day = day_of(time);
         let known = self.last.0 == day && self.last.1.get(11..) == Some(class);
         if !known {
-            let date = jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(day));
-            self.last = (day, format!("{date}/{class}"));
+            self.last = (day, format!("{}/{class}", date(day)));
         }
         self.partitions.push(Some(&self.last.1));
         self.count += 1;
