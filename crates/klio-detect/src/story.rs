@@ -103,8 +103,9 @@ pub struct Storyteller {
     /// Stories opened, by severity.
     opened: BTreeMap<Severity, usize>,
     listed: usize,
-    /// Story of each finding, by number; `u32::MAX` for none.
+    /// Story of each finding, by number; `u32::MAX` for none. Nothing if the run does not end.
     of_finding: Vec<u32>,
+    endless: bool,
     /// Which session was issued a credential.
     issued: HashMap<u64, u64, RandomState>,
     /// Sessions whose log was dropped to stay within memory.
@@ -117,6 +118,11 @@ impl Storyteller {
     /// No sessions yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No sessions yet, of a run that does not end: which finding belongs to which story is not kept.
+    pub fn endless() -> Self {
+        Self { endless: true, ..Self::default() }
     }
 
     /// Notes that a session was issued a credential (hash of its id) by TokenRequest.
@@ -152,7 +158,7 @@ impl Storyteller {
     /// Notes a finding; findings below medium join a story but open none. `tell` is called when a reader would
     /// see what it says: most findings repeat what the story tells already.
     pub fn finding(&mut self, session_key: u64, clue: &Clue<'_>, tell: &mut dyn FnMut() -> Telling) {
-        if self.of_finding.len() <= clue.number as usize {
+        if !self.endless && self.of_finding.len() <= clue.number as usize {
             self.of_finding.resize(clue.number as usize + 1, u32::MAX);
         }
         let session = self.sessions.entry(session_key).or_default();
@@ -186,7 +192,9 @@ impl Storyteller {
                 for earlier in std::mem::take(&mut session.suspicions) {
                     if earlier.last() >= clue.time.saturating_sub(AROUND) {
                         for number in earlier.numbers() {
-                            self.of_finding[number as usize] = story;
+                            if let Some(of) = self.of_finding.get_mut(number as usize) {
+                                *of = story;
+                            }
                         }
                         self.listed += earlier.join(&mut tale, ALL_EVENTS_CAP.saturating_sub(self.listed));
                     }
@@ -196,7 +204,9 @@ impl Storyteller {
                 story
             }
         };
-        self.of_finding[clue.number as usize] = story;
+        if let Some(of) = self.of_finding.get_mut(clue.number as usize) {
+            *of = story;
+        }
         let tale = &mut self.tales[story as usize];
         if open.is_some() {
             tale.note(clue, &mut || tell().message);
@@ -221,6 +231,53 @@ impl Storyteller {
         self.sessions.retain(|_, s| s.story.is_some() || s.last > limit);
         self.forgotten += (before - self.sessions.len()) as u64;
         self.logged = self.sessions.values().map(|s| s.log.len() + SESSION).sum();
+    }
+
+    /// The stories so far, in no order.
+    pub fn stories(&self) -> Vec<Story> {
+        let mut by_group: BTreeMap<usize, Vec<Tale>> = BTreeMap::new();
+        for (tale, group) in self.tales.iter().zip(link::join(&self.tales, &self.issued)) {
+            by_group.entry(group).or_default().push(tale.clone());
+        }
+        by_group.into_values().map(tale::tell_story).collect()
+    }
+
+    /// Forgets the stories whose last finding is earlier than that, with all that belongs to them, and sessions that were
+    /// quiet since: what they do later begins a new story.
+    pub fn retire(&mut self, before: i64) {
+        let groups = link::join(&self.tales, &self.issued);
+        let mut last: HashMap<usize, i64> = HashMap::new();
+        for (tale, group) in self.tales.iter().zip(&groups) {
+            let latest = last.entry(*group).or_insert(i64::MIN);
+            *latest = tale.last_clue.max(*latest);
+        }
+        let stays = |group: &usize| last.get(group).is_some_and(|last| *last >= before);
+        if groups.iter().all(stays) {
+            return;
+        }
+        let mut place = vec![None; groups.len()];
+        let mut kept = Vec::new();
+        for (old, (tale, group)) in std::mem::take(&mut self.tales).into_iter().zip(&groups).enumerate() {
+            if stays(group) {
+                place[old] = Some(kept.len() as u32);
+                kept.push(tale);
+            } else {
+                self.listed = self.listed.saturating_sub(tale.listed());
+                if let Some(opened) = self.opened.get_mut(&tale.opened_as) {
+                    *opened = opened.saturating_sub(1);
+                }
+            }
+        }
+        self.tales = kept;
+        for session in self.sessions.values_mut() {
+            session.story = session.story.and_then(|old| place.get(old as usize).copied().flatten());
+        }
+        self.sessions.retain(|_, session| session.story.is_some() || session.last >= before);
+        self.logged =
+            self.sessions.values().filter(|s| s.story.is_none()).map(|s| s.log.len() + SESSION).sum();
+        if self.issued.len() >= ISSUED_CAP {
+            self.issued.clear();
+        }
     }
 
     /// Joins what belongs together and tells the stories, the gravest first, and the story of each finding.

@@ -92,6 +92,21 @@ impl Log {
         Ok(Self { disk, signer, edge, reader, last, broken: false, _lock: lock })
     }
 
+    /// Reads again what is on disk, after the disk refused a write: it may be there or not.
+    pub fn reopen(&mut self) -> Result<(), LogError> {
+        let reader = LogReader::open(self.disk.root())?;
+        self.edge = Edge::read(&reader)?;
+        let last = match reader.size().checked_sub(1) {
+            Some(index) => Manifest::decode(&reader.entry(index)?).ok(),
+            None => None,
+        };
+        heal_history(&mut self.disk, &reader)?;
+        self.last = last.and_then(|entry| entry.time());
+        self.reader = reader;
+        self.broken = false;
+        Ok(())
+    }
+
     /// The key that signs.
     pub fn verifier(&self) -> &Verifier {
         self.signer.verifier()

@@ -17,6 +17,7 @@ mod parts;
 mod reader;
 mod split;
 
+mod body;
 mod decode;
 mod scan;
 mod text;
@@ -38,6 +39,7 @@ mod identity;
 mod record;
 mod reject;
 
+pub use body::items;
 pub use chunk::{Chunk, Pool};
 pub use decode::{decode, decode_bytes};
 pub use discover::{Discovery, discover};

@@ -17,6 +17,8 @@ pub(crate) struct Source {
     pub spool: Span,
     /// Least and greatest time of an event.
     pub times: Option<(i64, i64)>,
+    /// When the last of them was received, in microseconds since 1970.
+    pub received: i64,
 }
 
 /// A file that must be there.
@@ -94,7 +96,8 @@ impl Ledger {
             Statement::Segment(segment) => {
                 let stored = &segment.stored;
                 let times = segment.first_event.zip(segment.last_event);
-                let source = Source { rows: stored.rows, root: stored.root, spool: segment.spool, times };
+                let (spool, received) = (segment.spool, segment.last_received);
+                let source = Source { rows: stored.rows, root: stored.root, spool, times, received };
                 self.sources.insert(index, source);
                 self.add(index, time, stored);
             }

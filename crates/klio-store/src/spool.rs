@@ -11,6 +11,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 mod error;
@@ -197,6 +198,18 @@ impl Spool {
         Walk::new(&self.dir, self.key.clone(), after, upto)
     }
 
+    /// Reads the batches above a number, also those that are appended later.
+    pub fn follow(&self, after: u64) -> Follower {
+        Follower(Walk::new(&self.dir, self.key.clone(), after, after))
+    }
+
+    /// Waits until a batch above `after` is durable, but not longer than `most`. Returns the last durable one.
+    pub fn wait(&self, after: u64, most: Duration) -> u64 {
+        let is_old = |state: &mut State| state.log.durable() <= after;
+        let waited = self.synced.wait_timeout_while(self.state(), most, is_old);
+        waited.unwrap_or_else(PoisonError::into_inner).0.log.durable()
+    }
+
     /// Forgets the batches up to `upto`, which are in the lake, and deletes the files that hold no other.
     pub fn cut(&self, upto: u64) -> Result<(), SpoolError> {
         let mut state = self.state();
@@ -229,6 +242,11 @@ impl Spool {
         self.state().log.bytes()
     }
 
+    /// Bytes that the spool's files may take.
+    pub fn max_bytes(&self) -> u64 {
+        self.state().log.max_bytes()
+    }
+
     /// The last durable batch; 0 if there never was one.
     pub fn last(&self) -> u64 {
         self.state().log.durable()
@@ -237,6 +255,12 @@ impl Spool {
     /// The last batch that was cut.
     pub fn position(&self) -> u64 {
         self.state().cut.seq
+    }
+
+    /// The last batch of the oldest file: cutting up to it makes room for as many bytes.
+    pub(crate) fn oldest(&self) -> Result<u64, SpoolError> {
+        let second = walk::files(&self.dir)?.get(1).map(|(first, _)| first - 1);
+        Ok(second.unwrap_or_else(|| self.last()))
     }
 
     /// How often batches were synced to disk since the spool was opened.
@@ -348,6 +372,17 @@ fn take_lock(dir: &Path) -> Result<File, SpoolError> {
     }
 }
 
+/// Reads a spool of this process in order, never a batch that is not durable yet.
+pub struct Follower(Walk);
+
+impl Follower {
+    /// The next batch, if it is there. Damage is an error in its place, and what follows is still returned.
+    pub fn next(&mut self, spool: &Spool) -> Option<Result<Batch, SpoolError>> {
+        self.0.up_to(spool.last());
+        self.0.next()
+    }
+}
+
 /// Reads a spool that another process may be writing. Takes no lock and changes nothing.
 ///
 /// As an iterator it returns what is there; after `None`, later calls return what was appended since. It may
@@ -358,6 +393,11 @@ impl SpoolReader {
     /// Reads the batches above `seq` in `dir`.
     pub fn after(dir: &Path, key: Option<Arc<Cipher>>, seq: u64) -> Self {
         Self(Walk::new(dir, key, seq, u64::MAX))
+    }
+
+    /// The last batch of the spool in `dir` that was cut.
+    pub(crate) fn position(dir: &Path) -> Result<u64, SpoolError> {
+        Ok(position::read(dir)?.map_or(0, |cut| cut.seq))
     }
 }
 

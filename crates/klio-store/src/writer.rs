@@ -11,6 +11,7 @@ mod flush;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use klio_seal::{Hash, Log, Manifest, Opened, Remark, Signer, Statement};
 
@@ -48,7 +49,7 @@ pub struct Writer {
     pub(crate) log: Log,
     /// Signs what is committed and not in the log yet.
     signer: Signer,
-    spool: Spool,
+    pub(crate) spool: Arc<Spool>,
     positions: BTreeMap<String, String>,
     /// The last batch that the log attests, and when it was last seen to, in microseconds since 1970.
     attested: (u64, i64),
@@ -101,7 +102,7 @@ impl Writer {
         }
         let signer = signer(dir)?;
         let mut writer =
-            Self { lake, log, signer, spool, positions: BTreeMap::new(), attested: (0, i64::MIN) };
+            Self { lake, log, signer, spool: Arc::new(spool), positions: BTreeMap::new(), attested: (0, i64::MIN) };
         writer.recover()?;
         writer.opened(identity)?;
         writer.grow()?;
@@ -160,6 +161,14 @@ impl Writer {
             self.spool.pass_over(flushed)?;
         }
         Ok(())
+    }
+
+    /// Finds out what is on disk after the disk refused a write, and finishes what was half done. What was in memory is
+    /// to be read again from the spool.
+    pub fn reopen(&mut self) -> Result<(), StoreError> {
+        self.log.reopen().map_err(seal)?;
+        self.lake.refresh()?;
+        self.recover()
     }
 
     /// Makes a batch durable and returns its number: now its sender may be told that it is kept.

@@ -1,5 +1,9 @@
 //! The commands, one file each.
 
+#[cfg(feature = "lake")]
+mod connect;
+#[cfg(feature = "lake")]
+mod dead_letters;
 mod demo;
 #[cfg(feature = "lake")]
 mod evidence;
@@ -13,6 +17,8 @@ mod ingest;
 mod lake;
 mod rule;
 mod scan;
+#[cfg(feature = "lake")]
+mod serve;
 #[cfg(feature = "lake")]
 mod sql;
 #[cfg(feature = "lake")]
@@ -34,6 +40,17 @@ pub enum Command {
     /// Keep audit logs in the lake, judged and sealed.
     #[cfg(feature = "lake")]
     Ingest(ingest::Ingest),
+    /// Take the audit stream of clusters, judge it as it comes, and keep it.
+    #[cfg(feature = "lake")]
+    Serve(serve::Serve),
+    /// Connect clusters to the server.
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    Connect(connect::Connect),
+    /// See to what was delivered as events and is none.
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Letters),
     /// Print the events that match a filter.
     Hunt(hunt::Hunt),
     /// Print the newest events of the lake, and those that come.
@@ -78,6 +95,12 @@ impl Command {
             Self::Scan(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Ingest(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Serve(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Connect(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::DeadLetters(c) => c.run(),
             Self::Hunt(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Tail(c) => c.run(),

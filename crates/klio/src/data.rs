@@ -4,13 +4,12 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use klio_source::redact::Policy;
 use klio_store::keys::KeyError;
 use klio_store::keys::Secret;
 use klio_store::spool::SpoolError;
-use klio_store::{Lake, Settings, StoreError};
-use serde::Deserialize;
+use klio_store::{Lake, StoreError};
 
+use crate::config::Config;
 use crate::failure::Failure;
 
 /// Which lake.
@@ -19,16 +18,6 @@ pub struct Data {
     /// Directory of the lake; $XDG_DATA_HOME/klio unless given.
     #[arg(long, env = "KLIO_DATA", value_name = "DIR", help_heading = "Lake", global = true)]
     data: Option<PathBuf>,
-}
-
-/// `klio.yaml`, as far as it is about the lake.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// How the lake is kept.
-    pub lake: Settings,
-    /// What is removed from records before they are kept.
-    pub redaction: Policy,
 }
 
 impl Data {
@@ -46,14 +35,7 @@ impl Data {
 
     /// Reads `klio.yaml` in the directory, if there is one.
     pub fn config(&self) -> Result<Config, Failure> {
-        let path = self.dir()?.join("klio.yaml");
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                serde_saphyr::from_str(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
-            Err(e) => Err(Failure::world(format!("{}: {e}", path.display()))),
-        }
+        Config::read(&self.dir()?)
     }
 
     /// Opens the lake for reading.

@@ -10,15 +10,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
+use klio_detect::story::Story;
 use klio_model::{Event, Severity, Timestamp};
 use klio_source::redact::{Policy, Redactor};
 use klio_source::{Chunks, Options, Pool, discover};
-use klio_store::{Classes, Custody, Flush, Records, Rows, Settings, Writer};
+use klio_store::{Classes, Custody, Flush, Intake, Records, Rows, Settings, Writer};
 pub use klio_store::{Origin, Spooled, Verdict};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::failure::Failure;
+use crate::output;
+use crate::scan::RuleCount;
 
 /// Bytes of records in a batch of the spool.
 const BATCH: usize = 1 << 20;
@@ -136,6 +139,8 @@ pub struct Keeper {
     findings: Vec<Verdict>,
     fresh: Vec<Verdict>,
     last: u64,
+    /// Of which cluster the findings are.
+    cluster: Arc<str>,
     /// Bytes of the records of chunks that ended early.
     early: usize,
     attested: Instant,
@@ -152,6 +157,7 @@ impl Keeper {
         let last = writer.flushed().map_err(Failure::world)?;
         Ok(Self {
             writer,
+            cluster: terms.cluster.as_str().into(),
             terms,
             // What is judged stays in the spool until it is flushed, and a file of the spool beyond that.
             flush_bytes: settings.flush_bytes.min(settings.spool_bytes / 2) as usize,
@@ -288,7 +294,7 @@ impl Keeper {
 
     /// Takes a finding as JSON, of the chunk that is being judged.
     pub fn finding(&mut self, json: &[u8]) {
-        self.fresh.extend(verdict(json, &self.terms.cluster));
+        self.fresh.extend(verdict(json, &self.cluster));
     }
 
     /// The findings since this was called last.
@@ -339,15 +345,77 @@ impl Keeper {
         Ok(pending.map(|batch| batch.map_err(Failure::world)))
     }
 
+    /// What is judged from now on is of that batch: its findings are of its cluster.
+    pub fn judging(&mut self, origin: &Origin) {
+        if *self.cluster != *origin.cluster {
+            self.cluster = origin.cluster.as_str().into();
+        }
+    }
+
     /// Takes rows whose records are in the spool already.
-    pub fn again(&mut self, seq: u64, taken: &mut Taken) -> Result<(), Failure> {
-        let shelf = &taken.shelf;
+    pub fn again(&mut self, seq: u64, origin: &Origin, taken: &mut Taken) {
         self.findings.append(&mut taken.findings);
         self.last = self.last.max(seq);
+        if let Some(position) = &origin.position {
+            self.writer.set_position(&origin.source, position.clone());
+        }
         let (block, mut records) = (self.rows.block(), room(&mut self.spare));
-        self.rows.append(shelf, &vec![true; shelf.len()], &mut records, block);
+        self.rows.append(&taken.shelf, &taken.keep, &mut records, block);
         self.rows.fill(block, records);
-        if self.rows.bytes() >= self.flush_bytes { self.flush(&mut Vec::new()) } else { Ok(()) }
+    }
+
+    /// Whether there is enough for a file.
+    pub fn is_due(&self) -> bool {
+        self.rows.bytes() >= self.flush_bytes
+    }
+
+    /// Findings that are not in the lake yet.
+    pub fn waiting(&self) -> &[Verdict] {
+        &self.findings
+    }
+
+    /// Begins again with what is in the lake, after it refused: the rest is in the spool.
+    pub fn reopen(&mut self) -> Result<(), Failure> {
+        self.rows = Rows::new();
+        self.files.clear();
+        (self.findings, self.fresh, self.early) = (Vec::new(), Vec::new(), 0);
+        self.writer.reopen().map_err(Failure::world)?;
+        self.last = self.writer.flushed().map_err(Failure::world)?;
+        Ok(())
+    }
+
+    /// The last batch that is in the lake.
+    pub fn flushed(&self) -> Result<u64, Failure> {
+        self.writer.flushed().map_err(Failure::world)
+    }
+
+    /// Whether something waits to be flushed.
+    pub fn is_waiting(&self) -> bool {
+        !self.rows.is_empty() || !self.findings.is_empty()
+    }
+
+    /// The spool, for those who receive.
+    pub fn intake(&self) -> Intake {
+        self.writer.intake()
+    }
+
+    /// How far each source has been read.
+    pub fn positions(&self) -> Vec<(String, String)> {
+        self.writer.positions().map(|(source, position)| (source.to_owned(), position.to_owned())).collect()
+    }
+
+    /// The lake and the writer, for merging, holds and questions.
+    pub fn writer(&mut self) -> &mut Writer {
+        &mut self.writer
+    }
+
+    /// To be called now and then: the log attests once a minute what is in the spool.
+    pub fn tick(&mut self) -> Result<(), Failure> {
+        if self.attested.elapsed() < MINUTE {
+            return Ok(());
+        }
+        self.attested = Instant::now();
+        self.writer.tick().map_err(Failure::world)
     }
 }
 
@@ -384,9 +452,29 @@ pub fn head(bytes: &[u8]) -> u64 {
     xxh3_64(if line.len() < LINE { bytes.get(..HEAD).unwrap_or(bytes) } else { line })
 }
 
+/// Which cluster's records these are.
+pub fn cluster_of(origin: Option<&Origin>, terms: Option<&Terms>) -> Option<String> {
+    origin.map(|origin| &origin.cluster).or(terms.map(|terms| &terms.cluster)).cloned()
+}
+
 /// How a file is called as a source.
 pub fn source(file: &str) -> String {
     format!("file:{file}")
+}
+
+/// A story as it is kept.
+pub fn incident(story: &Story, rules: &[RuleCount], cluster: &str) -> Verdict {
+    let (title, json) = output::story(story, rules);
+    Verdict {
+        id: story.id.clone(),
+        time: story.first,
+        cluster: cluster.to_owned(),
+        severity: story.severity.name(),
+        rule: String::new(),
+        title,
+        actor: story.actors.first().and_then(|a| a.user.clone()).unwrap_or_default(),
+        json,
+    }
 }
 
 fn verdict(json: &[u8], cluster: &str) -> Option<Verdict> {

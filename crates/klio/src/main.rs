@@ -8,13 +8,19 @@
 
 mod command;
 #[cfg(feature = "lake")]
+mod config;
+#[cfg(feature = "lake")]
 mod data;
 mod failure;
 #[cfg_attr(not(feature = "lake"), path = "keep/off.rs")]
 mod keep;
 mod output;
 mod pack;
+#[cfg(feature = "lake")]
+mod pipeline;
 mod scan;
+#[cfg(feature = "lake")]
+mod serve;
 
 use std::io::Write;
 use std::process::ExitCode;

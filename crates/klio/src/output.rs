@@ -14,7 +14,7 @@ use std::io::{BufWriter, Write};
 use klio_model::filter::text::is_unprintable;
 
 use crate::failure::Failure;
-use crate::scan::Report;
+use crate::scan::{Report, RuleCount};
 pub use grid::Grid;
 pub use view::View;
 
@@ -49,8 +49,8 @@ impl Format {
 }
 
 /// A story as `-o jsonl` writes it.
-pub fn story(story: &klio_detect::story::Story, report: &Report) -> (String, String) {
-    json::story(story, report)
+pub fn story(story: &klio_detect::story::Story, rules: &[RuleCount]) -> (String, String) {
+    json::story(story, rules)
 }
 
 /// Prints a report to stdout.

@@ -12,6 +12,8 @@ mod progress;
 mod report;
 mod sequence;
 mod spill;
+#[cfg(feature = "lake")]
+mod stream;
 mod tally;
 mod telling;
 mod turns;
@@ -26,10 +28,12 @@ use klio_detect::{Engine, RuleSet};
 use klio_model::{Filter, TimeRange};
 
 use crate::failure::Failure;
-use crate::keep::{Keeper, Terms};
+use crate::keep::{self, Keeper, Terms};
 use feed::Feed;
 pub use feed::named;
-pub use report::{Report, RuleName, Summary};
+#[cfg(feature = "lake")]
+pub use stream::{Stream, Watch, Wish, follow};
+pub use report::{Report, RuleCount, RuleName, Summary};
 pub use sequence::REUSE;
 use sequence::Sequence;
 use turns::Turns;
@@ -51,6 +55,21 @@ pub struct Options {
     pub listing: bool,
     /// Show a progress bar on stderr.
     pub progress: bool,
+}
+
+impl Options {
+    /// All events of paths, with each finding.
+    pub fn of(paths: Vec<PathBuf>) -> Self {
+        Self {
+            paths,
+            filter: Filter::All,
+            range: TimeRange::default(),
+            threads: 0,
+            matching: FalcoMatching::First,
+            listing: true,
+            progress: false,
+        }
+    }
 }
 
 /// Runs a scan.
@@ -75,7 +94,8 @@ pub fn keep(
     let feed = Mutex::new(feed);
     let (keeper, terms) = keeping.unzip();
     let terms = terms.as_deref();
-    let mut sequence = Sequence::new(&engine, rules, options.listing, keeper);
+    let cluster = keep::cluster_of(None, terms);
+    let mut sequence = Sequence::new(&engine, rules, options.listing, keeper, cluster.as_deref());
     let secret = keys::secret();
     let mut first = Worker::new(&engine, &secret, rules, options, terms);
     recover(&mut first, &mut sequence)?;
@@ -125,6 +145,9 @@ fn recover(worker: &mut Worker<'_>, sequence: &mut Sequence<'_>) -> Result<(), F
     for batch in pending {
         let judged = worker.spooled(&batch?, done.pop().unwrap_or_default());
         sequence.take(judged, &mut done)?;
+        if let Some(keeper) = sequence.keeper().filter(|keeper| keeper.is_due()) {
+            keeper.finish(Vec::new())?;
+        }
     }
     Ok(())
 }

@@ -69,9 +69,11 @@ struct Tally {
 }
 
 /// The story of one session, while it is told.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Tale {
     pub session: u64,
+    /// The severity of its first finding.
+    pub opened_as: Severity,
     pub actor: Actor,
     pub first_clue: i64,
     pub last_clue: i64,
@@ -91,6 +93,7 @@ impl Tale {
     pub(super) fn open(session: u64, clue: &Clue<'_>, actor: &Actor) -> Self {
         Self {
             session,
+            opened_as: clue.severity,
             actor: actor.clone(),
             first_clue: clue.time,
             last_clue: clue.time,
@@ -105,6 +108,11 @@ impl Tale {
             by_request: HashMap::new(),
             unlisted: 0,
         }
+    }
+
+    /// How many requests it lists.
+    pub(super) fn listed(&self) -> usize {
+        self.entries.len()
     }
 
     /// Adds a finding. `message` is called if it is the first of its rule.

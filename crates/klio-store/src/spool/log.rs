@@ -236,6 +236,11 @@ impl Log {
         self.durable = mark;
     }
 
+    /// Bytes that the files may take.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
     /// Gives the active file up after a failed sync: what was durable stays, the rest is cut off. Returns the
     /// numbers that are lost.
     pub fn give_up(&mut self) -> (u64, u64, PathBuf) {

@@ -73,6 +73,11 @@ impl Walk {
         Self { check: true, ..Self::new(dir, None, after, u64::MAX) }
     }
 
+    /// Returns batches up to this number from now on.
+    pub fn up_to(&mut self, upto: u64) {
+        self.upto = upto;
+    }
+
     /// Where it stands, after it has returned `None`.
     pub fn tail(&self) -> Tail {
         Tail { last: self.last, link: self.link.unwrap_or(0), end: self.offset }

@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::builder::NonEmptyStringValueParser;
-use klio_detect::engine::FalcoMatching;
-use klio_model::{Filter, TimeRange};
-use klio_store::{Verdict, own_place};
+use klio_store::own_place;
 
 use crate::data::{Data, redaction_key, refused};
 use crate::failure::Failure;
-use crate::keep::{Keeper, Terms};
+use crate::keep::{Keeper, Terms, incident};
 use crate::output::plain;
 use crate::pack::{self, Rules};
-use crate::{output, scan};
+use crate::scan;
 
 /// Troubles that are named one by one.
 const TROUBLES: usize = 10;
@@ -55,29 +53,13 @@ impl Ingest {
         let terms = Arc::new(terms);
         let keeper = Keeper::open(&dir, &config.lake, terms.clone())?;
         let options = scan::Options {
-            paths: self.paths,
-            filter: Filter::All,
-            range: TimeRange::default(),
             threads: self.threads,
-            matching: FalcoMatching::First,
-            listing: true,
             progress: std::io::stderr().is_terminal(),
+            ..scan::Options::of(self.paths)
         };
         let (report, keeper) = scan::keep(&options, &set, Some((keeper, terms)))?;
         let Some(mut keeper) = keeper else { return Ok(()) };
-        let incidents = report.stories.iter().map(|story| {
-            let (title, json) = output::story(story, &report);
-            Verdict {
-                id: story.id.clone(),
-                time: story.first,
-                cluster: self.cluster.clone(),
-                severity: story.severity.name(),
-                rule: String::new(),
-                title,
-                actor: story.actors.first().and_then(|a| a.user.clone()).unwrap_or_default(),
-                json,
-            }
-        });
+        let incidents = report.stories.iter().map(|story| incident(story, &report.rules, &self.cluster));
         keeper.finish(incidents.collect())?;
         let summary = &report.summary;
         eprintln!(

@@ -84,7 +84,19 @@ impl Keeper {
         match *self {}
     }
 
-    pub fn again(&mut self, _: u64, _: &mut Taken) -> Result<(), Failure> {
+    pub fn judging(&mut self, _: &Origin) {
+        match *self {}
+    }
+
+    pub fn is_due(&self) -> bool {
+        match *self {}
+    }
+
+    pub fn finish(&mut self, _: Vec<Verdict>) -> Result<(), Failure> {
+        match *self {}
+    }
+
+    pub fn again(&mut self, _: u64, _: &Origin, _: &mut Taken) {
         match *self {}
     }
 
@@ -103,6 +115,11 @@ impl Keeper {
     pub fn pending(&self) -> Result<std::iter::Empty<Result<Spooled, Failure>>, Failure> {
         match *self {}
     }
+}
+
+/// Which cluster's records these are.
+pub fn cluster_of(_: Option<&Origin>, _: Option<&Terms>) -> Option<String> {
+    None
 }
 
 /// How a file is called as a source.

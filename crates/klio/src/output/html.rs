@@ -77,7 +77,7 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
             i + 1,
             escape(&name),
             story.id,
-            escape(&summary(story, report))
+            escape(&summary(story, &report.rules))
         )?;
         writeln!(out, "<table><tr><th>First</th><th>Severity</th><th>Finding</th><th>Count</th></tr>")?;
         for r in &story.rules {

@@ -7,7 +7,7 @@ use klio_model::{Actor, Severity, Timestamp};
 use serde::Serialize;
 
 use super::view::{View, summary};
-use crate::scan::{Report, Summary};
+use crate::scan::{Report, RuleCount, Summary};
 
 #[derive(Serialize)]
 struct StoryLine<'s> {
@@ -33,7 +33,7 @@ struct SummaryLine<'s> {
     summary: &'s Summary,
 }
 
-fn story_line<'s>(story: &'s Story, report: &Report) -> StoryLine<'s> {
+fn story_line<'s>(story: &'s Story, rules: &[RuleCount]) -> StoryLine<'s> {
     StoryLine {
         r#type: "story",
         id: &story.id,
@@ -47,13 +47,13 @@ fn story_line<'s>(story: &'s Story, report: &Report) -> StoryLine<'s> {
         finding_count: story.finding_count,
         events: &story.events,
         unlisted_events: story.unlisted,
-        summary: summary(story, report),
+        summary: summary(story, rules),
     }
 }
 
 /// A story's summary, and the story as JSON.
-pub(super) fn story(story: &Story, report: &Report) -> (String, String) {
-    let line = story_line(story, report);
+pub(super) fn story(story: &Story, rules: &[RuleCount]) -> (String, String) {
+    let line = story_line(story, rules);
     (line.summary.clone(), serde_json::to_string(&line).unwrap_or_default())
 }
 
@@ -110,7 +110,7 @@ fn each_finding(report: &mut Report, view: &View<'_>, f: Each<'_>) -> io::Result
 /// Calls `f` with the line of each shown story.
 fn each_story(report: &Report, view: &View<'_>, f: Each<'_>) -> io::Result<()> {
     let mut shown = report.stories.iter().filter(|s| view.shows(s.severity));
-    shown.try_for_each(|story| f(&serde_json::to_string(&story_line(story, report))?))
+    shown.try_for_each(|story| f(&serde_json::to_string(&story_line(story, &report.rules))?))
 }
 
 fn summary_line(report: &Report) -> io::Result<String> {

@@ -21,7 +21,7 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
     writeln!(out, "| Rules | {} ran, {} blind |", s.rules_run, s.rules_blind.len())?;
     for (i, story) in report.stories.iter().filter(|s| view.shows(s.severity)).enumerate() {
         writeln!(out, "\n## Story {}: {} ({})\n", i + 1, story.severity, story.id)?;
-        writeln!(out, "{}\n", cell(&summary(story, report)))?;
+        writeln!(out, "{}\n", cell(&summary(story, &report.rules)))?;
         writeln!(out, "| Time | Severity | Finding | Count |\n|---|---|---|---|")?;
         for r in &story.rules {
             let time = r.first.map(|t| t.to_string()).unwrap_or_default();

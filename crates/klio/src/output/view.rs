@@ -6,7 +6,7 @@ use klio_model::{Actor, Severity, Timestamp};
 
 use super::plain;
 use crate::pack;
-use crate::scan::{Report, Summary};
+use crate::scan::{RuleCount, Summary};
 
 /// What of a report is shown.
 pub struct View<'v> {
@@ -51,7 +51,7 @@ pub fn who(actor: &Actor) -> String {
 }
 
 /// The whole story in a few sentences.
-pub fn summary(story: &Story, report: &Report) -> String {
+pub fn summary(story: &Story, rules: &[RuleCount]) -> String {
     let mut names: Vec<String> = Vec::new();
     for actor in &story.actors {
         let name = who(actor);
@@ -69,7 +69,7 @@ pub fn summary(story: &Story, report: &Report) -> String {
         .rules
         .iter()
         .map(|r| {
-            let title = report.rules.get(r.rule as usize).map_or("", |c| c.rule.title.as_str());
+            let title = rules.get(r.rule as usize).map_or("", |c| c.rule.title.as_str());
             if r.count > 1 { format!("{title} ({}×)", r.count) } else { title.to_owned() }
         })
         .collect();

@@ -24,6 +24,18 @@ pub(super) fn secret() -> Box<[u8; 192]> {
     secret
 }
 
+/// Makes ids of findings differ from cluster to cluster, so that none can hide another's. The cluster that is not named adds
+/// nothing.
+pub(super) fn salt(cluster: Option<&str>) -> u64 {
+    cluster.map_or(0, |cluster| xxh3_64(cluster.as_bytes()) ^ xxh3_64(b"default"))
+}
+
+/// Stands for a text.
+#[cfg(feature = "lake")]
+pub(super) fn text(text: &str) -> u64 {
+    xxh3_64(text.as_bytes())
+}
+
 /// Stands for a request: its audit id and the time it was received.
 pub(super) fn request_key(audit_id_hash: u64, time: i64) -> u64 {
     mix(audit_id_hash, time as u64)

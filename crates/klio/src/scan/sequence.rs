@@ -13,7 +13,7 @@ use klio_model::{Event, RuleRef, Severity, Stage, Tactic};
 
 use super::feed::Troubles;
 use super::judged::{Hit, Judged, Seen};
-use super::keys::mix;
+use super::keys::{mix, salt};
 use super::known::{Horizon, Known};
 use super::report::{Report, RuleCount, RuleName, Summary};
 use super::spill::Spill;
@@ -31,7 +31,8 @@ const IDENTITIES_CAP: usize = 50_000;
 const SESSIONS_CAP: usize = 200_000;
 /// Rejections that the summary lists one by one.
 const REASONS_CAP: usize = 1_000;
-
+/// How long an incident may be quiet and still go on, in microseconds: a night.
+const MEMORY: i64 = 12 * 3600 * 1_000_000;
 /// Cut events that the summary lists one by one.
 const SALVAGED_CAP: usize = 20;
 
@@ -41,6 +42,8 @@ pub(super) struct Sequence<'e> {
     rules: Vec<RuleCount>,
     engine: &'e Engine,
     set: &'e RuleSet,
+    /// Of the cluster.
+    salt: u64,
     /// Findings are kept for a list; else only the stories are.
     listing: bool,
     findings: u32,
@@ -59,7 +62,13 @@ pub(super) struct Sequence<'e> {
 }
 
 impl<'e> Sequence<'e> {
-    pub(super) fn new(engine: &'e Engine, set: &'e RuleSet, listing: bool, keeper: Option<Keeper>) -> Self {
+    pub(super) fn new(
+        engine: &'e Engine,
+        set: &'e RuleSet,
+        listing: bool,
+        keeper: Option<Keeper>,
+        cluster: Option<&str>,
+    ) -> Self {
         let mut rules: Vec<RuleCount> = engine
             .rules()
             .iter()
@@ -87,6 +96,7 @@ impl<'e> Sequence<'e> {
             rules,
             engine,
             set,
+            salt: salt(cluster),
             listing,
             findings: 0,
             correlator: Correlator::new(set),
@@ -196,7 +206,7 @@ impl<'e> Sequence<'e> {
         if known == Known::Reused {
             self.reused(
                 &request,
-                mix(seen.key, seen.request),
+                mix(seen.key, seen.request) ^ self.salt,
                 judged.users.get(seen.user as usize).map(|user| &**user),
                 (&judged.file, seen.line),
             )?;
@@ -252,6 +262,34 @@ impl<'e> Sequence<'e> {
         }
         self.stories.finding(session, clue, tell);
         Ok(())
+    }
+
+    /// A sequence that does not end, for one cluster. The keeper is lent to it ([`Self::lend`]).
+    #[cfg(feature = "lake")]
+    pub(super) fn endless(engine: &'e Engine, set: &'e RuleSet, cluster: &str) -> Self {
+        Self { stories: Storyteller::endless(), ..Self::new(engine, set, true, None, Some(cluster)) }
+    }
+
+    /// Lends it the keeper, or takes it back.
+    #[cfg(feature = "lake")]
+    pub(super) fn lend(&mut self, keeper: Option<Keeper>) -> Option<Keeper> {
+        std::mem::replace(&mut self.keeper, keeper)
+    }
+
+    /// How many findings there were.
+    #[cfg(feature = "lake")]
+    pub(super) fn findings(&self) -> u32 {
+        self.findings
+    }
+
+    /// The incidents so far. Those that were quiet for long are told a last time and forgotten.
+    #[cfg(feature = "lake")]
+    pub(super) fn incidents(&mut self, cluster: &str) -> Vec<crate::keep::Verdict> {
+        let stories = self.stories.stories();
+        if let Some(latest) = stories.iter().filter_map(|story| story.last).max() {
+            self.stories.retire(latest.micros().saturating_sub(MEMORY));
+        }
+        stories.iter().map(|story| crate::keep::incident(story, &self.rules, cluster)).collect()
     }
 
     /// Ends the scan.

@@ -12,9 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Options;
 use super::feed::Next;
 use super::judged::{Hit, Judged, Seen};
-use super::keys::{is_long, mix, request_key, session};
+use super::keys::{is_long, mix, request_key, salt, session};
 use super::telling::{Yes, describe, scene, severity};
-use crate::keep::{Spooled, Terms, head, source};
+use crate::keep::{Spooled, Terms, cluster_of, head, source};
 
 /// One thread's state.
 pub(super) struct Worker<'e> {
@@ -32,6 +32,8 @@ pub(super) struct Worker<'e> {
     /// How events are kept, if they are.
     terms: Option<&'e Terms>,
     source: String,
+    /// Of the cluster whose records are judged.
+    salt: u64,
     users: hashbrown::HashMap<Box<str>, u32, foldhash::fast::RandomState>,
 }
 
@@ -60,6 +62,7 @@ impl<'e> Worker<'e> {
             listing: options.listing,
             terms,
             source: String::new(),
+            salt: salt(cluster_of(None, terms).as_deref()),
             users: hashbrown::HashMap::default(),
         }
     }
@@ -73,6 +76,7 @@ impl<'e> Worker<'e> {
         let chunk = &next.chunk;
         let mut out = room.renewed(chunk.file.clone(), chunk.bytes().len() as u64, next.begins);
         self.users.clear();
+        self.salt = salt(cluster_of(None, self.terms).as_deref());
         self.source = source(&chunk.file);
         if chunk.begins {
             out.head = Some(head(chunk.bytes()));
@@ -89,6 +93,7 @@ impl<'e> Worker<'e> {
     pub(super) fn spooled(&mut self, batch: &Spooled, room: Judged) -> Judged {
         let mut out = room.renewed(batch.source().into(), 0, None);
         out.spooled = Some((batch.seq(), batch.origin().clone()));
+        self.salt = salt(cluster_of(Some(batch.origin()), None).as_deref());
         self.users.clear();
         batch.source().clone_into(&mut self.source);
         for (number, (json, salvaged)) in batch.entries().enumerate() {
@@ -212,7 +217,7 @@ impl<'e> Worker<'e> {
     }
 
     fn hits(&self, event: &Event<'_>, record: &Record<'_>, verdicts: &[Verdict], out: &mut Judged) {
-        let content = content_hash(record.json);
+        let content = content_hash(record.json) ^ self.salt;
         let start = out.kept.len();
         out.kept.push_str(event.json());
         let number = out.scenes.len() as u32;

@@ -22,7 +22,7 @@ impl Sequence<'_> {
             let count = result.evidence.len();
             let end = |e: Option<&Evidence>| xxh3_64(e.map_or("", |e| &e.audit_id).as_bytes());
             let ends = mix(end(result.evidence.first()), end(result.evidence.last()));
-            let id = mix(xxh3_64(correlation.id.as_bytes()), mix(ends, count as u64));
+            let id = mix(xxh3_64(correlation.id.as_bytes()), mix(ends, count as u64)) ^ self.salt;
             let who =
                 result.actor.user.clone().or_else(|| result.actor.source_ip.clone()).unwrap_or_default();
             let finding = Finding {

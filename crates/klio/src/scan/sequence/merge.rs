@@ -48,6 +48,9 @@ impl Sequence<'_> {
         if let (None, Some(keeper)) = (&judged.spooled, self.keeper()) {
             judged.first = keeper.hand_in(&judged.file, judged.seen.len());
         }
+        if let (Some((_, origin)), Some(keeper)) = (&judged.spooled, self.keeper.as_mut()) {
+            keeper.judging(origin);
+        }
         if judged.begins.is_some() {
             self.until(judged.begins, done)?;
             self.waiting.push(Waiting::new(judged));
@@ -106,8 +109,8 @@ impl Sequence<'_> {
         if let Some(keeper) = self.keeper() {
             let mut taken = Taken { shelf: std::mem::take(&mut judged.shelf), keep, findings };
             judged.shelf = match &judged.spooled {
-                Some((seq, _)) => {
-                    keeper.again(*seq, &mut taken)?;
+                Some((seq, origin)) => {
+                    keeper.again(*seq, origin, &mut taken);
                     taken.shelf
                 }
                 None => keeper.take(&judged.file, judged.first, taken)?,

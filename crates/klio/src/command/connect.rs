@@ -1,0 +1,140 @@
+//! `klio connect`
+
+mod guide;
+mod knock;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::config::check_cluster;
+use crate::data::Data;
+use crate::failure::Failure;
+use crate::serve::{credentials, tls};
+pub use guide::Platform;
+
+/// The audit policy that Klio's rules see most with.
+const POLICY: &str = include_str!("../../../../deploy/audit-policy.yaml");
+
+/// Connect clusters to the server.
+#[derive(clap::Subcommand)]
+pub enum Connect {
+    /// Make a credential for a cluster, write what its API server needs, say how to install it, and wait for the first event.
+    Cluster(Cluster),
+    /// Deliver a test event as an API server would, with the kubeconfig that `connect cluster` wrote.
+    Test(Test),
+}
+
+/// What a cluster needs.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  klio connect cluster prod-eu --url https://klio.example.org:8443
+  klio connect cluster lab --platform k3s --out ./lab --no-wait
+  klio connect cluster prod-eu --mtls
+  klio connect test ./prod-eu/klio-webhook.yaml")]
+pub struct Cluster {
+    /// The cluster's name.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub data: Data,
+    /// The server's address as the API server reaches it; `server.url` of klio.yaml unless given.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// How the cluster is run.
+    #[arg(long, value_enum, default_value_t)]
+    pub platform: Platform,
+    /// A client certificate in place of a token.
+    #[arg(long)]
+    pub mtls: bool,
+    /// Where the files are written; a directory of the cluster's name unless given.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How long to wait for the first event, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub wait: u64,
+    /// Write and print, and do not wait.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// A test delivery.
+#[derive(clap::Args)]
+pub struct Test {
+    /// The webhook's kubeconfig.
+    #[arg(value_name = "FILE")]
+    pub kubeconfig: PathBuf,
+}
+
+impl Connect {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Cluster(c) => c.run(),
+            Self::Test(c) => {
+                let said = knock::deliver(&c.kubeconfig)?;
+                println!("{said}");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Cluster {
+    fn run(self) -> Result<(), Failure> {
+        check_cluster(&self.name)?;
+        let dir = self.data.dir()?;
+        klio_store::own_place(&dir).map_err(crate::data::refused)?;
+        let mut config = self.data.config()?;
+        let url = self.url.clone().or_else(|| config.server.url.clone());
+        let url = url.unwrap_or_else(|| format!("https://{}", config.server.listen));
+        if !url.starts_with("https://") {
+            return Err(Failure::usage(format!("{url}: the server's address begins with https://")));
+        }
+        config.server.url = Some(url.clone());
+        if credentials::has(&dir, &self.name) && !self.mtls {
+            eprintln!("klio: {} had a credential; the new one takes its place at once", self.name);
+        }
+        let url = format!("{}/audit/{}", url.trim_end_matches('/'), self.name);
+        let authority = tls::authority(&dir, &config.tls())?;
+        let user = if self.mtls {
+            let (certificate, key) =
+                tls::client(&dir, &config.tls(), &credentials::common_name(&self.name))?;
+            format!(
+                "    client-certificate-data: {}\n    client-key-data: {}\n",
+                BASE64_STANDARD.encode(certificate),
+                BASE64_STANDARD.encode(key)
+            )
+        } else {
+            format!("    token: {}\n", credentials::issue(&dir, &self.name)?)
+        };
+        let out = self.out.clone().unwrap_or_else(|| PathBuf::from(&self.name));
+        std::fs::create_dir_all(&out).map_err(|e| Failure::world(format!("{}: {e}", out.display())))?;
+        let kubeconfig = out.join("klio-webhook.yaml");
+        tls::write(&kubeconfig, &webhook(&url, authority.as_deref(), &user))?;
+        let policy = out.join("audit-policy.yaml");
+        std::fs::write(&policy, POLICY).map_err(|e| Failure::world(format!("{}: {e}", policy.display())))?;
+        println!("{}", guide::text(self.platform, &self.name, &kubeconfig, &policy));
+        if self.no_wait || self.platform.is_managed() {
+            return Ok(());
+        }
+        eprintln!("klio: waiting for the first event of {} (Ctrl-C ends the waiting, and nothing else)", self.name);
+        let said = knock::wait(&kubeconfig, Duration::from_secs(self.wait))?;
+        println!("{said}");
+        Ok(())
+    }
+}
+
+/// The kubeconfig of an audit webhook (kubernetes.io/docs/tasks/debug/debug-cluster/audit).
+fn webhook(url: &str, authority: Option<&str>, user: &str) -> String {
+    let authority = authority
+        .map(|pem| format!("    certificate-authority-data: {}\n", BASE64_STANDARD.encode(pem)))
+        .unwrap_or_default();
+    format!(
+        "apiVersion: v1\nkind: Config\npreferences: {{}}\nclusters:\n- name: klio\n  cluster:\n    server: {url}\n\
+         {authority}users:\n- name: audit\n  user:\n{user}contexts:\n- name: audit\n  context:\n    cluster: klio\n    \
+         user: audit\ncurrent-context: audit\n"
+    )
+}

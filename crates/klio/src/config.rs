@@ -1,0 +1,220 @@
+//! `klio.yaml`: how the lake is kept, what is removed, where the server listens and which clusters it hears.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use klio_source::redact::Policy;
+use klio_store::Settings;
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// All settings.
+#[derive(Deserialize, Default, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How the lake is kept.
+    pub lake: Settings,
+    /// What is removed from records before they are kept.
+    pub redaction: Policy,
+    /// Where and how the server listens.
+    pub server: Server,
+    /// The clusters that are heard, by name.
+    pub clusters: BTreeMap<String, Cluster>,
+}
+
+/// Where and how the server listens.
+#[derive(Deserialize, Clone, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// HTTPS: the audit webhook and the API.
+    pub listen: SocketAddr,
+    /// HTTP without credentials: health and metrics.
+    pub ops: SocketAddr,
+    /// The address that clusters reach it under, such as `https://klio.example.org:8443`.
+    pub url: Option<String>,
+    /// Its certificate; made by Klio unless given.
+    pub tls: Tls,
+    /// Most bytes of one body.
+    pub body_bytes: u64,
+    /// Most bytes of all bodies that are being taken.
+    pub in_flight_bytes: u64,
+    /// Most connections at once.
+    pub connections: usize,
+    /// Seconds that an event waits for others before it is written to a file of the lake.
+    pub flush_seconds: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            ops: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            url: None,
+            tls: Tls::default(),
+            body_bytes: 64 << 20,
+            in_flight_bytes: 192 << 20,
+            connections: 16_384,
+            flush_seconds: 10,
+        }
+    }
+}
+
+/// Certificates, as PEM files. They are read again when they change.
+#[derive(Deserialize, Clone, Default, Debug, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// The server's certificate and those above it.
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// Certificates of clients are checked against these.
+    pub client_ca: Option<PathBuf>,
+    /// Names and addresses in the certificate that Klio makes, besides `localhost` and those of the machine.
+    pub names: Vec<String>,
+}
+
+/// A cluster that is heard.
+#[derive(Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cluster {
+    /// The token that its API servers show; besides those that `klio connect cluster` made.
+    pub token: Option<Reference>,
+    /// The common name in the certificates that its API servers show.
+    pub certificate: Option<String>,
+    /// Audit log files on this machine: paths, directories or patterns.
+    pub files: Vec<String>,
+}
+
+/// A secret that is named and not written: `env:NAME` or `file:PATH`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reference(String);
+
+impl Reference {
+    /// The secret.
+    pub fn read(&self) -> Result<String, Failure> {
+        let failed = |said: String| {
+            Failure::usage(format!("{}: {said}", self.0)).hint("give env:NAME or file:PATH")
+        };
+        let text = match self.0.split_once(':') {
+            Some(("env", name)) => std::env::var(name).map_err(|e| failed(e.to_string()))?,
+            Some(("file", path)) => std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?,
+            _ => return Err(failed("this is no reference".into())),
+        };
+        let text = text.trim();
+        if text.is_empty() { Err(failed("it is empty".into())) } else { Ok(text.to_owned()) }
+    }
+}
+
+impl Reference {
+    /// The file that holds it, if it is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        self.0.strip_prefix("file:").map(PathBuf::from)
+    }
+}
+
+impl<'d> Deserialize<'d> for Reference {
+    fn deserialize<D: serde::Deserializer<'d>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.starts_with("env:") || text.starts_with("file:") {
+            return Ok(Self(text));
+        }
+        // Whoever wrote the secret itself is not to find it in a log.
+        Err(serde::de::Error::custom("a secret is not written here but named: `env:NAME` or `file:PATH`"))
+    }
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A name that can stand in a path and in a URL.
+pub fn check_cluster(name: &str) -> Result<(), Failure> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.is_empty() && name.len() <= 63 && name.chars().all(is_plain) && !name.starts_with('.') {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("`{name}` cannot be the name of a cluster"))
+        .hint("1 to 63 letters, digits, `-`, `_` or `.`, not beginning with `.`"))
+}
+
+impl Config {
+    /// The certificates, with the host of `server.url` among the names.
+    pub fn tls(&self) -> Tls {
+        let mut tls = self.server.tls.clone();
+        let host = self.server.url.as_deref().and_then(|url| {
+            let rest = url.strip_prefix("https://")?;
+            let host = rest.split('/').next()?;
+            let host = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(h, _)| h);
+            Some(host.trim_matches(['[', ']']).to_owned())
+        });
+        tls.names.extend(host.filter(|host| !host.is_empty()));
+        tls
+    }
+
+    /// Reads `klio.yaml` in a directory, if there is one.
+    pub fn read(dir: &Path) -> Result<Self, Failure> {
+        let path = dir.join("klio.yaml");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(e) => return Err(Failure::world(format!("{}: {e}", path.display()))),
+        };
+        let config = Self::parse(&text)
+            .map_err(|failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure })?;
+        Ok(config)
+    }
+
+    /// Reads and checks settings.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        // A file of nothing but comments is no mapping.
+        let is_empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        let config: Self =
+            if is_empty { Self::default() } else { serde_saphyr::from_str(text).map_err(Failure::usage)? };
+        config.clusters.keys().try_for_each(|name| check_cluster(name))?;
+        let server = &config.server;
+        if server.tls.certificate.is_some() != server.tls.key.is_some() {
+            return Err(Failure::usage("server.tls: `certificate` and `key` belong together"));
+        }
+        if server.in_flight_bytes < server.body_bytes {
+            return Err(Failure::usage("server.in_flight_bytes must be at least server.body_bytes"));
+        }
+        if server.flush_seconds == 0 || server.connections == 0 || server.body_bytes == 0 {
+            return Err(Failure::usage("server: `flush_seconds`, `connections` and `body_bytes` must be at least 1"));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_named_and_never_shown() {
+        let written = Config::parse("clusters:\n  prod:\n    token: hunter2hunter2\n").err().unwrap();
+        assert!(written.message.contains("env:NAME"), "{}", written.message);
+        assert!(!written.message.contains("hunter2"), "{}", written.message);
+        let named = Config::parse("clusters:\n  prod:\n    token: env:KLIO_NO_SUCH_VARIABLE\n").unwrap();
+        assert!(named.clusters["prod"].token.as_ref().unwrap().read().is_err());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for text in [
+            "clusters:\n  a/b: {}\n",
+            "clusters:\n  ..: {}\n",
+            "server:\n  listen: nowhere\n",
+            "server:\n  tls:\n    certificate: a.pem\n",
+            "server:\n  flush_seconds: 0\n",
+            "server:\n  lisen: 127.0.0.1:1\n",
+        ] {
+            assert!(Config::parse(text).is_err(), "{text}");
+        }
+        assert!(Config::parse("# nothing\n").is_ok());
+    }
+}

@@ -1,0 +1,86 @@
+//! The way of an event through the server:
+//!
+//! ```text
+//! receivers ──▶ intake: read, redact, claim, spool (durable: acknowledged) ──▶ judge ──▶ lake (sealed)
+//!                  └──▶ dead letters                                             └──▶ live
+//! ```
+//!
+//! Receivers are many and run side by side; the judge is one thread and sees every event once, in the order of the spool.
+//! Nothing but the spool lies between them: it is bounded, and when it is full the intake refuses.
+
+mod intake;
+mod judge;
+mod live;
+mod recent;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klio_detect::RuleSet;
+use klio_store::{DeadLetters, Settings};
+
+pub use intake::{Intake, Receipt, Refusal, Sender, is_full};
+pub use judge::Orders;
+pub use live::{Live, SourceNow};
+
+use crate::data::refused;
+use crate::failure::Failure;
+use crate::keep::{Keeper, Terms};
+use crate::serve::metrics::Metrics;
+
+/// A delivery can be repeated for so long after it was received, in microseconds: the audit webhook tries five times within
+/// 98 seconds, and each try may hang for 30 (kubernetes `apiserver/pkg/server/options/audit.go`).
+const REPEATS: i64 = 10 * 60 * 1_000_000;
+/// Events of that time that are looked at when the server starts.
+const MOST: u64 = 1 << 20;
+
+/// The parts, as they are shared.
+pub struct Pipeline {
+    /// Takes deliveries.
+    pub intake: Intake,
+    /// What is known of the moment.
+    pub live: Live,
+    /// What the judge is to do.
+    pub orders: Orders,
+    terms: Arc<Terms>,
+}
+
+/// The judge, at work.
+pub struct Judge(std::thread::JoinHandle<()>);
+
+/// Opens the lake in `dir` and starts its judge.
+pub fn start(
+    dir: &Path,
+    settings: &Settings,
+    terms: Arc<Terms>,
+    secret: [u8; 32],
+    rules: RuleSet,
+    every: Duration,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<Pipeline>, Judge), Failure> {
+    let mut keeper = Keeper::open(dir, settings, terms.clone())?;
+    let dead = DeadLetters::open(dir, settings, secret).map_err(refused)?;
+    let intake = Intake::new(keeper.intake(), dead, terms.clone()).map_err(Failure::world)?;
+    let note = &mut |cluster: &str, json: &str| intake.know(cluster, json);
+    keeper.writer().latest(REPEATS, MOST, note).map_err(Failure::world)?;
+    for batch in keeper.pending()? {
+        // What is damaged is told by the judge, who comes to it next.
+        let Ok(batch) = batch else { continue };
+        batch.records().for_each(|json| intake.know(&batch.origin().cluster, json));
+    }
+    let live = Live::default();
+    live.flushed(keeper.flushed()?);
+    let pipeline = Arc::new(Pipeline { intake, live, orders: Orders::new(rules), terms });
+    let (own, metrics) = (pipeline.clone(), metrics.clone());
+    let judge = std::thread::Builder::new().name("judge".into());
+    let judge = judge.spawn(move || judge::run(&own, &metrics, keeper, every)).map_err(Failure::world)?;
+    Ok((pipeline, Judge(judge)))
+}
+
+impl Judge {
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+}

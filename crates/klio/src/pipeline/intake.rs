@@ -1,0 +1,205 @@
+//! From a body to its receipt: cut into items, read, cleared of secrets, made durable. Nothing is acknowledged before.
+
+use std::sync::Arc;
+
+use klio_model::Event;
+use klio_source::{Item, Reason, Record, decode_bytes, diagnose, items, keyed_content_hash};
+use klio_store::spool::{MAX_PAYLOAD, SpoolError};
+use klio_store::{DeadLetter, DeadLetters, Origin, Records, StoreError};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_secret};
+
+use super::recent::Recent;
+use crate::keep::Terms;
+
+/// Bytes of records in a batch of the spool, about; a body with more becomes several.
+const BATCH: usize = 8 << 20;
+
+/// Takes what sources deliver, from many threads.
+pub struct Intake {
+    spool: klio_store::Intake,
+    dead: DeadLetters,
+    recent: Recent,
+    terms: Arc<Terms>,
+    secret: Box<[u8; 192]>,
+}
+
+/// Who delivers.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'s> {
+    /// The cluster, by path or credential.
+    pub cluster: &'s str,
+    /// The source, such as `webhook`.
+    pub source: &'s str,
+    /// When it was received, in microseconds since 1970.
+    pub received: i64,
+}
+
+/// What became of a delivery: all of it is durable.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Events that are kept.
+    pub kept: u64,
+    /// Events that were kept before.
+    pub known: u64,
+    /// Items that are no events and lie with the dead letters.
+    pub dead: u64,
+}
+
+/// Why nothing of a delivery, or not all of it, is durable.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It never will be.
+    #[error("the body is no JSON: {0}")]
+    NotJson(Reason),
+    /// It may be later.
+    #[error("{0}")]
+    Full(#[from] StoreError),
+}
+
+/// What was read of a delivery.
+#[derive(Default)]
+struct Read {
+    ready: Vec<Ready>,
+    dead: Vec<DeadLetter>,
+}
+
+/// A record on its way.
+struct Ready {
+    key: u64,
+    json: String,
+    salvaged: bool,
+}
+
+impl Intake {
+    /// An intake into the spool of a lake.
+    pub fn new(spool: klio_store::Intake, dead: DeadLetters, terms: Arc<Terms>) -> Result<Self, getrandom::Error> {
+        let mut secret = Box::new([0; 192]);
+        getrandom::fill(secret.as_mut_slice())?;
+        Ok(Self { spool, dead, recent: Recent::default(), terms, secret })
+    }
+
+    /// Takes a webhook's body. An error means that some of it is not durable; it is to be delivered again, and what is
+    /// durable already will be known then.
+    pub fn take(&self, from: Sender<'_>, body: &[u8]) -> Result<Receipt, Refusal> {
+        let mut read = Read::default();
+        items(body, &mut |item| {
+            decode_bytes(from.source, item, &mut |decoded| self.item(from, &decoded, item, &mut read));
+        })
+        .map_err(Refusal::NotJson)?;
+        Ok(self.keep(from, None, read)?)
+    }
+
+    /// Takes a dead letter again.
+    pub fn again(&self, letter: &DeadLetter) -> Result<Receipt, StoreError> {
+        let from = Sender { cluster: &letter.cluster, source: &letter.source, received: letter.received };
+        let mut read = Read::default();
+        decode_bytes(from.source, &letter.bytes, &mut |decoded| self.item(from, &decoded, &letter.bytes, &mut read));
+        self.keep(from, None, read)
+    }
+
+    /// Makes what was read durable, and with it how far the source has been read.
+    fn keep(&self, from: Sender<'_>, position: Option<String>, read: Read) -> Result<Receipt, StoreError> {
+        let Read { ready, dead } = read;
+        let mut receipt = Receipt { dead: dead.len() as u64, ..Receipt::default() };
+        for letter in &dead {
+            let key = xxh3_64_with_secret(&letter.bytes, &*self.secret) ^ xxh3_64(from.cluster.as_bytes());
+            let (claim, new) = self.recent.claim(&[key]);
+            if new == [true] {
+                self.dead.keep(letter)?;
+            }
+            claim.kept();
+        }
+        let mut rest = ready.as_slice();
+        loop {
+            let mut bytes = 0;
+            let fits = rest.iter().take_while(|r| std::mem::replace(&mut bytes, bytes + r.json.len()) < BATCH);
+            let (batch, after) = rest.split_at(fits.count());
+            rest = after;
+            // The source has been read so far only when the last of it is durable.
+            let position = position.as_ref().filter(|_| rest.is_empty());
+            let kept = self.batch(from, position, batch)?;
+            receipt.kept += kept;
+            receipt.known += batch.len() as u64 - kept;
+            if rest.is_empty() {
+                return Ok(receipt);
+            }
+        }
+    }
+
+    /// Keeps the records that are new; returns how many.
+    fn batch(&self, from: Sender<'_>, position: Option<&String>, batch: &[Ready]) -> Result<u64, StoreError> {
+        let keys: Vec<u64> = batch.iter().map(|ready| ready.key).collect();
+        let (claim, new) = self.recent.claim(&keys);
+        let mut records = Records::default();
+        for (ready, _) in batch.iter().zip(new).filter(|(_, new)| *new) {
+            records.push_as(&ready.json, ready.salvaged);
+        }
+        if !records.is_empty() || position.is_some() {
+            let origin = Origin {
+                cluster: from.cluster.to_owned(),
+                source: from.source.to_owned(),
+                received: from.received,
+                position: position.cloned(),
+            };
+            self.spool.append(&origin, &records)?;
+        }
+        claim.kept();
+        Ok(records.len())
+    }
+
+    /// Takes one result of decoding `bytes`.
+    fn item(&self, from: Sender<'_>, item: &Item<'_>, bytes: &[u8], read: &mut Read) {
+        let reason = match item {
+            Item::Record(record) => match self.record(from.cluster, record) {
+                Ok(ready) => return read.ready.push(ready),
+                Err(reason) => reason.to_string(),
+            },
+            // Repaired bytes are kept as an event; as they came they lie with the dead letters.
+            Item::Rejected(rejected) => rejected.reason.to_string(),
+            Item::Skipped(skipped) => skipped.reason.to_string(),
+        };
+        read.dead.push(DeadLetter {
+            cluster: from.cluster.to_owned(),
+            source: from.source.to_owned(),
+            received: from.received,
+            reason,
+            bytes: bytes.to_vec(),
+        });
+    }
+
+    fn record(&self, cluster: &str, record: &Record<'_>) -> Result<Ready, Reason> {
+        let event = Event::parse(record.json)
+            .map_err(|why| diagnose(record.json).unwrap_or_else(|| Reason::NotAnEvent(why.to_string())))?;
+        let mut text = String::new();
+        let json = if self.terms.redact(record.json, &event, &mut text) { text } else { record.json.to_owned() };
+        if json.len() > MAX_PAYLOAD / 2 {
+            return Err(Reason::NotAnEvent(format!("of {} bytes is too large to be kept", json.len())));
+        }
+        Ok(Ready { key: self.key(cluster, &json), json, salvaged: record.salvaged })
+    }
+
+    /// Stands for a record as it is stored, and its cluster.
+    fn key(&self, cluster: &str, json: &str) -> u64 {
+        keyed_content_hash(json, &self.secret) ^ xxh3_64(cluster.as_bytes()).rotate_left(1)
+    }
+
+    /// Takes note of a record that the lake has.
+    pub fn know(&self, cluster: &str, json: &str) {
+        self.recent.add(self.key(cluster, json));
+    }
+
+    /// The spool.
+    pub fn spool(&self) -> &klio_store::Intake {
+        &self.spool
+    }
+
+    /// The dead letters.
+    pub fn dead(&self) -> &DeadLetters {
+        &self.dead
+    }
+}
+
+/// Whether a refusal passes when the lake has caught up, and not only when somebody sees to the disk.
+pub fn is_full(refusal: &StoreError) -> bool {
+    matches!(refusal, StoreError::Spool(SpoolError::Full { .. }))
+}

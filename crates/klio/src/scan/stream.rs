@@ -1,0 +1,198 @@
+//! A scan that does not end: what comes into the spool is judged as it comes, and flushed when there is enough of it or
+//! when it has waited long enough. Each cluster has a sequence of its own: what happens in one says nothing about another.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use klio_detect::{Engine, RuleSet};
+use klio_store::spool::SpoolError;
+use klio_store::{Following, Intake, StoreError};
+
+use super::Options;
+use super::judged::Judged;
+use super::keys;
+use super::sequence::Sequence;
+use super::worker::Worker;
+use crate::failure::Failure;
+use crate::keep::{Keeper, Spooled, Terms, Verdict};
+
+/// How long the judge waits for news before it looks at the clock.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// What the judge is to do next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Go on.
+    GoOn,
+    /// Flush what was judged, and return.
+    Stop,
+}
+
+/// Who looks at the judge.
+pub trait Watch {
+    /// What it is to do next; asked after each batch, and several times a second.
+    fn wish(&self) -> Wish;
+    /// A batch was judged: so many events, and what was found in them.
+    fn judged(&self, batch: &Spooled, events: u64, found: &[Verdict]);
+    /// What was judged up to this batch is in the lake, and took so long to write.
+    fn flushed(&self, upto: u64, took: Duration);
+    /// A batch cannot be read; the judge goes on with the next.
+    fn damaged(&self, said: &str);
+    /// The time for chores, at most twice a second.
+    fn idle(&self, keeper: &mut Keeper);
+}
+
+/// What is judged, and how.
+pub struct Stream<'s> {
+    /// The rules.
+    pub rules: &'s RuleSet,
+    /// How events are kept.
+    pub terms: &'s Arc<Terms>,
+    /// Where they come from.
+    pub intake: &'s Intake,
+    /// They wait no longer than this for a file.
+    pub every: Duration,
+}
+
+/// Judges the batches after those in the lake, until the watch wants it to stop; then all that is durable is judged and
+/// flushed. On an error the keeper is to be reopened: what was not flushed is still in the spool.
+pub fn follow(stream: &Stream<'_>, keeper: Keeper, watch: &dyn Watch) -> (Option<Keeper>, Result<(), Failure>) {
+    let engine = Engine::new(stream.rules.rules.clone(), Options::of(Vec::new()).matching);
+    let secret = keys::secret();
+    let options = Options::of(Vec::new());
+    let mut judge = Judge {
+        stream,
+        watch,
+        engine: &engine,
+        worker: Worker::new(&engine, &secret, stream.rules, &options, Some(stream.terms)),
+        keeper: Some(keeper),
+        clusters: HashMap::new(),
+        done: Vec::new(),
+        since: None,
+        upto: 0,
+    };
+    let ended = judge.run();
+    (judge.keeper, ended)
+}
+
+struct Judge<'j> {
+    stream: &'j Stream<'j>,
+    watch: &'j dyn Watch,
+    engine: &'j Engine,
+    worker: Worker<'j>,
+    keeper: Option<Keeper>,
+    clusters: HashMap<String, Cluster<'j>>,
+    done: Vec<Judged>,
+    /// When the first event came that waits for a file.
+    since: Option<Instant>,
+    /// The last batch that was judged.
+    upto: u64,
+}
+
+struct Cluster<'c> {
+    sequence: Sequence<'c>,
+    /// Findings when its incidents were told last.
+    told: u32,
+    /// Its incidents as they were told last, hashed.
+    last: HashMap<String, u64>,
+}
+
+impl<'j> Judge<'j> {
+    fn run(&mut self) -> Result<(), Failure> {
+        self.upto = self.keeper()?.flushed()?;
+        let mut batches = self.stream.intake.follow(self.upto);
+        let mut rested = Instant::now();
+        loop {
+            // Asked before the spool is read: what was acknowledged by then is judged.
+            let wish = self.watch.wish();
+            let all = self.stream.intake.last();
+            while let Some(batch) = self.next(&mut batches)? {
+                self.batch(&batch)?;
+                let is_late = self.since.is_some_and(|since| since.elapsed() >= self.stream.every);
+                if is_late || self.keeper()?.is_due() {
+                    self.flush()?;
+                }
+                if wish == Wish::Stop && batch.seq() >= all || wish == Wish::GoOn && self.watch.wish() == Wish::Stop {
+                    break;
+                }
+            }
+            if wish == Wish::Stop {
+                return self.flush();
+            }
+            if self.since.is_some_and(|since| since.elapsed() >= self.stream.every) {
+                self.flush()?;
+            }
+            self.keeper()?.tick()?;
+            if rested.elapsed() >= 5 * BREATH {
+                rested = Instant::now();
+                let watch = self.watch;
+                watch.idle(self.keeper()?);
+            }
+            self.stream.intake.wait(self.upto, BREATH);
+        }
+    }
+
+    fn keeper(&mut self) -> Result<&mut Keeper, Failure> {
+        self.keeper.as_mut().ok_or_else(|| Failure::world("the lake was given away"))
+    }
+
+    /// The next batch that can be read. One that is damaged is told and passed over; when the disk refuses, it is not.
+    fn next(&mut self, batches: &mut Following) -> Result<Option<Spooled>, Failure> {
+        loop {
+            match batches.next() {
+                None => return Ok(None),
+                Some(Ok(batch)) => return Ok(Some(batch)),
+                Some(Err(e @ StoreError::Spool(SpoolError::Io { .. }))) => return Err(Failure::world(e)),
+                Some(Err(e)) => self.watch.damaged(&e.to_string()),
+            }
+        }
+    }
+
+    fn batch(&mut self, batch: &Spooled) -> Result<(), Failure> {
+        let judged = self.worker.spooled(batch, self.done.pop().unwrap_or_default());
+        let events = judged.seen.len() as u64;
+        let name = batch.origin().cluster.as_str();
+        let cluster = self.clusters.entry_ref(name).or_insert_with(|| Cluster {
+            sequence: Sequence::endless(self.engine, self.stream.rules, name),
+            told: 0,
+            last: HashMap::new(),
+        });
+        let before = self.keeper.as_ref().map_or(0, |keeper| keeper.waiting().len());
+        cluster.sequence.lend(self.keeper.take());
+        let taken = cluster.sequence.take(judged, &mut self.done);
+        self.keeper = cluster.sequence.lend(None);
+        taken?;
+        self.upto = batch.seq();
+        self.since.get_or_insert_with(Instant::now);
+        let found = self.keeper.as_ref().and_then(|keeper| keeper.waiting().get(before..)).unwrap_or_default();
+        self.watch.judged(batch, events, found);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.since = None;
+        let started = Instant::now();
+        let mut incidents = Vec::new();
+        for (name, cluster) in &mut self.clusters {
+            incidents.extend(cluster.news(name));
+        }
+        self.keeper()?.finish(incidents)?;
+        self.watch.flushed(self.upto, started.elapsed());
+        Ok(())
+    }
+}
+
+impl Cluster<'_> {
+    /// Incidents that are new, or have grown since they were told.
+    fn news(&mut self, name: &str) -> Vec<Verdict> {
+        if std::mem::replace(&mut self.told, self.sequence.findings()) == self.sequence.findings() {
+            return Vec::new();
+        }
+        let mut all = self.sequence.incidents(name);
+        let now = all.iter().map(|incident| (incident.id.clone(), keys::text(&incident.json))).collect();
+        let last = std::mem::replace(&mut self.last, now);
+        all.retain(|incident| last.get(&incident.id) != self.last.get(&incident.id));
+        all
+    }
+}

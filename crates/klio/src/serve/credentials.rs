@@ -1,0 +1,221 @@
+//! Who may deliver events of which cluster.
+//!
+//! A cluster is known by a bearer token, of which only the SHA-256 is kept, or by the common name of a client certificate. The
+//! tokens are 256 bits of chance, so that a plain hash is enough: there is nothing to guess from.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::tls;
+use crate::config::{Config, check_cluster};
+use crate::failure::Failure;
+
+/// What the names of clusters' certificates begin with, when Klio makes them.
+const PREFIX: &str = "klio:cluster:";
+/// Tries with wrong credentials that one address has each minute; then it is told to wait. Right ones are always taken.
+const TRIES: usize = 20;
+const MINUTE: Duration = Duration::from_mins(1);
+/// Addresses that are watched.
+const WATCHED: usize = 10_000;
+
+/// The credential of a cluster as `klio connect cluster` keeps it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    /// SHA-256 of the token, in hexadecimal digits.
+    token_sha256: String,
+    /// When it was made, RFC 3339.
+    created: String,
+}
+
+type Digest256 = [u8; 32];
+
+/// All credentials.
+#[derive(Default)]
+pub struct Credentials {
+    tokens: HashMap<Digest256, String>,
+    certificates: HashMap<String, String>,
+}
+
+fn digest(token: &str) -> Digest256 {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+fn place(dir: &Path, cluster: &str) -> PathBuf {
+    dir.join("clusters").join(format!("{cluster}.json"))
+}
+
+impl Credentials {
+    /// Reads them: from `klio.yaml`, and what `klio connect cluster` made.
+    pub fn read(dir: &Path, config: &Config) -> Result<Self, Failure> {
+        let mut all = Self::default();
+        for (name, cluster) in &config.clusters {
+            if let Some(token) = &cluster.token {
+                let token = token.read()?;
+                if token.len() < 20 {
+                    return Err(Failure::usage(format!("clusters.{name}.token: shorter than 20 characters"))
+                        .hint("`klio connect cluster` makes one that cannot be guessed"));
+                }
+                all.token(digest(&token), name)?;
+            }
+            if let Some(common) = &cluster.certificate {
+                if let Some(other) = all.certificates.insert(common.clone(), name.clone()) {
+                    return Err(Failure::usage(format!(
+                        "clusters {other} and {name} have the same certificate `{common}`"
+                    )));
+                }
+            }
+        }
+        let Ok(entries) = std::fs::read_dir(dir.join("clusters")) else { return Ok(all) };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let Some(name) = path.file_name().and_then(|n| n.to_str()?.strip_suffix(".json")) else { continue };
+            check_cluster(name)?;
+            let wrong = |said: String| Failure::world(format!("{}: {said}", path.display()));
+            let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
+            let kept: Kept = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+            let digest = unhex(&kept.token_sha256).ok_or_else(|| wrong("`token_sha256` is not 64 hexadecimal digits".into()))?;
+            all.token(digest, name)?;
+        }
+        Ok(all)
+    }
+
+    fn token(&mut self, digest: Digest256, name: &str) -> Result<(), Failure> {
+        match self.tokens.insert(digest, name.to_owned()) {
+            Some(other) if other != name => {
+                Err(Failure::usage(format!("clusters {other} and {name} have the same token")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Which cluster shows this.
+    pub fn cluster(&self, token: Option<&str>, common_name: Option<&str>) -> Option<&str> {
+        let by_token = || self.tokens.get(&digest(token?)).map(String::as_str);
+        let by_certificate = || {
+            let name = common_name?;
+            let own = || name.strip_prefix(PREFIX).filter(|name| check_cluster(name).is_ok());
+            self.certificates.get(name).map(String::as_str).or_else(own)
+        };
+        match (token.is_some(), by_token(), by_certificate()) {
+            // Whoever shows both must be the same by both.
+            (true, by_token, Some(certified)) => by_token.filter(|name| *name == certified),
+            (true, by_token, None) => by_token,
+            (false, _, certified) => certified,
+        }
+    }
+
+    /// How many clusters have one.
+    pub fn len(&self) -> usize {
+        self.tokens.len() + self.certificates.len()
+    }
+}
+
+/// Makes a token for a cluster, in place of the one it had; returns it, and it cannot be read again.
+pub fn issue(dir: &Path, cluster: &str) -> Result<String, Failure> {
+    check_cluster(cluster)?;
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(Failure::world)?;
+    let token = format!("klio_c_{}", BASE64_URL_SAFE_NO_PAD.encode(random));
+    let kept = Kept {
+        token_sha256: digest(&token).iter().map(|b| format!("{b:02x}")).collect(),
+        created: jiff::Timestamp::now().to_string(),
+    };
+    let path = place(dir, cluster);
+    std::fs::create_dir_all(dir.join("clusters")).map_err(|e| Failure::world(format!("{}: {e}", dir.display())))?;
+    tls::write(&path, &serde_json::to_string_pretty(&kept).map_err(Failure::world)?)?;
+    Ok(token)
+}
+
+/// Whether a cluster has a token that `klio connect cluster` made.
+pub fn has(dir: &Path, cluster: &str) -> bool {
+    place(dir, cluster).is_file()
+}
+
+/// The common name of the certificate of a cluster, as Klio makes it.
+pub fn common_name(cluster: &str) -> String {
+    format!("{PREFIX}{cluster}")
+}
+
+fn unhex(text: &str) -> Option<Digest256> {
+    let mut digest = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// Counts tries with wrong credentials, by address.
+#[derive(Default)]
+pub struct Strangers(Mutex<HashMap<IpAddr, VecDeque<Instant>>>);
+
+impl Strangers {
+    /// A try with wrong credentials; how many there were within the minute, and true if it is to be told to wait.
+    pub fn refused(&self, address: IpAddr) -> (usize, bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_old = |at: &Instant| now.duration_since(*at) > MINUTE;
+        if all.len() >= WATCHED && !all.contains_key(&address) {
+            all.retain(|_, tries| tries.back().is_some_and(|last| !is_old(last)));
+            if all.len() >= WATCHED {
+                return (0, true);
+            }
+        }
+        let tries = all.entry(address).or_default();
+        while tries.front().is_some_and(is_old) {
+            tries.pop_front();
+        }
+        if tries.len() <= TRIES {
+            tries.push_back(now);
+        } else if let Some(last) = tries.back_mut() {
+            *last = now;
+        }
+        (tries.len(), tries.len() > TRIES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_known_by_its_token_or_certificate_and_nobody_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = issue(dir.path(), "prod").unwrap();
+        let token = issue(dir.path(), "prod").unwrap();
+        let other = issue(dir.path(), "test").unwrap();
+        let config = Config::parse("clusters:\n  prod:\n    certificate: apiserver\n").unwrap();
+        let all = Credentials::read(dir.path(), &config).unwrap();
+        assert_eq!(all.cluster(Some(&token), None), Some("prod"));
+        assert_eq!(all.cluster(Some(&other), None), Some("test"));
+        assert_eq!(all.cluster(Some(&first), None), None, "a new token takes the place of the old one");
+        assert_eq!(all.cluster(None, None), None);
+        assert_eq!(all.cluster(Some(""), None), None);
+        assert_eq!(all.cluster(None, Some("apiserver")), Some("prod"));
+        assert_eq!(all.cluster(None, Some("klio:cluster:edge")), Some("edge"));
+        assert_eq!(all.cluster(None, Some("klio:cluster:../x")), None);
+        assert_eq!(all.cluster(None, Some("somebody")), None);
+        assert_eq!(all.cluster(Some(&token), Some("klio:cluster:test")), None, "two identities are none");
+        assert_eq!(all.cluster(Some("wrong"), Some("apiserver")), None);
+        assert_eq!(all.cluster(Some(&token), Some("apiserver")), Some("prod"));
+    }
+
+    #[test]
+    fn strangers_are_told_to_wait_each_for_himself() {
+        let strangers = Strangers::default();
+        let (a, b) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let waits: Vec<bool> = (0..TRIES + 2).map(|_| strangers.refused(a).1).collect();
+        assert_eq!(waits.iter().filter(|w| **w).count(), 2);
+        assert!(!strangers.refused(b).1);
+    }
+}

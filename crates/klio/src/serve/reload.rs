@@ -1,0 +1,115 @@
+//! Settings, credentials, certificates and rules are read again when their files change. What is wrong is told, and what was
+//! there before stays in force.
+
+use std::hash::Hasher;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::credentials::Credentials;
+use super::{Shared, tls};
+use crate::config::Config;
+use crate::pack::Rules;
+
+/// How often is looked. The files are few and small, and their contents are compared: a mounted Secret changes by a link
+/// (`..data`), and times say nothing on some volumes.
+const EVERY: Duration = Duration::from_secs(2);
+/// Files of a directory of rules that are looked at, and how deep.
+const MOST: usize = 10_000;
+
+/// Looks for changes for ever.
+pub async fn watch(shared: Arc<Shared>, rules: Rules) {
+    let looked = |shared: Arc<Shared>, rules: Rules| tokio::task::spawn_blocking(move || look(&shared, &rules));
+    let Ok(mut before) = looked(shared.clone(), rules.clone()).await else { return };
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let Ok(now) = looked(shared.clone(), rules.clone()).await else { return };
+        if now.settings != before.settings {
+            settings(&shared);
+        }
+        if now.rules != before.rules {
+            match rules.load() {
+                Ok(loaded) => {
+                    let (set, wrong) = loaded.told();
+                    tracing::info!(rules = set.rules.len(), wrong, "the rules were read again");
+                    shared.pipeline.orders.reload(set);
+                }
+                Err(failure) => tracing::error!(error = %failure.message, "the rules stay as they were"),
+            }
+        }
+        let ends = shared.tls.load().ends;
+        let now_s = jiff::Timestamp::now().as_second();
+        if ends - now_s < 30 * 86_400 && now.settings == before.settings && shared.says("certificate") {
+            certificate(&shared, &shared.config.load());
+        }
+        before = now;
+    }
+}
+
+#[derive(PartialEq)]
+struct Seen {
+    settings: u64,
+    rules: u64,
+}
+
+fn look(shared: &Shared, rules: &Rules) -> Seen {
+    let config = shared.config.load();
+    let mut paths = vec![shared.dir.join("klio.yaml"), shared.dir.join("clusters")];
+    let tls = &config.server.tls;
+    paths.extend(tls.certificate.iter().chain(&tls.key).chain(&tls.client_ca).cloned());
+    paths.extend(config.clusters.values().filter_map(|cluster| cluster.token.as_ref()?.file()));
+    let of = |paths: &[PathBuf]| {
+        let mut hash = Xxh3::new();
+        paths.iter().for_each(|path| add(path, &mut hash, &mut MOST.clone()));
+        hash.finish()
+    };
+    let rules = [rules.rules.clone(), rules.falco_rules.clone()].concat();
+    Seen { settings: of(&paths), rules: of(&rules) }
+}
+
+fn add(path: &Path, hash: &mut Xxh3, room: &mut usize) {
+    if *room == 0 {
+        return;
+    }
+    *room -= 1;
+    hash.update(path.as_os_str().as_encoded_bytes());
+    if path.is_dir() {
+        let Ok(entries) = std::fs::read_dir(path) else { return };
+        let mut all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        all.sort();
+        all.iter().for_each(|path| add(path, hash, room));
+    } else if let Ok(bytes) = std::fs::read(path) {
+        hash.update(&bytes);
+    }
+}
+
+fn settings(shared: &Shared) {
+    let read = Config::read(&shared.dir)
+        .and_then(|config| Credentials::read(&shared.dir, &config).map(|credentials| (config, credentials)));
+    match read {
+        Ok((config, credentials)) => {
+            let old = shared.config.load();
+            let fixed = |c: &Config| (c.server.listen, c.server.ops, c.server.connections, c.server.flush_seconds);
+            if fixed(&old) != fixed(&config) {
+                tracing::warn!("some of what changed in `server` counts only after a restart");
+            }
+            certificate(shared, &config);
+            tracing::info!(clusters = credentials.len(), "the settings were read again");
+            shared.credentials.store(Arc::new(credentials));
+            shared.config.store(Arc::new(config));
+        }
+        Err(failure) => tracing::error!(error = %failure.message, "the settings stay as they were"),
+    }
+}
+
+fn certificate(shared: &Shared, config: &Config) {
+    match tls::load(&shared.dir, &config.tls()) {
+        Ok(served) => {
+            shared.metrics.certificate.set(served.ends);
+            shared.tls.store(Arc::new(served));
+        }
+        Err(failure) => tracing::error!(error = %failure.message, "the certificate stays as it was"),
+    }
+}

@@ -1,0 +1,205 @@
+//! The server's certificate: the user's, or one that Klio makes and renews under a certification authority of its own.
+
+use std::fs;
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::config::Tls;
+use crate::failure::Failure;
+
+/// Days that a certificate of ours is good for, and days before its end at which it is renewed.
+const DAYS: i64 = 90;
+const RENEW: i64 = 30;
+/// Days of our certification authority: clusters have it in their kubeconfig.
+const CA_DAYS: i64 = 3650;
+/// Days of a client's certificate.
+const CLIENT_DAYS: i64 = 365;
+const DAY: Duration = Duration::from_hours(24);
+
+/// The server's side of TLS, and when its certificate ends.
+pub struct Served {
+    /// For the listener.
+    pub config: Arc<ServerConfig>,
+    /// When the certificate ends, in seconds since 1970.
+    pub ends: i64,
+}
+
+/// Reads the certificates, and makes what is to be made.
+pub fn load(dir: &Path, tls: &Tls) -> Result<Served, Failure> {
+    let (certificate, key) = match (&tls.certificate, &tls.key) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        _ => {
+            let own = dir.join("tls");
+            renew(&own, tls)?;
+            (own.join("server.pem"), own.join("server.key"))
+        }
+    };
+    let chain = certificates(&certificate)?;
+    let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", key.display()));
+    let key = PrivateKeyDer::from_pem_file(&key).map_err(|e| wrong(&e))?;
+    let ends = chain.first().and_then(|first| ends(first)).unwrap_or(i64::MAX);
+    // Clients of our own authority are known by it, those of the user by his.
+    let mut roots = RootCertStore::empty();
+    let own = dir.join("tls/ca.pem");
+    for path in tls.client_ca.as_deref().into_iter().chain(own.is_file().then_some(own.as_path())) {
+        for root in certificates(path)? {
+            roots.add(root).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+        }
+    }
+    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(Failure::world)?;
+    let builder = if roots.is_empty() {
+        builder.with_no_client_auth()
+    } else {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .allow_unauthenticated()
+            .build()
+            .map_err(Failure::usage)?;
+        builder.with_client_cert_verifier(verifier)
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|e| wrong(&e))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Served { config: Arc::new(config), ends })
+}
+
+/// The certification authority that a client must trust, as PEM: our own, unless the user has given a certificate.
+pub fn authority(dir: &Path, tls: &Tls) -> Result<Option<String>, Failure> {
+    if tls.certificate.is_some() {
+        return Ok(None);
+    }
+    let own = dir.join("tls");
+    renew(&own, tls)?;
+    let path = own.join("ca.pem");
+    fs::read_to_string(&path).map(Some).map_err(|e| Failure::world(format!("{}: {e}", path.display())))
+}
+
+/// A certificate for a client of that name, with its key, both as PEM.
+pub fn client(dir: &Path, tls: &Tls, name: &str) -> Result<(String, String), Failure> {
+    let own = dir.join("tls");
+    renew(&own, tls)?;
+    let issuer = issuer(&own)?;
+    let key = KeyPair::generate().map_err(Failure::world)?;
+    let mut params = params(name, CLIENT_DAYS)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, &issuer).map_err(Failure::world)?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
+/// The common name of a client's certificate.
+pub fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    parsed.subject().iter_common_name().next()?.as_str().ok().map(str::to_owned)
+}
+
+/// Makes the authority and the server's certificate, or renews the certificate.
+fn renew(own: &Path, tls: &Tls) -> Result<(), Failure> {
+    let (ca, pem) = (own.join("ca.pem"), own.join("server.pem"));
+    if !ca.is_file() {
+        fs::create_dir_all(own).map_err(|e| Failure::world(format!("{}: {e}", own.display())))?;
+        let key = KeyPair::generate().map_err(Failure::world)?;
+        let mut params = params("Klio", CA_DAYS)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key).map_err(Failure::world)?;
+        // The key first: a certificate without its key would be there for ever.
+        write(&own.join("ca.key"), &key.serialize_pem())?;
+        write(&ca, &certificate.pem())?;
+    }
+    let names = names(tls);
+    let is_good = || {
+        let chain = certificates(&pem).ok()?;
+        let first = chain.first()?;
+        let now = jiff::Timestamp::now().as_second();
+        let listed = fs::read_to_string(own.join("server.names")).ok()?;
+        Some(ends(first)? - now > RENEW * 86_400 && listed == names.join("\n"))
+    };
+    if is_good() == Some(true) {
+        return Ok(());
+    }
+    let key = KeyPair::generate().map_err(Failure::world)?;
+    let mut params = CertificateParams { ..params("Klio server", DAYS)? };
+    for name in &names {
+        let alt = CertificateParams::new(vec![name.clone()])
+            .map_err(|e| Failure::usage(format!("server.tls.names: {name}: {e}")))?;
+        params.subject_alt_names.extend(alt.subject_alt_names);
+    }
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let certificate = params.signed_by(&key, &issuer(own)?).map_err(Failure::world)?;
+    write(&own.join("server.key"), &key.serialize_pem())?;
+    write(&pem, &certificate.pem())?;
+    write(&own.join("server.names"), &names.join("\n"))
+}
+
+fn params(name: &str, days: i64) -> Result<CertificateParams, Failure> {
+    let mut params = CertificateParams::new(Vec::new()).map_err(Failure::world)?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    let now = std::time::SystemTime::now();
+    // Clocks differ.
+    params.not_before = (now - DAY).into();
+    params.not_after = (now + DAY * u32::try_from(days).unwrap_or(1)).into();
+    Ok(params)
+}
+
+fn issuer(own: &Path) -> Result<Issuer<'static, KeyPair>, Failure> {
+    let read = |name: &str| {
+        let path = own.join(name);
+        fs::read_to_string(&path).map_err(|e| Failure::world(format!("{}: {e}", path.display())))
+    };
+    let wrong = |e: rcgen::Error| {
+        Failure::world(format!("{}: {e}", own.display()))
+            .hint("put `ca.pem` and `ca.key` back from a backup, or remove the directory: clusters are to be connected again then")
+    };
+    let key = KeyPair::from_pem(&read("ca.key")?).map_err(wrong)?;
+    Issuer::from_ca_cert_pem(&read("ca.pem")?, key).map_err(wrong)
+}
+
+/// The names that the server is reached under.
+fn names(tls: &Tls) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    if !host.is_empty() && (host.parse::<IpAddr>().is_ok() || host.is_ascii()) {
+        names.push(host.to_owned());
+    }
+    names.extend(tls.names.iter().cloned());
+    names.dedup();
+    names
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", path.display()));
+    let all = CertificateDer::pem_file_iter(path).map_err(|e| wrong(&e))?;
+    let all = all.collect::<Result<Vec<_>, _>>().map_err(|e| wrong(&e))?;
+    if all.is_empty() { Err(wrong(&"there is no certificate in it")) } else { Ok(all) }
+}
+
+fn ends(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
+}
+
+/// Writes a file whole or not at all, for nobody else to read.
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let new = path.with_extension("new");
+    let failed = |e: std::io::Error| Failure::world(format!("{}: {e}", path.display()));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&new).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    fs::rename(&new, path).map_err(failed)
+}
