@@ -72,7 +72,7 @@ impl Shared {
     }
 
     fn judge_is_over(&self) -> bool {
-        self.judge.get().is_some_and(Judge::is_over) && !self.is_draining()
+        self.judge.get().is_some_and(Judge::is_gone) && !self.is_draining()
     }
 
     /// Whether something can be made durable in the data directory.
@@ -114,7 +114,8 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
     let every = Duration::from_secs(config.server.flush_seconds);
     let (pipeline, judge) = {
         let (dir, lake, metrics) = (dir.clone(), config.lake.clone(), metrics.clone());
-        let start = move || pipeline::start(&dir, &lake, terms, secret, set, every, &metrics);
+        let clusters = config.clusters.clone();
+        let start = move || pipeline::start(&dir, &lake, &clusters, terms, secret, set, every, &metrics);
         tokio::task::spawn_blocking(start).await.map_err(Failure::world)??
     };
     let room = config.server.in_flight_bytes.div_ceil(webhook::PERMIT);
@@ -142,7 +143,8 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
         clusters,
         "klio is ready"
     );
-    if clusters == 0 {
+    let follows = shared.config.load().clusters.values().any(|cluster| !cluster.files.is_empty());
+    if clusters == 0 && !follows {
         tracing::warn!("no cluster can deliver yet: `klio connect cluster NAME` prints what its API server needs");
     }
     let door = Door {

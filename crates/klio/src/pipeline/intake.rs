@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use klio_model::Event;
-use klio_source::{Item, Reason, Record, decode_bytes, diagnose, items, keyed_content_hash};
+use klio_source::{Item, Piece, Reason, Record, decode_bytes, diagnose, items, keyed_content_hash};
 use klio_store::spool::{MAX_PAYLOAD, SpoolError};
 use klio_store::{DeadLetter, DeadLetters, Origin, Records, StoreError};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_secret};
@@ -13,6 +13,11 @@ use crate::keep::Terms;
 
 /// Bytes of records in a batch of the spool, about; a body with more becomes several.
 const BATCH: usize = 8 << 20;
+
+/// Bytes of a line that is no event that are kept.
+const LINE: usize = 1 << 20;
+/// What happened before that, in microseconds, nobody delivers again: it need not be remembered.
+const OLD: i64 = 15 * 60 * 1_000_000;
 
 /// Takes what sources deliver, from many threads.
 pub struct Intake {
@@ -68,6 +73,8 @@ struct Ready {
     key: u64,
     json: String,
     salvaged: bool,
+    /// Whether it may be delivered again.
+    remember: bool,
 }
 
 impl Intake {
@@ -87,6 +94,24 @@ impl Intake {
         })
         .map_err(Refusal::NotJson)?;
         Ok(self.keep(from, None, read)?)
+    }
+
+    /// Takes lines of a file, and makes durable with them how far the file has been read. Returns how many records there were
+    /// besides, which the follower wants to know.
+    pub fn take_piece(&self, from: Sender<'_>, piece: &Piece) -> Result<(Receipt, u64), StoreError> {
+        let mut read = Read::default();
+        let records = piece.decode(&mut |decoded| match &decoded {
+            // Other lines are usual in logs: only what should have been an event is a letter.
+            Item::Skipped(_) => {}
+            Item::Rejected(rejected) => {
+                let number = rejected.line.saturating_sub(piece.line) as usize;
+                let line = piece.bytes.split(|b| *b == b'\n').nth(number).unwrap_or_default();
+                self.item(from, &decoded, line.get(..LINE).unwrap_or(line), &mut read);
+            }
+            Item::Record(record) => self.item(from, &decoded, record.raw, &mut read),
+        });
+        let receipt = self.keep(from, Some(piece.position(records)), read)?;
+        Ok((receipt, records))
     }
 
     /// Takes a dead letter again.
@@ -143,14 +168,14 @@ impl Intake {
             };
             self.spool.append(&origin, &records)?;
         }
-        claim.kept();
+        claim.kept_of(&batch.iter().map(|ready| ready.remember).collect::<Vec<_>>());
         Ok(records.len())
     }
 
     /// Takes one result of decoding `bytes`.
     fn item(&self, from: Sender<'_>, item: &Item<'_>, bytes: &[u8], read: &mut Read) {
         let reason = match item {
-            Item::Record(record) => match self.record(from.cluster, record) {
+            Item::Record(record) => match self.record(from, record) {
                 Ok(ready) => return read.ready.push(ready),
                 Err(reason) => reason.to_string(),
             },
@@ -167,7 +192,7 @@ impl Intake {
         });
     }
 
-    fn record(&self, cluster: &str, record: &Record<'_>) -> Result<Ready, Reason> {
+    fn record(&self, from: Sender<'_>, record: &Record<'_>) -> Result<Ready, Reason> {
         let event = Event::parse(record.json)
             .map_err(|why| diagnose(record.json).unwrap_or_else(|| Reason::NotAnEvent(why.to_string())))?;
         let mut text = String::new();
@@ -175,7 +200,11 @@ impl Intake {
         if json.len() > MAX_PAYLOAD / 2 {
             return Err(Reason::NotAnEvent(format!("of {} bytes is too large to be kept", json.len())));
         }
-        Ok(Ready { key: self.key(cluster, &json), json, salvaged: record.salvaged })
+        // A file may be days behind; what it tells must not push out what webhooks repeat.
+        let last = event.staged_at().or_else(|| event.time());
+        let is_old = last.is_some_and(|time| time.micros() < from.received.saturating_sub(OLD));
+        let remember = from.source == "webhook" || !is_old;
+        Ok(Ready { key: self.key(from.cluster, &json), json, salvaged: record.salvaged, remember })
     }
 
     /// Stands for a record as it is stored, and its cluster.
