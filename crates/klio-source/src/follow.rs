@@ -20,9 +20,8 @@ use std::time::{Duration, Instant, SystemTime};
 use cut::Sizes;
 use entry::Entry;
 pub use piece::Piece;
-use sight::Sights;
+use sight::{Sights, place};
 
-use crate::order::rank;
 use crate::{Options, Reason, Rejected};
 
 /// How files are followed.
@@ -195,7 +194,7 @@ impl Follower {
             return *lane;
         }
         let path: Arc<str> = path.into();
-        self.lanes.push(Lane { path: path.clone(), set: rank(Path::new(&*path)).set });
+        self.lanes.push(Lane { path: path.clone(), set: place(Path::new(&*path)).set });
         self.by_path.insert(path, self.lanes.len() - 1);
         self.lanes.len() - 1
     }

@@ -10,9 +10,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::entry::{Entry, Fit, Key, Place, fit};
 use super::mark::{GONE, Mark, TAIL};
 use super::piece::Piece;
-use super::sight::{Seen, beside, fitting, open};
+use super::sight::{Seen, beside, fitting, open, place};
 use super::tape::Tape;
 use super::{FollowedFile, Follower};
+use crate::order::Rank;
 use crate::{Item, Options, Reason};
 
 /// How often a file without a name is looked at before it is closed.
@@ -23,6 +24,8 @@ enum Verdict {
     /// This one, with these bytes before its offset.
     Known(usize, Tape, Vec<u8>),
     New(Tape),
+    /// One that does not fit the patterns and is not known.
+    Beside,
     /// A copy of one that is being read, or not to be told yet.
     Wait,
 }
@@ -109,10 +112,10 @@ impl Follower {
         lost
     }
 
-    /// Gives places to the files that have none. Returns what stands for all of them.
-    fn match_up(&mut self, mut seen: Vec<Seen>) -> HashSet<u64> {
+    /// Gives places to the files that have none. Returns what stands for them, and the place of the newest that it stands for.
+    fn match_up(&mut self, mut seen: Vec<Seen>) -> HashMap<u64, Rank> {
         let options = self.following.reading.clone();
-        let mut there = HashSet::new();
+        let mut there = HashMap::new();
         // Oldest first, so that what is new is read in this order; those at their own place before, as a copy may lie beside.
         seen.sort_by_cached_key(|s| (s.rank(), s.path.clone()));
         let mut todo = Vec::new();
@@ -126,13 +129,13 @@ impl Follower {
                 }
                 continue;
             };
-            there.insert(id);
+            there.insert(id, one.rank());
             let lane = self.by_path.get(&*one.path.to_string_lossy());
             let is_own = self.entries.iter().any(|e| Some(&e.lane) == lane && e.mark.id == id);
             todo.push(((!is_own, is_packed), number, id, one));
         }
         todo.sort_by_key(|(rank, number, ..)| (*rank, *number));
-        let mut met = Vec::new();
+        let (mut met, mut others) = (Vec::new(), Vec::new());
         for (_, number, id, one) in todo {
             match self.judge(&one, id, &options) {
                 Ok(Verdict::Known(of, tape, tail)) => {
@@ -141,20 +144,26 @@ impl Follower {
                     met.push((number, of));
                 }
                 Ok(Verdict::New(tape)) => {
-                    let Ok(place) = Place::new(&one.path, one.key, tape, Vec::new()) else { continue };
                     let lane = self.lane(&one.path.to_string_lossy());
-                    let mark = Mark { id, bytes: Some(0), ..Mark::default() };
-                    self.entries.push(Entry { lane, order: 0, mark, place: None, was_met: false, trouble: None });
-                    let of = self.entries.len() - 1;
-                    self.settle_in(of, place);
-                    met.push((number, of));
+                    met.extend(self.begin(lane, id, &one, tape).map(|of| (number, of)));
                 }
+                Ok(Verdict::Beside) => others.push((number, id, one)),
                 Ok(Verdict::Wait) => {}
                 Err(reason) if one.fits => {
                     let path = one.path.to_string_lossy().into_owned();
                     self.waiting.push(waits(path, Some(&one), Some(reason)));
                 }
                 Err(_) => {}
+            }
+        }
+        others.retain(|(.., one)| self.missed(one, &there).is_some());
+        for (number, id, one) in others {
+            // It may be a copy of one that was met since.
+            if let Some(lane) = self.missed(&one, &there)
+                && let Ok(Verdict::Beside) = self.judge(&one, id, &options)
+                && let Ok(tape) = open(&one, &options)
+            {
+                met.extend(self.begin(lane, id, &one, tape).map(|of| (number, of)));
             }
         }
         met.sort_unstable();
@@ -210,7 +219,38 @@ impl Follower {
             }
         }
         let is_early = (is_short || is_packed) && !is_settled;
-        Ok(if is_early || !one.fits { Verdict::Wait } else { Verdict::New(tape) })
+        Ok(match one.fits {
+            _ if is_early => Verdict::Wait,
+            true => Verdict::New(tape),
+            false => Verdict::Beside,
+        })
+    }
+
+    /// The lane of a log of which this file was written and rotated out behind what is known of it.
+    fn missed(&self, one: &Seen, there: &HashMap<u64, Rank>) -> Option<usize> {
+        let rank = one.rank();
+        let is_set = |e: &&Entry| self.lanes.get(e.lane).is_some_and(|lane| lane.set == rank.set);
+        let latest = self.entries.iter().filter(is_set).filter(|e| e.mark.is_begun()).max_by_key(|e| e.order)?;
+        let copy = there.get(&latest.mark.id).filter(|copy| copy.set == rank.set);
+        let is_behind = match (&latest.place, copy) {
+            (Some(at), _) if at.nameless == 0 => place(&at.path).age < rank.age,
+            (_, Some(copy)) => copy.age < rank.age,
+            // What has its name now is newer.
+            (Some(at), None) => place(&at.path).age <= rank.age,
+            // It was deleted while nobody looked, and with it all that was older.
+            (None, None) => !latest.was_met,
+        };
+        is_behind.then_some(latest.lane)
+    }
+
+    /// A file that is not known is read from its begin.
+    fn begin(&mut self, lane: usize, id: u64, one: &Seen, tape: Tape) -> Option<usize> {
+        let place = Place::new(&one.path, one.key, tape, Vec::new()).ok()?;
+        let mark = Mark { id, bytes: Some(0), ..Mark::default() };
+        self.entries.push(Entry { lane, order: 0, mark, place: None, was_met: false, trouble: None });
+        let of = self.entries.len() - 1;
+        self.settle_in(of, place);
+        Some(of)
     }
 
     /// The file lies there.
@@ -227,11 +267,11 @@ impl Follower {
     }
 
     /// Forgets files that are gone, but for the latest of each place.
-    fn forget(&mut self, there: &HashSet<u64>) {
+    fn forget(&mut self, there: &HashMap<u64, Rank>) {
         // A place of which nothing is there may come back as a whole.
         let lanes: HashSet<usize> = self.entries.iter().filter(|e| e.place.is_some()).map(|e| e.lane).collect();
         let is_gone =
-            |e: &Entry| e.place.is_none() && lanes.contains(&e.lane) && !there.contains(&e.mark.id);
+            |e: &Entry| e.place.is_none() && lanes.contains(&e.lane) && !there.contains_key(&e.mark.id);
         let mut gone: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
         for entry in self.entries.iter().filter(|e| is_gone(e) && e.mark.is_begun()) {
             gone.entry(entry.lane).or_default().push(entry.order);

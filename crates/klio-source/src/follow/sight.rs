@@ -46,8 +46,17 @@ impl Seen {
 
     /// Where it stands among the others.
     pub(crate) fn rank(&self) -> Rank {
-        rank(&self.path)
+        place(&self.path)
     }
+}
+
+/// Where a path stands in its rotated set, wherever a link to it lies.
+pub(crate) fn place(path: &Path) -> Rank {
+    let real = std::fs::canonicalize(path).ok().or_else(|| {
+        let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(std::fs::canonicalize(dir).ok()?.join(path.file_name()?))
+    });
+    rank(real.as_deref().unwrap_or(path))
 }
 
 /// The files that fit the patterns, each once, and what cannot be read.

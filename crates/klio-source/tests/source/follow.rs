@@ -442,7 +442,6 @@ fn logrotate_loses_and_repeats_nothing() {
         ("audit.log", "create\ncompress\ndelaycompress"),
         ("audit.log", "copytruncate"),
         ("*", "copytruncate\ncompress"),
-        ("audit.log", "copytruncate\ndateext\ndateformat -%Y%m%d-%s"),
     ] {
         let mut world = World::new(&[&format!("logs/{pattern}")]);
         fs::create_dir(world.path("logs")).unwrap();
