@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	auth "k8s.io/api/authentication/v1"
@@ -12,31 +13,28 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/remotecommand"
 )
 
 // step is one request of the intrusion and what the server said to it.
 type step struct {
 	Name      string `json:"name"`
 	Technique string `json:"technique"`
-	Status    int32  `json:"status"`
+	User      string `json:"user"`
+	Status    int    `json:"status"`
+	AuditID   string `json:"audit_id"`
 }
 
 // attack plays one intrusion. eve, a contractor, looks around, takes every secret, places a pod that owns its
 // node, borrows the service account that may do everything, makes herself administrator with it, and wipes
 // the events. All but the anonymous look and the exec (no kubelet, so no node to go to) succeed.
-func attack(ctx context.Context, all *cast) ([]step, error) {
+func attack(ctx context.Context, all *cast, t *tally) ([]step, error) {
 	var steps []step
 	var unexpected error
-	note := func(name, technique string, want int32, err error) {
-		code := status(err)
-		if err == nil {
-			code = want
-		}
-		steps = append(steps, step{name, technique, code})
-		if code != want {
-			unexpected = errors.Join(unexpected, errors.New(name), err)
+	note := func(user, name, technique string, want int, err error) {
+		said := t.lastOf(user)
+		steps = append(steps, step{name, technique, user, said.status, said.auditID})
+		if said.status != want {
+			unexpected = errors.Join(unexpected, fmt.Errorf("%s: %d instead of %d (%w)", name, said.status, want, err))
 		}
 	}
 	eve, how := all.eve, meta.CreateOptions{}
@@ -45,21 +43,21 @@ func attack(ctx context.Context, all *cast) ([]step, error) {
 	}
 
 	err := all.anonymous.CoreV1().RESTClient().Get().AbsPath("/api/v1/secrets").Do(ctx).Error()
-	note("anonymous reads secrets", "T1190", http.StatusForbidden, err)
+	note("anonymous", "anonymous reads secrets", "T1190", http.StatusForbidden, err)
 
 	_, err = eve.AuthenticationV1().SelfSubjectReviews().Create(ctx, &auth.SelfSubjectReview{}, how)
-	note("asks who she is", "T1613", http.StatusCreated, err)
+	note("eve", "asks who she is", "T1613", http.StatusCreated, err)
 
 	_, err = eve.CoreV1().Secrets(meta.NamespaceAll).List(ctx, meta.ListOptions{Limit: 500})
-	note("lists all secrets", "T1552.007", http.StatusOK, err)
+	note("eve", "lists all secrets", "T1552.007", http.StatusOK, err)
 
 	_, err = eve.CoreV1().Pods(shop).Create(ctx, nodeOwner(), how)
-	note("creates a privileged pod on the host's disk", "T1611", http.StatusCreated, err)
+	note("eve", "creates a privileged pod on the host's disk", "T1611", http.StatusCreated, err)
 
-	note("runs a shell in it", "T1609", http.StatusBadRequest, shell(ctx, all.eveConfig, eve))
+	note("eve", "runs a shell in it", "T1609", http.StatusBadRequest, shell(ctx, eve))
 
 	token, err := eve.CoreV1().ServiceAccounts("kube-system").CreateToken(ctx, "deployer", &auth.TokenRequest{}, how)
-	note("makes a token of a service account", "T1528", http.StatusCreated, err)
+	note("eve", "makes a token of a service account", "T1528", http.StatusCreated, err)
 	if err != nil {
 		return steps, unexpected
 	}
@@ -72,13 +70,13 @@ func attack(ctx context.Context, all *cast) ([]step, error) {
 		Subjects:   []rbac.Subject{{Kind: rbac.UserKind, APIGroup: rbac.GroupName, Name: "eve"}},
 		RoleRef:    rbac.RoleRef{APIGroup: rbac.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
 	}, how)
-	note("binds herself to cluster-admin with it", "T1098.006", http.StatusCreated, err)
+	note("deployer", "binds herself to cluster-admin with it", "T1098.006", http.StatusCreated, err)
 
 	err = borrowed.CoreV1().Events(shop).DeleteCollection(ctx, meta.DeleteOptions{}, meta.ListOptions{})
-	note("deletes the events", "T1070", http.StatusOK, err)
+	note("deployer", "deletes the events", "T1070", http.StatusOK, err)
 
 	err = eve.CoreV1().Pods(shop).Delete(ctx, "node-check", meta.DeleteOptions{})
-	note("removes her pod", "T1070", http.StatusOK, err)
+	note("eve", "removes her pod", "T1070", http.StatusOK, err)
 	return steps, unexpected
 }
 
@@ -113,23 +111,11 @@ func nodeOwner() *core.Pod {
 	return &core.Pod{ObjectMeta: named("node-check"), Spec: spec}
 }
 
-// shell asks like kubectl does: a WebSocket, thus the verb get.
-func shell(ctx context.Context, config *rest.Config, eve kubernetes.Interface) error {
-	where := eve.CoreV1().RESTClient().Get().Namespace(shop).Resource("pods").Name("node-check").SubResource("exec").
+// shell asks with the verb get, as kubectl's WebSocket does. It stays a plain request, because the library for
+// sessions hides the status and the audit id of one that is refused; in the audit event they look the same.
+func shell(ctx context.Context, eve kubernetes.Interface) error {
+	return eve.CoreV1().RESTClient().Get().Namespace(shop).Resource("pods").Name("node-check").SubResource("exec").
 		VersionedParams(&core.PodExecOptions{
 			Container: "main", Command: []string{"chroot", "/host", "sh"}, Stdin: true, Stdout: true, TTY: true,
-		}, scheme.ParameterCodec).URL()
-	session, err := remotecommand.NewWebSocketExecutor(config, http.MethodGet, where.String())
-	if err != nil {
-		return err
-	}
-	return session.StreamWithContext(ctx, remotecommand.StreamOptions{Tty: true})
-}
-
-func status(err error) int32 {
-	var said failure.APIStatus
-	if errors.As(err, &said) {
-		return said.Status().Code
-	}
-	return 0
+		}, scheme.ParameterCodec).Do(ctx).Error()
 }

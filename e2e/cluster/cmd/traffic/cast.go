@@ -12,7 +12,6 @@ type cast struct {
 	kubernetes.Interface // admin
 	alice, ci, eve       kubernetes.Interface
 	anonymous            kubernetes.Interface
-	eveConfig            *rest.Config
 	withToken            func(name, token string) (kubernetes.Interface, error)
 }
 
@@ -43,9 +42,6 @@ func newCast(kubeconfig string, t *tally, limit flowcontrol.RateLimiter) (*cast,
 		c, err := config(who.name, who.agent)
 		if err != nil {
 			return nil, err
-		}
-		if who.name == "eve" {
-			all.eveConfig = c
 		}
 		if *who.client, err = kubernetes.NewForConfig(c); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -65,18 +66,13 @@ func run(o options) error {
 
 	begin := time.Now()
 	report := map[string]any{"setup_requests": tally.count()}
+	var failed error
 	switch {
 	case o.setupOnly:
 	case o.attack:
-		steps, err := attack(ctx, cast)
-		report["steps"] = steps
-		if err != nil {
-			return err
-		}
+		report["steps"], failed = attack(ctx, cast, tally)
 	default:
-		if err := everyday(ctx, cast, o, tally); err != nil {
-			return err
-		}
+		failed = everyday(ctx, cast, o, tally)
 	}
 	took := time.Since(begin)
 	if err := tally.close(); err != nil {
@@ -86,5 +82,5 @@ func run(o options) error {
 	report["seconds"] = took.Seconds()
 	report["status"] = tally.byStatus
 	report["user"] = tally.byUser
-	return json.NewEncoder(os.Stdout).Encode(report)
+	return errors.Join(failed, json.NewEncoder(os.Stdout).Encode(report))
 }

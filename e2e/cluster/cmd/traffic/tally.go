@@ -14,13 +14,19 @@ type tally struct {
 	lock     sync.Mutex
 	byStatus map[string]int
 	byUser   map[string]int
+	last     map[string]answer
 	total    int
 	file     *os.File
 	lines    *bufio.Writer
 }
 
+type answer struct {
+	status  int
+	auditID string
+}
+
 func newTally(path string) (*tally, error) {
-	t := &tally{byStatus: map[string]int{}, byUser: map[string]int{}}
+	t := &tally{byStatus: map[string]int{}, byUser: map[string]int{}, last: map[string]answer{}}
 	if path == "" {
 		return t, nil
 	}
@@ -36,6 +42,13 @@ func (t *tally) count() int {
 	t.lock.Lock()
 	defer t.lock.Unlock()
 	return t.total
+}
+
+// lastOf is what that user was answered last.
+func (t *tally) lastOf(user string) answer {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	return t.last[user]
 }
 
 func (t *tally) close() error {
@@ -60,18 +73,21 @@ type counted struct {
 }
 
 func (c *counted) RoundTrip(request *http.Request) (*http.Response, error) {
-	answer, err := c.next.RoundTrip(request)
+	response, err := c.next.RoundTrip(request)
 	c.t.lock.Lock()
 	defer c.t.lock.Unlock()
 	c.t.total++
 	c.t.byUser[c.user]++
 	if err != nil {
 		c.t.byStatus["no answer"]++
-		return answer, err
+		c.t.last[c.user] = answer{}
+		return response, err
 	}
-	c.t.byStatus[strconv.Itoa(answer.StatusCode)]++
+	code, id := response.StatusCode, response.Header.Get("Audit-Id")
+	c.t.byStatus[strconv.Itoa(code)]++
+	c.t.last[c.user] = answer{code, id}
 	if c.t.lines != nil {
-		fmt.Fprintln(c.t.lines, answer.Header.Get("Audit-Id"), answer.StatusCode, c.user, request.Method, request.URL.RequestURI())
+		fmt.Fprintln(c.t.lines, id, code, c.user, request.Method, request.URL.RequestURI())
 	}
-	return answer, err
+	return response, nil
 }
