@@ -43,6 +43,9 @@ type options struct {
 	more          []string
 }
 
+// besideOthers stands for audit.log in -dir; empty means no log.
+const besideOthers = "DIR/audit.log"
+
 func main() {
 	// A child is killed when the *thread* that started it ends (prctl(2), PR_SET_PDEATHSIG): keep that thread.
 	runtime.LockOSThread()
@@ -61,7 +64,7 @@ func read() options {
 	flag.StringVar(&o.dir, "dir", "", "folder for keys, data, logs and the kubeconfig; made when missing (required)")
 	flag.StringVar(&o.bin, "bin", beside, "folder of the programs etcd and kube-apiserver")
 	flag.StringVar(&o.policy, "audit-policy", "", "audit policy; without one nothing is audited")
-	flag.StringVar(&o.auditLog, "audit-log", "DIR/audit.log", "audit log file, empty for none")
+	flag.StringVar(&o.auditLog, "audit-log", besideOthers, "audit log file, empty for none")
 	flag.IntVar(&o.auditLogSize, "audit-log-maxsize", 100, "megabytes after which the audit log is rotated")
 	flag.IntVar(&o.auditLogFiles, "audit-log-maxbackup", 0, "rotated audit logs that are kept, 0 for all")
 	flag.StringVar(&o.webhook, "audit-webhook-config", "", "kubeconfig of the audit webhook, empty for none")
@@ -76,22 +79,28 @@ func run(o options) error {
 	if o.dir == "" {
 		return fmt.Errorf("-dir is missing")
 	}
-	dir, err := filepath.Abs(o.dir)
-	if err != nil {
-		return err
+	if o.auditLog == besideOthers {
+		o.auditLog = filepath.Join(o.dir, "audit.log")
 	}
-	o.dir = dir
-	if o.auditLog == "DIR/audit.log" {
-		o.auditLog = filepath.Join(dir, "audit.log")
+	// The children work in that folder, the caller does not: a relative path means the caller's.
+	for _, path := range []*string{&o.dir, &o.bin, &o.policy, &o.auditLog, &o.webhook} {
+		if *path == "" {
+			continue
+		}
+		full, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = full
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
 	}
 	ports, err := freePorts(3)
 	if err != nil {
 		return err
 	}
-	files, err := write(dir, ports[2])
+	files, err := write(o.dir, ports[2])
 	if err != nil {
 		return err
 	}
@@ -105,12 +114,12 @@ func run(o options) error {
 		}()
 	}
 
-	etcd, err := start(o.bin, "etcd", dir, etcdArguments(dir, ports[0], ports[1]))
+	etcd, err := start(o.bin, "etcd", o.dir, etcdArguments(o.dir, ports[0], ports[1]))
 	if err != nil {
 		return err
 	}
 	defer etcd.stop(2 * time.Second)
-	apiserver, err := start(o.bin, "kube-apiserver", dir, apiserverArguments(o, files, ports[0], ports[2]))
+	apiserver, err := start(o.bin, "kube-apiserver", o.dir, apiserverArguments(o, files, ports[0], ports[2]))
 	if err != nil {
 		return err
 	}
