@@ -118,7 +118,14 @@ impl Follower {
             let Some(path) = source.strip_prefix("file:") else { continue };
             for mark in mark::read(&position) {
                 let (lane, order) = (follower.lane(path), follower.order());
-                follower.entries.push(Entry { lane, order, mark, place: None, was_met: false, trouble: None });
+                follower.entries.push(Entry {
+                    lane,
+                    order,
+                    mark,
+                    place: None,
+                    was_met: false,
+                    trouble: None,
+                });
             }
         }
         follower
