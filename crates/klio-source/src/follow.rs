@@ -132,7 +132,7 @@ impl Follower {
     }
 
     /// The next piece of whole lines, or nothing for now. The same again until it is [kept](Self::kept).
-    pub fn next(&mut self) -> Option<Piece> {
+    pub fn piece(&mut self) -> Option<Piece> {
         if let Some(pending) = &self.pending {
             return Some(pending.piece.clone());
         }

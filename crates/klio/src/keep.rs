@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use klio_model::{Event, Severity, Timestamp};
-use klio_source::redact::{Policy, Redactor};
 pub use klio_source::head;
+use klio_source::redact::{Policy, Redactor};
 use klio_source::{Chunks, Options, Pool, discover};
 use klio_store::{Classes, Custody, Flush, Records, Rows, Settings, Writer};
 pub use klio_store::{Origin, Spooled, Verdict};
