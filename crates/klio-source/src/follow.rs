@@ -118,14 +118,21 @@ impl Follower {
             let Some(path) = source.strip_prefix("file:") else { continue };
             for mark in mark::read(&position) {
                 let (lane, order) = (follower.lane(path), follower.order());
-                follower.entries.push(Entry { lane, order, mark, place: None, was_met: false, trouble: None });
+                follower.entries.push(Entry {
+                    lane,
+                    order,
+                    mark,
+                    place: None,
+                    was_met: false,
+                    trouble: None,
+                });
             }
         }
         follower
     }
 
     /// The next piece of whole lines, or nothing for now. The same again until it is [kept](Self::kept).
-    pub fn next(&mut self) -> Option<Piece> {
+    pub fn piece(&mut self) -> Option<Piece> {
         if let Some(pending) = &self.pending {
             return Some(pending.piece.clone());
         }

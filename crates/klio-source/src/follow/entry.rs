@@ -148,7 +148,9 @@ impl Entry {
         let offset = self.mark.offset();
         let place = self.place.as_mut()?;
         match Self::try_next(place, &self.mark, options, sizes) {
-            Ok(Step::Next(next)) if place.is_intact(offset, if place.is_packed { 0 } else { next.cut.to }) => {
+            Ok(Step::Next(next))
+                if place.is_intact(offset, if place.is_packed { 0 } else { next.cut.to }) =>
+            {
                 self.trouble = None;
                 return Some(*next);
             }
@@ -171,12 +173,7 @@ impl Entry {
         None
     }
 
-    fn try_next(
-        place: &mut Place,
-        mark: &Mark,
-        options: &Options,
-        sizes: Sizes,
-    ) -> Result<Step, Reason> {
+    fn try_next(place: &mut Place, mark: &Mark, options: &Options, sizes: Sizes) -> Result<Step, Reason> {
         let offset = mark.offset();
         if place.is_packed && mark.packed == Some(place.len) {
             return Ok(Step::Nothing);

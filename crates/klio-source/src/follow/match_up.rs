@@ -80,12 +80,21 @@ impl Follower {
     fn settle(&mut self, seen: &[Seen]) -> bool {
         let by_key: HashMap<Key, &Seen> = seen.iter().map(|s| (s.key, s)).collect();
         let mut lost = false;
+        let options = &self.following.reading;
         for entry in &mut self.entries {
             let offset = entry.mark.offset();
             let Some(place) = &mut entry.place else { continue };
             let now = by_key.get(&place.key);
             if let Some(now) = now {
                 place.path.clone_from(&now.path);
+            }
+            // While it was closed, another file may have got its inode.
+            if place.tape.is_none()
+                && now.is_some_and(|now| now.len != place.len || now.changed != place.changed)
+                && matches!(place.open(options, offset), Ok(false))
+            {
+                (entry.place, lost) = (None, true);
+                continue;
             }
             let state = match &place.tape {
                 Some(tape) => tape.file().metadata().ok().map(|m| (m.len(), m.modified().ok(), m.nlink())),
@@ -180,14 +189,16 @@ impl Follower {
     fn judge(&mut self, one: &Seen, id: u64, options: &Options) -> Result<Verdict, Reason> {
         let sight = self.sights.look(one, options);
         let (is_settled, is_packed, twin) = (sight.is_settled, sight.is_packed, sight.twin);
-        if twin.is_some_and(|twin| self.entries.iter().any(|e| e.place.as_ref().is_some_and(|p| p.key == twin)))
+        if twin
+            .is_some_and(|twin| self.entries.iter().any(|e| e.place.as_ref().is_some_and(|p| p.key == twin)))
         {
             return Ok(Verdict::Wait);
         }
         let mut tape = open(one, options)?;
         let own = self.by_path.get(&*one.path.to_string_lossy()).copied();
-        let mut same: Vec<usize> =
-            (0..self.entries.len()).filter(|of| self.entries.get(*of).is_some_and(|e| e.mark.id == id)).collect();
+        let mut same: Vec<usize> = (0..self.entries.len())
+            .filter(|of| self.entries.get(*of).is_some_and(|e| e.mark.id == id))
+            .collect();
         // Those that can be told surely first, of them the one that was read furthest; else its own.
         same.sort_by_key(|of| {
             let entry = self.entries.get(*of);
@@ -200,6 +211,8 @@ impl Follower {
             let Some(place) = &mut entry.place else {
                 match fit(&entry.mark, &mut tape, one.len)? {
                     Fit::Yes(tail) => return Ok(Verdict::Known(of, tape, tail)),
+                    // It is being written.
+                    Fit::Short if tape.flaw().is_some() => return Ok(Verdict::Wait),
                     Fit::Short => is_short |= Some(entry.lane) != own || is_packed,
                     Fit::No => {}
                 }
@@ -230,7 +243,8 @@ impl Follower {
     fn missed(&self, one: &Seen, there: &HashMap<u64, Rank>) -> Option<usize> {
         let rank = one.rank();
         let is_set = |e: &&Entry| self.lanes.get(e.lane).is_some_and(|lane| lane.set == rank.set);
-        let latest = self.entries.iter().filter(is_set).filter(|e| e.mark.is_begun()).max_by_key(|e| e.order)?;
+        let latest =
+            self.entries.iter().filter(is_set).filter(|e| e.mark.is_begun()).max_by_key(|e| e.order)?;
         let copy = there.get(&latest.mark.id).filter(|copy| copy.set == rank.set);
         let is_behind = match (&latest.place, copy) {
             (Some(at), _) if at.nameless == 0 => place(&at.path).age < rank.age,
@@ -269,7 +283,8 @@ impl Follower {
     /// Forgets files that are gone, but for the latest of each place.
     fn forget(&mut self, there: &HashMap<u64, Rank>) {
         // A place of which nothing is there may come back as a whole.
-        let lanes: HashSet<usize> = self.entries.iter().filter(|e| e.place.is_some()).map(|e| e.lane).collect();
+        let lanes: HashSet<usize> =
+            self.entries.iter().filter(|e| e.place.is_some()).map(|e| e.lane).collect();
         let is_gone =
             |e: &Entry| e.place.is_none() && lanes.contains(&e.lane) && !there.contains_key(&e.mark.id);
         let mut gone: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
@@ -289,7 +304,9 @@ impl Follower {
     fn close_some(&mut self) {
         let is_open = |e: &&mut Entry| e.place.as_ref().is_some_and(|p| p.tape.is_some());
         let mut open: Vec<&mut Entry> = self.entries.iter_mut().filter(is_open).collect();
-        let Some(many) = open.len().checked_sub(self.following.open.max(1)).filter(|n| *n > 0) else { return };
+        let Some(many) = open.len().checked_sub(self.following.open.max(1)).filter(|n| *n > 0) else {
+            return;
+        };
         open.sort_by_key(|e| e.place.as_ref().and_then(|p| p.changed));
         for entry in open.into_iter().take(many) {
             if let Some(place) = entry.place.as_mut().filter(|p| p.nameless == 0) {

@@ -154,7 +154,7 @@ fn step(world: &mut World, dice: &mut Dice, read: &mut Vec<u32>, story: &mut Vec
 #[test]
 fn every_line_is_delivered_once() {
     let seed = std::env::var("KLIO_SEED").ok().and_then(|s| s.parse().ok());
-    let count = std::env::var("KLIO_HISTORIES").ok().and_then(|s| s.parse().ok()).unwrap_or(2000);
+    let count = std::env::var("KLIO_HISTORIES").ok().and_then(|s| s.parse().ok()).unwrap_or(1000);
     for seed in seed.map_or(0..count, |seed| seed..seed + 1) {
         live(seed);
     }
