@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use klio_source::{Follower, Following};
+use klio_source::follow::{Follower, Following};
 
 use super::{Pipeline, Sender};
 use crate::serve::metrics::Metrics;
@@ -30,7 +30,7 @@ pub fn follow(
             told = Some(Instant::now());
             pipeline.live.files(cluster, follower.status());
         }
-        let Some(piece) = follower.next() else {
+        let Some(piece) = follower.piece() else {
             std::thread::sleep(follower.idle().min(NAP));
             continue;
         };

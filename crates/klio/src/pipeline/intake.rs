@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use klio_model::Event;
-use klio_source::{Item, Piece, Reason, Record, decode_bytes, diagnose, items, keyed_content_hash};
+use klio_source::follow::Piece;
+use klio_source::{Item, Reason, Record, decode_bytes, diagnose, items, keyed_content_hash};
 use klio_store::spool::{MAX_PAYLOAD, SpoolError};
 use klio_store::{DeadLetter, DeadLetters, Origin, Records, StoreError};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_secret};

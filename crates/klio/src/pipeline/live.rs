@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use klio_model::Timestamp;
-use klio_source::FollowedFile;
+use klio_source::follow::FollowedFile;
 use klio_store::{Spooled, Verdict};
 
 use super::Receipt;
