@@ -15,11 +15,12 @@ const LAKE: [&str; 4] = ["arrow", "parquet", "datafusion", "deltalake"];
 /// Those that have them, themselves or through the store.
 const MAY_HAVE_LAKE: [&str; 3] = ["klio-sql", "klio-store", "klio"];
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule { name: "klio-model", ours: &[], never: &["tokio", "hyper", "reqwest"] },
     Rule { name: "klio-source", ours: &["klio-model"], never: &[] },
     Rule { name: "klio-detect", ours: &["klio-model"], never: &["tokio", "hyper", "reqwest"] },
     Rule { name: "klio-seal", ours: &[], never: &["tokio", "hyper", "reqwest"] },
+    Rule { name: "klio-desk", ours: &["klio-model"], never: &["hyper", "reqwest", "aws-lc-rs"] },
     Rule { name: "klio-sql", ours: &[], never: &[] },
     Rule { name: "klio-store", ours: &["klio-model", "klio-seal", "klio-sql"], never: &[] },
     Rule {
