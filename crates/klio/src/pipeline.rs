@@ -8,10 +8,12 @@
 //! Receivers are many and run side by side; the judge is one thread and sees every event once, in the order of the spool.
 //! Nothing but the spool lies between them: it is bounded, and when it is full the intake refuses.
 
+mod account;
 mod files;
 mod intake;
 mod judge;
 mod live;
+mod pulse;
 mod recent;
 
 use std::collections::BTreeMap;
@@ -22,9 +24,10 @@ use std::time::Duration;
 use klio_detect::RuleSet;
 use klio_store::{DeadLetters, Settings};
 
+pub use account::Reading;
 pub use intake::{Intake, Receipt, Refusal, Sender, is_full};
 pub use judge::Orders;
-pub use live::{Live, SourceNow};
+pub use live::Live;
 
 use crate::config::Cluster;
 use crate::data::refused;

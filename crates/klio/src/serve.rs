@@ -1,6 +1,7 @@
 //! The server: what it listens on, what its parts share, how it starts, reads its settings again, and ends.
 
 mod answer;
+mod apiservers;
 pub mod credentials;
 mod listen;
 pub mod metrics;
@@ -162,12 +163,15 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
         metrics,
     };
     let doors = [tokio::spawn(door.open(closing.clone())), tokio::spawn(side.open(closing))];
-    let watching = tokio::spawn(reload::watch(shared.clone(), rules.clone()));
+    let watching = [
+        tokio::spawn(reload::watch(shared.clone(), rules.clone())),
+        tokio::spawn(apiservers::read(shared.clone())),
+    ];
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    watching.abort();
+    watching.iter().for_each(tokio::task::JoinHandle::abort);
     tracing::info!("going down: requests are finished, the rest is refused");
     shared.draining.store(true, Ordering::Release);
     let again = async {

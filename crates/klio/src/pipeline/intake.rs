@@ -1,6 +1,7 @@
 //! From a body to its receipt: cut into items, read, cleared of secrets, made durable. Nothing is acknowledged before.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use klio_model::Event;
 use klio_source::follow::Piece;
@@ -9,6 +10,8 @@ use klio_store::spool::{MAX_PAYLOAD, SpoolError};
 use klio_store::{DeadLetter, DeadLetters, Origin, Records, StoreError};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_secret};
 
+use super::account::Account;
+use super::pulse::Pulse;
 use super::recent::Recent;
 use crate::keep::Terms;
 
@@ -25,6 +28,8 @@ pub struct Intake {
     spool: klio_store::Intake,
     dead: DeadLetters,
     recent: Recent,
+    pulse: Pulse,
+    accounts: Mutex<BTreeMap<String, Account>>,
     terms: Arc<Terms>,
     secret: Box<[u8; 192]>,
 }
@@ -76,6 +81,8 @@ struct Ready {
     salvaged: bool,
     /// Whether it may be delivered again.
     remember: bool,
+    /// When its stage was reached, in seconds since 1970.
+    second: Option<i64>,
 }
 
 impl Intake {
@@ -83,7 +90,8 @@ impl Intake {
     pub fn new(spool: klio_store::Intake, dead: DeadLetters, terms: Arc<Terms>) -> Result<Self, getrandom::Error> {
         let mut secret = Box::new([0; 192]);
         getrandom::fill(secret.as_mut_slice())?;
-        Ok(Self { spool, dead, recent: Recent::default(), terms, secret })
+        let (recent, pulse, accounts) = (Recent::default(), Pulse::default(), Mutex::default());
+        Ok(Self { spool, dead, recent, pulse, accounts, terms, secret })
     }
 
     /// Takes a webhook's body. An error means that some of it is not durable; it is to be delivered again, and what is
@@ -138,7 +146,11 @@ impl Intake {
         let mut rest = ready.as_slice();
         loop {
             let mut bytes = 0;
-            let fits = rest.iter().take_while(|r| std::mem::replace(&mut bytes, bytes + r.json.len()) < BATCH);
+            let fits = rest.iter().take_while(|ready| {
+                let before = bytes;
+                bytes += ready.json.len();
+                before < BATCH
+            });
             let (batch, after) = rest.split_at(fits.count());
             rest = after;
             // The source has been read so far only when the last of it is durable.
@@ -157,8 +169,12 @@ impl Intake {
         let keys: Vec<u64> = batch.iter().map(|ready| ready.key).collect();
         let (claim, new) = self.recent.claim(&keys);
         let mut records = Records::default();
+        let mut seconds: BTreeMap<i64, u64> = BTreeMap::new();
         for (ready, _) in batch.iter().zip(new).filter(|(_, new)| *new) {
             records.push_as(&ready.json, ready.salvaged);
+            if let Some(second) = ready.second {
+                *seconds.entry(second).or_default() += 1;
+            }
         }
         if !records.is_empty() || position.is_some() {
             let origin = Origin {
@@ -168,6 +184,9 @@ impl Intake {
                 position: position.cloned(),
             };
             self.spool.append(&origin, &records)?;
+            self.account(from.cluster, |account| {
+                seconds.iter().for_each(|(second, count)| account.durable(*second, *count));
+            });
         }
         claim.kept_of(&batch.iter().map(|ready| ready.remember).collect::<Vec<_>>());
         Ok(records.len())
@@ -205,7 +224,10 @@ impl Intake {
         let last = event.staged_at().or_else(|| event.time());
         let is_old = last.is_some_and(|time| time.micros() < from.received.saturating_sub(OLD));
         let remember = from.source == "webhook" || !is_old;
-        Ok(Ready { key: self.key(from.cluster, &json), json, salvaged: record.salvaged, remember })
+        self.pulse.hear(from.cluster, &event);
+        let second = event.staged_at().map(|at| at.micros().div_euclid(1_000_000));
+        let key = self.key(from.cluster, &json);
+        Ok(Ready { key, json, salvaged: record.salvaged, remember, second })
     }
 
     /// Stands for a record as it is stored, and its cluster.
@@ -216,6 +238,17 @@ impl Intake {
     /// Takes note of a record that the lake has.
     pub fn know(&self, cluster: &str, json: &str) {
         self.recent.add(self.key(cluster, json));
+    }
+
+    /// Changes a cluster's account, or reads it.
+    pub fn account<T>(&self, cluster: &str, f: impl FnOnce(&mut Account) -> T) -> T {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        f(accounts.entry(cluster.to_owned()).or_default())
+    }
+
+    /// Signs of life of the clusters.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// The spool.

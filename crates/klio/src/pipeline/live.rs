@@ -49,6 +49,8 @@ pub struct Fresh {
 pub struct Live {
     sources: Mutex<BTreeMap<(String, String), SourceNow>>,
     files: Mutex<BTreeMap<String, Vec<FollowedFile>>>,
+    /// Why the counters of a cluster's API servers cannot be read.
+    unproven: Mutex<BTreeMap<String, String>>,
     fresh: Mutex<VecDeque<Fresh>>,
     /// Batches judged, and batches in the lake.
     judged: AtomicU64,
@@ -78,6 +80,20 @@ impl Live {
             now.bytes += bytes as u64;
             now.seen = Some(jiff::Timestamp::now().as_microsecond());
         });
+    }
+
+    /// Whether the counters of a cluster's API servers can be read, and why not.
+    pub fn unproven(&self, cluster: &str, said: Option<String>) {
+        let mut unproven = lock(&self.unproven);
+        match said {
+            Some(said) => drop(unproven.insert(cluster.to_owned(), said)),
+            None => drop(unproven.remove(cluster)),
+        }
+    }
+
+    /// Why not, by cluster.
+    pub fn why_unproven(&self) -> BTreeMap<String, String> {
+        lock(&self.unproven).clone()
     }
 
     /// The state of a cluster's files.

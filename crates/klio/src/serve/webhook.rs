@@ -203,7 +203,7 @@ fn authenticate(
             let said = "these credentials are those of another cluster than the one in the path";
             Err(("cluster", Problem::new(StatusCode::FORBIDDEN, said).close()))
         }
-        _ => Ok(cluster.to_owned()),
+        _ => Ok(cluster),
     }
 }
 
