@@ -102,6 +102,7 @@ pub fn run(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failure> {
 
 async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (heard(SignalKind::terminate())?, heard(SignalKind::interrupt())?);
+    let seen = reload::look(&dir, &config, rules);
     let credentials = Credentials::read(&dir, &config)?;
     let served = tls::load(&dir, &config.tls())?;
     // Bound before the lake is opened: whoever cannot listen need not try.
@@ -164,7 +165,7 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
     };
     let doors = [tokio::spawn(door.open(closing.clone())), tokio::spawn(side.open(closing))];
     let watching = [
-        tokio::spawn(reload::watch(shared.clone(), rules.clone())),
+        tokio::spawn(reload::watch(shared.clone(), rules.clone(), seen)),
         tokio::spawn(apiservers::read(shared.clone())),
     ];
     tokio::select! {
