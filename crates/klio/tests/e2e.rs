@@ -165,7 +165,7 @@ fn nothing_is_lost_or_doubled_while_the_server_is_killed_ten_times() {
     let wanted = written(&cluster.log_dir());
     let all: u64 = wanted.values().sum();
     println!("{all} events in the API server's log, {} requests sent, {kills} kills", sent["requests"]);
-    assert!(all >= 50_000, "{all}");
+    assert!(all >= total.parse::<u64>().unwrap() * 5 / 6, "{all}");
     let until = Instant::now() + Duration::from_secs(60);
     let mut last = BTreeMap::new();
     while Instant::now() < until {
