@@ -168,7 +168,8 @@ pub trait Archive: Send + Sync + 'static {
     /// The sources of the clusters that are visible as a whole ([`Sight::sees_whole`]).
     fn sources(&self, sight: &Sight) -> Result<Vec<SourceView>, ArchiveError>;
 
-    /// The state of the seal. Sizes and checkpoints only for whom [`Sight::is_all`].
+    /// The state of the seal. Sizes and checkpoints only for whom [`Sight::is_all`], problems if he also
+    /// [`Sight::sees_audit`]; the API leaves them out for others in any case.
     fn integrity(&self, sight: &Sight) -> Result<IntegrityView, ArchiveError>;
 
     /// Begins to verify everything, unless that is under way, and returns the state without waiting.

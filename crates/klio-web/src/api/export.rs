@@ -33,6 +33,7 @@ pub(crate) enum Format {
 pub(crate) struct Export {
     /// jsonl, csv or parquet; usually jsonl.
     #[serde(default)]
+    #[param(inline)]
     format: Format,
     /// A filter, as docs/filter.md has them; all events without one.
     filter: Option<String>,

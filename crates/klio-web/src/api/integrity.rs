@@ -8,14 +8,16 @@ use crate::view::IntegrityView;
 use crate::visitor::Visitor;
 use crate::{Sight, Web};
 
-/// How much the log grows tells how much all clusters do, and what does not fit names files of all.
+/// How much the log grows tells how much all clusters do, and what does not fit names what of all of them.
 fn cut_to(sight: &Sight, mut state: IntegrityView) -> IntegrityView {
     if !sight.is_all() {
         state.log_size = None;
         state.checkpoint = None;
-        if let Some(last) = &mut state.last {
-            last.problems.clear();
-        }
+    }
+    if !(sight.is_all() && sight.sees_audit())
+        && let Some(last) = &mut state.last
+    {
+        last.problems.clear();
     }
     state
 }

@@ -73,7 +73,7 @@ pub struct Verification {
     pub time: Timestamp,
     /// What came of it.
     pub verdict: Verdict,
-    /// What does not fit; only for whom sees everything.
+    /// What does not fit; only for whom sees everything, Klio's own audit too.
     pub problems: Vec<String>,
 }
 
