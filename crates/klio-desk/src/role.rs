@@ -37,6 +37,8 @@ pub enum Right {
     Export,
     /// SQL over the lake. A scope cannot be pushed into free SQL: the server also asks for [`crate::Scope::is_all`].
     RunSql,
+    /// Have everything in the lake checked against the signed log, which takes the machine a while.
+    VerifyIntegrity,
     /// Say of a finding that it is true, false or accepted.
     JudgeFindings,
     SaveHunts,
@@ -58,7 +60,7 @@ pub enum Right {
 }
 
 /// The least role that has each right: the one table of who may do what.
-const LEAST: [(Right, Role); 21] = [
+const LEAST: [(Right, Role); 22] = [
     (Right::ReadEvents, Role::Viewer),
     (Right::ReadFindings, Role::Viewer),
     (Right::ReadOwnAudit, Role::Viewer),
@@ -67,6 +69,7 @@ const LEAST: [(Right, Role); 21] = [
     (Right::ReadBodies, Role::Analyst),
     (Right::Export, Role::Analyst),
     (Right::RunSql, Role::Analyst),
+    (Right::VerifyIntegrity, Role::Analyst),
     (Right::JudgeFindings, Role::Analyst),
     (Right::SaveHunts, Role::Analyst),
     (Right::ManageIncidents, Role::Responder),

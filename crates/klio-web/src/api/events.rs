@@ -1,0 +1,257 @@
+//! Events: lists, one, numbers, proofs.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use klio_model::{Event, Field, FieldRef, Filter, Matcher, TextMatch, TimeRange};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::IntoParams;
+
+use super::Answer;
+use crate::archive::{ArchiveError, Record, Slice};
+use crate::cursor::Thread;
+use crate::input::{Asked, Which, field, limit, span};
+use crate::view::{
+    CountView, EventPage, EventStages, EventView, HistogramView, ProofView, Series, TopView,
+};
+use crate::visitor::Visitor;
+use crate::{Problem, Sight, Web};
+
+/// Events of a page, if nobody says how many.
+const PAGE: usize = 100;
+/// Events of a page at most.
+const MOST: usize = 1000;
+/// Events of one audit id that are shown.
+const STAGES: usize = 200;
+/// Steps of a histogram, if nobody says how long one is.
+const BARS: i64 = 60;
+/// Steps of a histogram at most.
+const MOST_BARS: i64 = 10_000;
+/// Series of a histogram.
+const SERIES: usize = 10;
+
+/// Which part of a list.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Listing {
+    /// A filter, as docs/filter.md has them; all events without one.
+    filter: Option<String>,
+    /// Of these clusters, with commas between; of all but Klio's own audit (`klio`) without one.
+    cluster: Option<String>,
+    /// Not before: a time as RFC 3339 or its beginning, `now`, or `now-3h` (s, m, h, d, w).
+    from: Option<String>,
+    /// Before this time.
+    to: Option<String>,
+    /// How many: 1 to 1000, usually 100.
+    limit: Option<usize>,
+    /// What `next` of the page before said.
+    cursor: Option<String>,
+}
+
+/// The view of a record. What the archive must not have answered is left out, and told to the log.
+pub(crate) fn view(record: &Record, sight: &Sight, bodies: bool) -> Option<EventView> {
+    let seen = sight.filter_for(&record.cluster).is_some_and(|filter| {
+        filter == Filter::All
+            || Event::parse(&record.raw).is_ok_and(|mut event| {
+                event.salvaged = record.salvaged;
+                filter.matches(&event)
+            })
+    });
+    if !seen {
+        tracing::error!(cluster = %record.cluster, "the archive answered with an event that is not to be seen");
+        return None;
+    }
+    EventView::of(record, bodies)
+}
+
+/// Events, the newest first.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(Listing),
+    responses((status = 200, description = "A page", body = EventPage)))]
+pub(crate) async fn list(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Asked(asked): Asked<Listing>,
+) -> Answer<EventPage> {
+    let Listing { filter, cluster, from, to, limit: most, cursor } = asked;
+    let which = Which { filter, cluster, from, to };
+    let question = which.question(&web, &visitor)?;
+    let thread = Thread::new(&visitor.sight, &[&["events"], &which.words()[..]].concat());
+    let slice = Slice { after: thread.position(cursor.as_deref())?, most: limit(most, PAGE, MOST)? };
+    let page = visitor.ask(&web, move |a, sight, patience| a.events(sight, patience, &question, &slice)).await?;
+    let bodies = visitor.bodies();
+    let items: Vec<EventView> =
+        page.items.iter().filter_map(|record| view(record, &visitor.sight, bodies)).collect();
+    visitor.note.rows(items.len());
+    Ok(Json(EventPage { items, next: page.next.map(|p| thread.cursor(&p)) }))
+}
+
+/// How many events match.
+#[utoipa::path(get, path = "/api/v1/events/count", tag = "events", params(Which),
+    responses((status = 200, description = "A number", body = CountView)))]
+pub(crate) async fn count(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Asked(which): Asked<Which>,
+) -> Answer<CountView> {
+    let question = which.question(&web, &visitor)?;
+    let count = visitor.ask(&web, move |a, sight, patience| a.count(sight, patience, &question)).await?;
+    visitor.note.rows(1);
+    Ok(Json(CountView { count }))
+}
+
+/// Which field's values.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Frequent {
+    /// The field, as docs/fields.md has them.
+    field: String,
+    /// A filter, as docs/filter.md has them; all events without one.
+    filter: Option<String>,
+    /// Of these clusters, with commas between; of all but Klio's own audit (`klio`) without one.
+    cluster: Option<String>,
+    /// Not before: a time as RFC 3339 or its beginning, `now`, or `now-3h` (s, m, h, d, w).
+    from: Option<String>,
+    /// Before this time.
+    to: Option<String>,
+    /// How many values: 1 to 1000, usually 10.
+    limit: Option<usize>,
+}
+
+/// The most frequent values of a field.
+#[utoipa::path(get, path = "/api/v1/events/top", tag = "events", params(Frequent),
+    responses((status = 200, description = "Values and numbers", body = TopView)))]
+pub(crate) async fn top(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Asked(asked): Asked<Frequent>,
+) -> Answer<TopView> {
+    let Frequent { field: name, filter, cluster, from, to, limit: most } = asked;
+    let question = Which { filter, cluster, from, to }.question(&web, &visitor)?;
+    let field = field(&name, &visitor)?;
+    let most = limit(most, 10, MOST)?;
+    let name = field.name().to_owned();
+    let top = visitor.ask(&web, move |a, sight, patience| a.top(sight, patience, &question, &field, most)).await?;
+    visitor.note.rows(top.values.len());
+    Ok(Json(TopView::of(&name, top)))
+}
+
+/// Events over time.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OverTime {
+    /// How long a step is: `30s`, `5m`, `1h`, `1d`; usually a sixtieth of the time, in whole minutes.
+    interval: Option<String>,
+    /// Split by the values of this field; the ten most frequent ones.
+    field: Option<String>,
+    /// A filter, as docs/filter.md has them; all events without one.
+    filter: Option<String>,
+    /// Of these clusters, with commas between; of all but Klio's own audit (`klio`) without one.
+    cluster: Option<String>,
+    /// Not before: a time as RFC 3339 or its beginning, `now`, or `now-3h` (s, m, h, d, w).
+    from: Option<String>,
+    /// Before this time.
+    to: Option<String>,
+}
+
+/// Numbers of events over time.
+#[utoipa::path(get, path = "/api/v1/events/histogram", tag = "events", params(OverTime),
+    responses((status = 200, description = "Numbers", body = HistogramView)))]
+pub(crate) async fn histogram(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Asked(asked): Asked<OverTime>,
+) -> Answer<HistogramView> {
+    let OverTime { interval, field: by, filter, cluster, from, to } = asked;
+    let question = Which { filter, cluster, from, to }.question(&web, &visitor)?;
+    let by = by.filter(|name| !name.is_empty()).map(|name| field(&name, &visitor)).transpose()?;
+    let step = match interval.as_deref() {
+        None | Some("") => None,
+        Some(text) => Some(span(text).filter(|step| *step > 0).ok_or_else(|| {
+            Problem::bad("`interval` is no span of time: write 30s, 5m, 1h or 1d")
+        })?),
+    };
+    let split = by.clone();
+    let (step, series) = visitor
+        .ask(&web, move |archive, sight, patience| {
+            let TimeRange { start, end } = question.range;
+            let (start, end) = match (start, end) {
+                (Some(start), Some(end)) => (start, end),
+                _ => match archive.span(sight, patience, &question)? {
+                    Some((first, last)) => (start.unwrap_or(first), end.unwrap_or(last)),
+                    None => return Ok((step.unwrap_or(60_000_000), Vec::new())),
+                },
+            };
+            let length = end.micros().saturating_sub(start.micros()).max(1);
+            let step = step.unwrap_or_else(|| (length / BARS / 60_000_000).max(1) * 60_000_000);
+            if length / step > MOST_BARS {
+                return Err(ArchiveError::BadQuestion(format!(
+                    "this makes more than {MOST_BARS} steps; write a longer `interval`"
+                )));
+            }
+            let Some(field) = split else {
+                let bars = archive.histogram(sight, patience, &question, step)?;
+                return Ok((step, vec![Series { value: None, bars }]));
+            };
+            let top = archive.top(sight, patience, &question, &field, SERIES)?;
+            let mut series = Vec::new();
+            for (value, _) in top.values {
+                let mut of_value = question.clone();
+                let test = Filter::test(field.clone(), Matcher::Text(TextMatch::exactly(&value)));
+                of_value.filter = Filter::and([of_value.filter, test]);
+                let bars = archive.histogram(sight, patience, &of_value, step)?;
+                series.push(Series { value: Some(value), bars });
+            }
+            Ok((step, series))
+        })
+        .await?;
+    visitor.note.rows(series.iter().map(|s| s.bars.len()).sum());
+    let interval_seconds = (step / 1_000_000) as u64;
+    Ok(Json(HistogramView { interval_seconds, field: by.map(|f| f.name().to_owned()), series }))
+}
+
+/// All events of an audit id, in the order of time.
+#[utoipa::path(get, path = "/api/v1/events/{auditId}", tag = "events", params(("auditId" = String, Path)),
+    responses((status = 200, description = "Its events", body = EventStages)))]
+pub(crate) async fn get(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(audit_id): Path<String>,
+) -> Answer<EventStages> {
+    let id = audit_id.clone();
+    let records = visitor.ask(&web, move |a, sight, patience| a.event(sight, patience, &id, STAGES)).await?;
+    let bodies = visitor.bodies();
+    let items: Vec<EventView> =
+        records.iter().filter_map(|record| view(record, &visitor.sight, bodies)).collect();
+    if items.is_empty() {
+        return Err(Problem::not_found());
+    }
+    visitor.note.rows(items.len());
+    Ok(Json(EventStages { audit_id, items }))
+}
+
+/// Proofs that the events of an audit id were sealed.
+#[utoipa::path(get, path = "/api/v1/events/{auditId}/proof", tag = "events", params(("auditId" = String, Path)),
+    responses((status = 200, description = "One proof for each event", body = ProofView)))]
+pub(crate) async fn proof(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(audit_id): Path<String>,
+) -> Answer<ProofView> {
+    let id = audit_id.clone();
+    let proofs = visitor.ask(&web, move |a, sight, patience| a.proofs(sight, patience, &id)).await?;
+    let proofs: Vec<Box<RawValue>> =
+        proofs.into_iter().filter_map(|json| RawValue::from_string(json).ok()).collect();
+    if proofs.is_empty() {
+        return Err(Problem::not_found());
+    }
+    visitor.note.rows(proofs.len());
+    Ok(Json(ProofView { audit_id, proofs }))
+}
+
+/// `field` is exactly this text.
+pub(crate) fn is(field: Field, value: &str) -> Filter {
+    Filter::test(FieldRef::of(field), Matcher::Text(TextMatch::exactly(value)))
+}

@@ -1,0 +1,139 @@
+//! Findings and stories.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use klio_model::Severity;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Answer;
+use crate::archive::{ArchiveError, Page, Slice, Verdict, VerdictKind, Wanted};
+use crate::cursor::Thread;
+use crate::input::{Asked, clusters, limit, range};
+use crate::view::{FindingPage, FindingView, StoryPage, StoryView};
+use crate::visitor::Visitor;
+use crate::{Problem, Web};
+
+/// Items of a page, if nobody says how many.
+const PAGE: usize = 100;
+/// Items of a page at most.
+const MOST: usize = 1000;
+
+/// Which findings or stories.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Listing {
+    /// At least so grave: informational, low, medium, high or critical.
+    severity: Option<String>,
+    /// Of the rule with this id.
+    rule: Option<String>,
+    /// Of this actor.
+    actor: Option<String>,
+    /// Of these clusters, with commas between.
+    cluster: Option<String>,
+    /// Not before: a time as RFC 3339 or its beginning, `now`, or `now-3h` (s, m, h, d, w).
+    from: Option<String>,
+    /// Before this time.
+    to: Option<String>,
+    /// How many: 1 to 1000, usually 100.
+    limit: Option<usize>,
+    /// What `next` of the page before said.
+    cursor: Option<String>,
+}
+
+async fn page(
+    web: &Web,
+    visitor: &Visitor,
+    kind: VerdictKind,
+    asked: Listing,
+) -> Result<(Page<Verdict>, Thread), Problem> {
+    let text = |text: &Option<String>| text.clone().filter(|t| !t.is_empty());
+    let severity: Option<Severity> =
+        text(&asked.severity).map(|s| s.parse()).transpose().map_err(Problem::bad)?;
+    let wanted = Wanted {
+        clusters: clusters(asked.cluster.as_deref()),
+        range: range(asked.from.as_deref(), asked.to.as_deref(), web.now())?,
+        severity,
+        rule: text(&asked.rule),
+        actor: text(&asked.actor),
+    };
+    let kind_word = format!("{kind:?}");
+    let mut words = vec![kind_word.as_str()];
+    let parts = [&asked.severity, &asked.rule, &asked.actor, &asked.cluster, &asked.from, &asked.to];
+    words.extend(parts.iter().map(|t| t.as_deref().unwrap_or_default()));
+    let thread = Thread::new(&visitor.sight, &words);
+    let slice = Slice { after: thread.position(asked.cursor.as_deref())?, most: limit(asked.limit, PAGE, MOST)? };
+    let ask = move |a: &dyn crate::Archive, sight: &_, patience: &_| a.verdicts(sight, patience, kind, &wanted, &slice);
+    let mut page = visitor.ask(web, ask).await?;
+    page.items.retain(|verdict| visitor.sight.filter_for(&verdict.cluster).is_some());
+    visitor.note.rows(page.items.len());
+    Ok((page, thread))
+}
+
+async fn one(web: &Web, visitor: &Visitor, kind: VerdictKind, id: String) -> Result<Verdict, Problem> {
+    let ask = move |a: &dyn crate::Archive, sight: &_, patience: &_| a.verdict(sight, patience, kind, &id);
+    let verdict = visitor.ask(web, ask).await?;
+    if visitor.sight.filter_for(&verdict.cluster).is_none() {
+        return Err(Problem::not_found());
+    }
+    visitor.note.rows(1);
+    Ok(verdict)
+}
+
+fn unreadable(kind: &str) -> Problem {
+    ArchiveError::Unavailable(format!("a {kind} as it is kept cannot be read")).into()
+}
+
+/// Findings, the newest first.
+#[utoipa::path(get, path = "/api/v1/findings", tag = "findings", params(Listing),
+    responses((status = 200, description = "A page", body = FindingPage)))]
+pub(crate) async fn list(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Asked(asked): Asked<Listing>,
+) -> Answer<FindingPage> {
+    let (page, thread) = page(&web, &visitor, VerdictKind::Finding, asked).await?;
+    let bodies = visitor.bodies();
+    let items: Option<Vec<_>> = page.items.iter().map(|verdict| FindingView::of(verdict, bodies)).collect();
+    let items = items.ok_or_else(|| unreadable("finding"))?;
+    Ok(Json(FindingPage { items, next: page.next.map(|p| thread.cursor(&p)) }))
+}
+
+/// One finding.
+#[utoipa::path(get, path = "/api/v1/findings/{id}", tag = "findings", params(("id" = String, Path)),
+    responses((status = 200, description = "The finding", body = FindingView)))]
+pub(crate) async fn get(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Answer<FindingView> {
+    let verdict = one(&web, &visitor, VerdictKind::Finding, id).await?;
+    FindingView::of(&verdict, visitor.bodies()).map(Json).ok_or_else(|| unreadable("finding"))
+}
+
+/// Stories, the newest first.
+#[utoipa::path(get, path = "/api/v1/stories", tag = "findings", params(Listing),
+    responses((status = 200, description = "A page", body = StoryPage)))]
+pub(crate) async fn stories(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Asked(asked): Asked<Listing>,
+) -> Answer<StoryPage> {
+    let (page, thread) = page(&web, &visitor, VerdictKind::Story, asked).await?;
+    let items: Option<Vec<_>> = page.items.iter().map(StoryView::of).collect();
+    let items = items.ok_or_else(|| unreadable("story"))?;
+    Ok(Json(StoryPage { items, next: page.next.map(|p| thread.cursor(&p)) }))
+}
+
+/// One story.
+#[utoipa::path(get, path = "/api/v1/stories/{id}", tag = "findings", params(("id" = String, Path)),
+    responses((status = 200, description = "The story", body = StoryView)))]
+pub(crate) async fn story(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Answer<StoryView> {
+    let verdict = one(&web, &visitor, VerdictKind::Story, id).await?;
+    StoryView::of(&verdict).map(Json).ok_or_else(|| unreadable("story"))
+}

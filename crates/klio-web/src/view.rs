@@ -1,0 +1,26 @@
+//! What a person is shown: one struct per answer, the same as JSON and, later, as a page. Times are RFC 3339 in UTC with
+//! microseconds; names are camelCase.
+
+mod event;
+mod finding;
+mod people;
+mod place;
+mod story;
+mod subject;
+mod tally;
+
+pub use event::{EventPage, EventStages, EventView, ProofView};
+pub use finding::{
+    ActorView, EvidenceView, FindingPage, FindingView, ObjectView, RuleHits, RuleInFinding, RulePage, RuleView,
+};
+pub use people::{
+    Entered, NewTokenView, SessionPage, SessionView, TokenPage, TokenView, UserPage, UserView, WhoView,
+};
+pub(crate) use people::via;
+pub use place::{
+    Completeness, DeadLetterPage, DeadLetterView, IntegrityView, Verdict, Verification, ReplayView, SourcePage,
+    SourceView,
+};
+pub use story::{StoryEventView, StoryPage, StoryView};
+pub use subject::SubjectView;
+pub use tally::{Bar, CountView, HistogramView, Series, Top, TopValue, TopView};

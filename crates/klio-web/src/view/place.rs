@@ -1,0 +1,139 @@
+//! Sources, the seal, and what could not be read.
+
+use klio_model::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// One source of one cluster.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceView {
+    /// The cluster.
+    pub cluster: String,
+    /// The source.
+    pub source: String,
+    /// When it last delivered.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_seen: Option<Timestamp>,
+    /// Events kept.
+    pub events: u64,
+    /// Events a second, over the last minutes.
+    pub rate: Option<f64>,
+    /// How far it is behind, seconds: from when a request happened to when it was received.
+    pub lag_seconds: Option<f64>,
+    /// Deliveries that failed.
+    pub errors: u64,
+    /// Dead letters that wait.
+    pub dead_letters: u64,
+    /// Whether everything arrived.
+    pub completeness: Completeness,
+}
+
+/// Whether everything arrived that the API server wrote.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum Completeness {
+    /// Nothing says so.
+    Unproven,
+    /// The API server's own counters were compared.
+    Compared {
+        /// Kept of what was written, 0 to 1.
+        ratio: f64,
+    },
+}
+
+/// The sources that the reader sees as a whole.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct SourcePage {
+    /// By cluster and source.
+    pub items: Vec<SourceView>,
+}
+
+/// The state of the seal.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IntegrityView {
+    /// Entries of the signed log; only for whom sees everything.
+    pub log_size: Option<u64>,
+    /// The last signed checkpoint; only for whom sees everything.
+    pub checkpoint: Option<String>,
+    /// The last verification of everything that ended; nothing if there was none.
+    pub last: Option<Verification>,
+    /// When the one that is under way began.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub running_since: Option<Timestamp>,
+}
+
+/// A verification that ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// When it ended.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What does not fit; only for whom sees everything, Klio's own audit too.
+    pub problems: Vec<String>,
+}
+
+/// What came of a verification.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// Everything is as it was sealed.
+    Intact,
+    /// Something was altered, removed or added.
+    Damaged,
+    /// It could not be finished.
+    Failed,
+}
+
+/// Bytes that were delivered as events and are none.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterView {
+    /// Its number.
+    pub number: u64,
+    /// The cluster.
+    pub cluster: String,
+    /// The source that delivered them.
+    pub source: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub received: Timestamp,
+    /// Why they are no event, and what helps.
+    pub reason: String,
+    /// How many bytes.
+    pub size: u64,
+    /// As they came, in base64; not in lists.
+    #[serde(serialize_with = "base64", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Byte)]
+    pub bytes: Option<Vec<u8>>,
+}
+
+fn base64<S: serde::Serializer>(bytes: &Option<Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+    use base64::Engine as _;
+    let text = bytes.as_ref().map(|b| base64::engine::general_purpose::STANDARD.encode(b));
+    text.serialize(to)
+}
+
+/// Dead letters, the newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterPage {
+    /// The letters.
+    pub items: Vec<DeadLetterView>,
+    /// For `cursor=`, to go on; nothing at the end.
+    pub next: Option<String>,
+}
+
+/// What came of a replay.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayView {
+    /// Events that were in it and are kept now.
+    pub events: u64,
+    /// Why it is still no event; nothing if it was read, and is removed.
+    pub reason: Option<String>,
+}

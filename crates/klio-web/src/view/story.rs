@@ -1,0 +1,76 @@
+//! Stories: findings that belong together.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::ActorView;
+
+/// Findings that belong together, with the requests around them.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all(serialize = "camelCase"))]
+pub struct StoryView {
+    /// Deterministic.
+    pub id: String,
+    /// Which cluster.
+    #[serde(default)]
+    pub cluster: String,
+    /// The gravest finding's.
+    pub severity: String,
+    /// 0 to 100.
+    pub score: u32,
+    /// Who, the first identity first.
+    pub actors: Vec<ActorView>,
+    /// First request.
+    #[schema(format = DateTime)]
+    pub first: Option<String>,
+    /// Last request.
+    #[schema(format = DateTime)]
+    pub last: Option<String>,
+    /// Ids of the findings.
+    pub findings: Vec<String>,
+    /// How many findings.
+    pub finding_count: u64,
+    /// The requests, in the order of time.
+    pub events: Vec<StoryEventView>,
+    /// Requests beyond those listed.
+    pub unlisted_events: u64,
+    /// In one sentence.
+    pub summary: String,
+}
+
+/// A request in a story.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all(serialize = "camelCase"))]
+pub struct StoryEventView {
+    /// Audit id.
+    pub audit_id: String,
+    /// Stage.
+    pub stage: String,
+    /// When the request was received.
+    #[schema(format = DateTime)]
+    pub time: Option<String>,
+    /// Why it is here.
+    #[schema(value_type = Object)]
+    pub role: serde_json::Value,
+    /// What it did, in a few words.
+    pub what: String,
+}
+
+impl StoryView {
+    /// Of a story as it is kept; `None` if it cannot be read.
+    pub(crate) fn of(verdict: &crate::archive::Verdict) -> Option<Self> {
+        let mut view: Self = serde_json::from_str(&verdict.json).ok()?;
+        view.cluster.clone_from(&verdict.cluster);
+        Some(view)
+    }
+}
+
+/// Stories, the newest first.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoryPage {
+    /// The stories.
+    pub items: Vec<StoryView>,
+    /// For `cursor=`, to go on; nothing at the end.
+    pub next: Option<String>,
+}

@@ -1,0 +1,240 @@
+//! Every route × every role × own and foreign clusters and namespaces: nothing of a foreign place is in any answer, and answers
+//! are the same whether the foreign places are there or not.
+
+use klio_desk::{Right, Role};
+use klio_web::{Need, ROUTES};
+use serde_json::json;
+
+use crate::room::{Ask, Room, Told};
+use crate::world::{PLACES, Place, archive, letter, record};
+
+/// A scope, the places that are visible with it, and the clusters that are as a whole.
+const SCOPES: [(&str, &[usize], &[&str]); 4] = [
+    ("", &[], &[]),
+    ("prod/shop", &[0], &[]),
+    ("prod", &[0, 1, 2], &["prod"]),
+    // Also what others did with Klio, if he is an admin.
+    ("*", &[0, 1, 2, 3], &["prod", "test"]),
+];
+
+/// What is asked of a route: with own names, with foreign names, and with none.
+fn asked(method: &str, path: &str) -> Vec<Ask> {
+    let get = |uri: String| Ask::new(method, &uri);
+    let of_all = |make: &dyn Fn(&Place) -> String| PLACES.iter().map(make).map(get).collect::<Vec<_>>();
+    let mut found: Vec<Ask> = match (method, path) {
+        ("GET", "/api/v1/events") => {
+            let mut all = of_all(&|p| format!("{path}?cluster={}", p.cluster));
+            all.extend(of_all(&|p| format!("{path}?filter=name:{}object", p.mark())));
+            all.extend(of_all(&|p| format!("{path}?filter=not%20name:{}object&limit=2", p.mark())));
+            all.extend(["?limit=3", "?filter=verb:(", "?filter=request.data.password:BODY*"].map(|q| get(format!("{path}{q}"))));
+            all
+        }
+        ("GET", "/api/v1/events/count") => of_all(&|p| format!("{path}?filter=user:{}user", p.mark())),
+        ("GET", "/api/v1/events/top") => {
+            ["user", "name", "audit.id", "namespace", "request.data.password", "uri", "event.auditID"]
+                .map(|field| get(format!("{path}?field={field}")))
+                .into()
+        }
+        ("GET", "/api/v1/events/histogram") => {
+            ["", "?interval=1m", "?field=user&interval=1h"].map(|query| get(format!("{path}{query}"))).into()
+        }
+        ("GET", "/api/v1/events/export") => {
+            ["", "?format=csv", "?format=parquet", "?cluster=klio"].map(|query| get(format!("{path}{query}"))).into()
+        }
+        // Followed in a test of its own.
+        ("GET", "/api/v1/events/tail") => vec![],
+        (_, "/api/v1/events/{auditId}") => of_all(&|p| format!("/api/v1/events/{}id1", p.mark())),
+        (_, "/api/v1/events/{auditId}/proof") => of_all(&|p| format!("/api/v1/events/{}id1/proof", p.mark())),
+        ("GET", "/api/v1/findings" | "/api/v1/stories") => {
+            let mut all = of_all(&|p| format!("{path}?cluster={}", p.cluster));
+            all.push(get(format!("{path}?limit=1")));
+            all
+        }
+        (_, "/api/v1/findings/{id}") => of_all(&|p| format!("/api/v1/findings/{}Finding", p.mark())),
+        (_, "/api/v1/stories/{id}") => {
+            let mut all = of_all(&|p| format!("/api/v1/stories/{}Story", p.mark()));
+            all.push(get("/api/v1/stories/both".into()));
+            all
+        }
+        (_, "/api/v1/actors/{name}") => of_all(&|p| format!("/api/v1/actors/{}user", p.mark())),
+        (_, "/api/v1/objects/{resource}/{namespace}/{name}") => {
+            of_all(&|p| format!("/api/v1/objects/secrets/{}/{}object", p.namespace, p.mark()))
+        }
+        (_, "/api/v1/addresses/{address}") => (1..6).map(|n| get(format!("/api/v1/addresses/192.0.2.{n}"))).collect(),
+        (_, "/api/v1/rules/{id}") => vec![get("/api/v1/rules/rule-1".into()), get("/api/v1/rules/none".into())],
+        ("POST", "/api/v1/sql") => {
+            let sql = |format: &str| get(path.into()).json(&json!({ "query": "SELECT 1", "format": format }));
+            vec![sql("json"), sql("jsonl"), get(path.into()).json(&json!({ "query": "DROP" }))]
+        }
+        (_, p) if p.contains("{number}") => {
+            of_all(&|place| p.replace("{number}", &letter(*place).number.to_string()))
+        }
+        // The desk's: who sees whom there is the desk's to test.
+        ("POST", "/api/v1/session") => vec![get(path.into()).json(&json!({ "name": "x", "password": "y" }))],
+        ("PUT", "/api/v1/password") => vec![get(path.into()).json(&json!({ "current": "x", "new": "y" }))],
+        ("POST", "/api/v1/users") => vec![get(path.into()).json(&json!({ "name": "-", "role": "viewer", "scope": "" }))],
+        ("PATCH", _) => vec![get("/api/v1/users/nobody".into()).json(&json!({ "disabled": true }))],
+        ("POST", "/api/v1/tokens") => vec![get(path.into()).json(&json!({ "name": "" }))],
+        (_, p) if p.contains("{name}") || p.contains("{id}") => {
+            vec![get(p.replace("{name}", "nobody").replace("{id}", "none"))]
+        }
+        _ => vec![],
+    };
+    if !path.contains('{') && method == "GET" && !path.ends_with("/tail") {
+        found.push(get(path.into()));
+    }
+    if found.is_empty() && !path.ends_with("/tail") {
+        found.push(get(path.into()));
+    }
+    found
+}
+
+/// Whether the role is enough.
+fn enough(need: Need, role: Role, scope: &str) -> bool {
+    match need {
+        Need::Open | Need::Anybody => true,
+        Need::May(rights) => rights.iter().all(|right| role.may(*right)),
+        Need::Whole(rights) => rights.iter().all(|right| role.may(*right)) && scope == "*",
+    }
+}
+
+struct Case {
+    role: Role,
+    scope: &'static str,
+    own: Vec<Place>,
+    foreign: Vec<Place>,
+    with: Room,
+    without: Room,
+    with_memory: crate::memory::Shared,
+    without_memory: crate::memory::Shared,
+    token: String,
+}
+
+async fn cases() -> Vec<Case> {
+    let room = Room::new(archive(&[], |_| true)).await;
+    let mut cases = Vec::new();
+    for role in Role::ALL {
+        for (n, (scope, own, whole)) in SCOPES.into_iter().enumerate() {
+            let mut own: Vec<Place> = own.iter().map(|n| PLACES[*n]).collect();
+            let mut whole = whole.to_vec();
+            if scope == "*" && role.may(Right::ReadAudit) {
+                own.push(PLACES[4]);
+                whole.push("klio");
+            }
+            let foreign = PLACES.iter().filter(|place| !own.contains(place)).copied().collect();
+            // Sources and letters of a cluster that is seen in part are foreign too.
+            let without_memory = archive(&own, |place| whole.contains(&place.cluster));
+            let with_memory = archive(&PLACES, |_| true);
+            let token = room.token(&format!("{role}{n}"), role, scope).await;
+            let (with, without) = (room.beside(with_memory.clone()), room.beside(without_memory.clone()));
+            cases.push(Case { role, scope, own, foreign, with, without, with_memory, without_memory, token });
+        }
+    }
+    cases
+}
+
+fn comparable(mut told: Told) -> Told {
+    told.headers.remove("audit-id");
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_foreign_is_in_any_answer() {
+    let mut shown = 0;
+    for case in cases().await {
+        for entry in ROUTES {
+            let (method, path) = (entry.method, entry.path);
+            let desks_own = ["users", "tokens", "sessions", "passwords", "whoami"].contains(&entry.resource);
+            for ask in asked(method, path) {
+                let what = format!("{method} {} as {} of {:?}", ask.uri, case.role, case.scope);
+                let before = case.with.audit.complete().len();
+                let with = case.with.told(ask.clone().token(&case.token)).await;
+                let stages = case.with.audit.complete();
+                assert_eq!(stages.len(), before + 1, "{what}: exactly one access");
+                let access = &stages[before];
+                assert_eq!(access.status, with.status.as_u16(), "{what}");
+                assert_eq!(access.bytes, with.body.len() as u64, "{what}");
+                assert_eq!(access.route, Some(path), "{what}");
+
+                let headers = format!("{:?}", with.headers);
+                for place in &case.foreign {
+                    let mark = place.mark();
+                    assert!(!with.body.contains(&mark), "{what}: {}", with.body);
+                    assert!(!headers.contains(&mark), "{what}: {headers}");
+                }
+                if !case.role.may(Right::ReadBodies) {
+                    assert!(!with.body.contains("BODY"), "{what}: {}", with.body);
+                }
+                shown += usize::from(case.own.iter().any(|place| with.body.contains(&place.mark())));
+                if enough(entry.need, case.role, case.scope) {
+                    let body_question = ask.uri.contains("request.data") || ask.uri.contains("event.auditID");
+                    let change = entry.method != "GET" && desks_own;
+                    assert!(with.status != 403 || body_question || change, "{what}: {}", with.body);
+                    assert_ne!(with.status, 500, "{what}: {}", with.body);
+                } else {
+                    assert_eq!(with.status, 403, "{what}: {}", with.body);
+                }
+                // The log is one: whoever sees everything sees it grow with what others do with Klio.
+                let of_the_log = ["integrity", "verifications", "proofs"].contains(&entry.resource);
+                if !desks_own && !(of_the_log && case.scope == "*") {
+                    let without = case.without.told(ask.token(&case.token)).await;
+                    assert_eq!(comparable(with), comparable(without), "{what}");
+                }
+            }
+        }
+    }
+    assert!(shown > 200, "what is one's own is shown: {shown}");
+}
+
+#[tokio::test]
+async fn strangers_get_nothing() {
+    let room = Room::new(archive(&PLACES, |_| true)).await;
+    for entry in ROUTES.iter().filter(|entry| entry.need != Need::Open) {
+        for ask in asked(entry.method, entry.path).into_iter().chain([Ask::new(entry.method, entry.path)]) {
+            for ask in [
+                ask.clone(),
+                ask.clone().token("klio_wrong"),
+                ask.clone().header("authorization", "Basic cm9vdDpyb290"),
+                ask.clone().header("cookie", "__Host-klio=wrong"),
+            ] {
+                let told = room.told(ask.clone()).await;
+                assert_eq!(told.status, 401, "{} {}", entry.method, ask.uri);
+                assert!(!told.body.contains("MARK"), "{}", told.body);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tail_tells_nothing_foreign() {
+    let mut tails = Vec::new();
+    for case in cases().await {
+        tails.push(tokio::spawn(async move {
+            let own: Vec<&Place> = case.own.iter().filter(|place| place.cluster != "klio").collect();
+            let ask = || Ask::get("/api/v1/events/tail").token(&case.token);
+            let (with, without) = tokio::join!(case.with.ask(ask()), case.without.ask(ask()));
+            for n in 10..14 {
+                for place in PLACES {
+                    case.with_memory.push(record(place, n));
+                    if own.contains(&&place) {
+                        case.without_memory.push(record(place, n));
+                    }
+                }
+            }
+            let (with, without) = tokio::join!(Told::of(with), Told::of(without));
+            for place in PLACES.iter().filter(|place| !own.contains(place)) {
+                assert!(!with.body.contains(&place.mark()), "{}", with.body);
+            }
+            assert_eq!(with.body.matches("event: event\n").count(), own.len() * 4, "{}", with.body);
+            let lines = |told: &Told| {
+                let lines = told.body.lines().filter(|line| line.starts_with("id:") || line.starts_with("data:"));
+                lines.map(str::to_owned).collect::<Vec<_>>()
+            };
+            // Cursors too are the same.
+            assert_eq!(lines(&with), lines(&without));
+        }));
+    }
+    for tail in tails {
+        tail.await.unwrap();
+    }
+}
