@@ -3,10 +3,13 @@
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{arrows, house, links, run, s3};
+use crate::{arrows, cluster, house, links, run, s3};
 
 /// Seconds that each fuzz target runs in CI.
 const FUZZ_SECONDS: &str = "2";
+
+/// Requests that the tests with a real API server make in CI.
+const E2E_EVENTS: &str = "10000";
 
 /// Builds Klio and lets it find the recorded attacks.
 pub fn demo(arguments: &[String]) -> Result<(), String> {
@@ -39,6 +42,18 @@ pub fn test() -> ExitCode {
     tally.step("lints", || lints(&["--workspace", "--all-targets"]));
     tally.step("lints without the lake", || lints(&["--package", "klio", "--no-default-features"]));
     tally.tests();
+    // The suite is trimmed here and not the API server; `cargo xtask e2e` runs the whole.
+    tally.step("a real cluster", || match cluster::build()? {
+        Some(bin) => {
+            let mut tests = cluster::tests(&bin, &[]);
+            tests.env("KLIO_E2E_TOTAL", E2E_EVENTS);
+            run::run(tests)
+        }
+        None => {
+            println!("skipped: there is no Go here, and without it no API server");
+            Ok(())
+        }
+    });
     tally.step("build", || {
         run::run(run::cargo(&[
             "build",

@@ -103,4 +103,10 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// When it could not. The change stands then and is told again by [`crate::Desk::tell_waiting`]; a sign-in is refused.
     async fn keep(&self, action: &Action) -> Result<(), LedgerError>;
+
+    /// Whether another process keeps them: a command beside a running server leaves its actions in the database, from where the
+    /// server tells them.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
 }

@@ -90,6 +90,11 @@ impl Spooled {
         Ok(Self { seq: batch.seq, origin, payload: batch.payload })
     }
 
+    /// Bytes of its records.
+    pub fn size(&self) -> usize {
+        self.payload.len()
+    }
+
     /// Its number.
     pub fn seq(&self) -> u64 {
         self.seq

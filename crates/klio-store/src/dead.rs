@@ -4,13 +4,16 @@
 //! Secrets could not be found in what cannot be read, so dead letters are always encrypted: with the spool's key, or
 //! with the secret of redaction where the lake itself is not encrypted.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::keys::{Cipher, Secret};
+use crate::place::sync;
 use crate::settings::Settings;
 use crate::spool::{MAX_PAYLOAD, Options, Spool, SpoolError, SpoolReader};
 
@@ -37,7 +40,25 @@ pub struct DeadLetter {
 
 /// The dead letters of a lake, open for writing.
 #[derive(Debug)]
-pub struct DeadLetters(Spool);
+pub struct DeadLetters {
+    spool: Spool,
+    dir: PathBuf,
+    /// Those that were removed out of order.
+    forgotten: Mutex<BTreeSet<u64>>,
+}
+
+/// The numbers of those that were removed out of order.
+const FORGOTTEN: &str = "dead/forgotten.json";
+
+fn forgotten(dir: &Path) -> Result<BTreeSet<u64>, StoreError> {
+    let path = dir.join(FORGOTTEN);
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map_err(|e| StoreError::Damaged { file: FORGOTTEN.into(), said: e.to_string() }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(e) => Err(StoreError::io(&path)(e)),
+    }
+}
 
 impl DeadLetters {
     /// Opens those of the lake in `dir`; `secret` encrypts them if the lake has no key of its own.
@@ -47,7 +68,10 @@ impl DeadLetters {
         let (spool, recovered) = Spool::open(&dir.join("dead"), options)?;
         match recovered.damage.into_iter().next() {
             Some(damage) => Err(damage.into()),
-            None => Ok(Self(spool)),
+            None => {
+                let forgotten = Mutex::new(forgotten(dir)?);
+                Ok(Self { spool, dir: dir.to_owned(), forgotten })
+            }
         }
     }
 
@@ -56,8 +80,8 @@ impl DeadLetters {
         let header = serde_json::to_vec(letter).map_err(|e| StoreError::Query(e.to_string()))?;
         let bytes = letter.bytes.get(..MAX_PAYLOAD.min(FILE as usize / 2)).unwrap_or(&letter.bytes);
         loop {
-            match self.0.append(&header, bytes) {
-                Err(SpoolError::Full { .. }) => self.0.cut(self.0.oldest()?)?,
+            match self.spool.append(&header, bytes) {
+                Err(SpoolError::Full { .. }) => self.spool.cut(self.spool.oldest()?)?,
                 done => return Ok(done?),
             }
         }
@@ -65,12 +89,45 @@ impl DeadLetters {
 
     /// The first that is still there and the last; nothing if `first` is above it.
     pub fn numbers(&self) -> (u64, u64) {
-        (self.0.position() + 1, self.0.last())
+        (self.spool.position() + 1, self.spool.last())
     }
 
     /// Removes those up to a number, which somebody has seen to.
     pub fn remove(&self, upto: u64) -> Result<(), StoreError> {
-        Ok(self.0.cut(upto)?)
+        Ok(self.spool.cut(upto)?)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        let (first, last) = self.numbers();
+        let forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        (last + 1).saturating_sub(first).saturating_sub(forgotten.range(first..).count() as u64)
+    }
+
+    /// Removes one, which is not read again.
+    pub fn forget(&self, number: u64) -> Result<(), StoreError> {
+        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, last) = self.numbers();
+        if number < first || number > last {
+            return Ok(());
+        }
+        let mut all = forgotten.split_off(&first);
+        all.insert(number);
+        let mut upto = first;
+        while all.remove(&upto) {
+            upto += 1;
+        }
+        if upto > first {
+            self.spool.cut(upto - 1)?;
+        }
+        let path = self.dir.join(FORGOTTEN);
+        let new = path.with_extension("new");
+        let text = serde_json::to_vec(&all).map_err(|e| StoreError::Query(e.to_string()))?;
+        fs::write(&new, text).map_err(StoreError::io(&new))?;
+        sync(&new)?;
+        fs::rename(&new, &path).map_err(StoreError::io(&path))?;
+        *forgotten = all;
+        Ok(())
     }
 
     /// Reads those of the lake in `dir` above a number, also while another process writes.
@@ -81,16 +138,21 @@ impl DeadLetters {
         after: u64,
     ) -> Result<impl Iterator<Item = Result<(u64, DeadLetter), StoreError>> + use<>, StoreError> {
         let key = Some(cipher(dir, settings, secret)?);
+        let forgotten = forgotten(dir)?;
         let dir = dir.join("dead");
         let after = SpoolReader::position(&dir)?.max(after);
         let reader = dir.is_dir().then(|| SpoolReader::after(&dir, key, after));
-        Ok(reader.into_iter().flatten().map(|batch| {
+        let is_there = move |read: &Result<(u64, DeadLetter), StoreError>| {
+            read.as_ref().map_or(true, |(number, _)| !forgotten.contains(number))
+        };
+        let read = reader.into_iter().flatten().map(|batch| {
             let batch = batch?;
             let letter: DeadLetter = serde_json::from_slice(&batch.header).map_err(|e| {
                 StoreError::Damaged { file: format!("dead letter {}", batch.seq), said: e.to_string() }
             })?;
             Ok((batch.seq, DeadLetter { bytes: batch.payload, ..letter }))
-        }))
+        });
+        Ok(read.filter(is_there))
     }
 }
 
@@ -132,9 +194,15 @@ mod tests {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             assert!(!bytes.windows(7).any(|w| w == b"hunter2"));
         }
-        dead.remove(1).unwrap();
-        assert_eq!(read(0), [(2, letter("second"))]);
-        assert_eq!(dead.numbers(), (2, 2));
+        dead.keep(&letter("third")).unwrap();
+        dead.forget(2).unwrap();
+        assert_eq!((read(0).len(), dead.count()), (2, 2));
+        dead.forget(1).unwrap();
+        assert_eq!((read(0), dead.numbers()), (vec![(3, letter("third"))], (3, 3)));
+        dead.keep(&letter("second")).unwrap();
+        dead.remove(3).unwrap();
+        assert_eq!(read(0), [(4, letter("second"))]);
+        assert_eq!(dead.numbers(), (4, 4));
     }
 
     #[test]

@@ -86,10 +86,8 @@ impl Lake {
     }
 
     /// The lake as somebody sees it who may see this: whatever is asked, the rest is not there.
-    #[must_use]
-    pub fn seen_by(mut self, sight: Arc<Sight>) -> Self {
-        self.sight = Some(sight);
-        self
+    pub fn show_to(&mut self, sight: Option<Arc<Sight>>) {
+        self.sight = sight;
     }
 
     /// Reads what was committed meanwhile.

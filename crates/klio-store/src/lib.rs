@@ -63,7 +63,7 @@ pub use proof::Proof;
 pub use rows::{Custody, Rows, Verdict, Verdicts};
 pub use scan::{Kept, Scanned};
 pub use settings::{Classes, Retention, Settings};
-pub use sight::{Grant, Name, Part, Sight};
+pub use sight::Sight;
 pub use sql::{Answered, Cancel, Limits, Page};
 pub use stats::{Distinct, Histogram, Top};
 pub use vault::Encryption;

@@ -10,6 +10,7 @@ use crate::columns::word;
 use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::lake::Lake;
+use crate::rows::Verdict;
 use crate::view::may_overlap;
 
 /// Which of them.
@@ -91,6 +92,28 @@ impl Lake {
         }
         found.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
         Ok(found)
+    }
+}
+
+impl Lake {
+    /// Whether a verdict, which may not be in the lake yet, may be seen.
+    pub fn shows(&self, kind: VerdictKind, verdict: &KeptVerdict) -> bool {
+        self.sight.as_ref().is_none_or(|sight| sight.sees_verdict(kind, verdict))
+    }
+}
+
+impl From<&Verdict> for KeptVerdict {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            time: verdict.time,
+            id: verdict.id.clone(),
+            cluster: verdict.cluster.clone(),
+            severity: verdict.severity.to_owned(),
+            rule: verdict.rule.clone(),
+            title: verdict.title.clone(),
+            actor: verdict.actor.clone(),
+            json: verdict.json.clone(),
+        }
     }
 }
 

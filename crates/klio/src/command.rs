@@ -28,6 +28,8 @@ mod tail;
 #[cfg(feature = "lake")]
 mod timeline;
 #[cfg(feature = "lake")]
+mod user;
+#[cfg(feature = "lake")]
 mod verify;
 
 use crate::failure::Failure;
@@ -47,6 +49,10 @@ pub enum Command {
     #[cfg(feature = "lake")]
     #[command(subcommand)]
     Connect(connect::Connect),
+    /// Say who may use the server, and what each may see.
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    User(user::Users),
     /// See to what was delivered as events and is none.
     #[cfg(feature = "lake")]
     #[command(subcommand)]
@@ -99,6 +105,8 @@ impl Command {
             Self::Serve(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Connect(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::User(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::DeadLetters(c) => c.run(),
             Self::Hunt(c) => c.run(),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use klio_desk::Place;
 use klio_source::redact::Policy;
 use klio_store::Settings;
 use serde::Deserialize;
@@ -23,6 +24,16 @@ pub struct Config {
     pub server: Server,
     /// The clusters that are heard, by name.
     pub clusters: BTreeMap<String, Cluster>,
+    /// Where users, tokens and sessions are kept.
+    pub desk: DeskPlace,
+}
+
+/// Where users, tokens and sessions are kept.
+#[derive(Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeskPlace {
+    /// A PostgreSQL server, `postgres://user:password@host/database`; a file in the data directory unless given.
+    pub postgres: Option<Reference>,
 }
 
 /// Where and how the server listens.
@@ -159,6 +170,14 @@ pub fn check_cluster(name: &str) -> Result<(), Failure> {
 }
 
 impl Config {
+    /// The database of users.
+    pub fn desk(&self, dir: &Path) -> Result<Place, Failure> {
+        match &self.desk.postgres {
+            Some(url) => Ok(Place::Postgres(url.read()?.into())),
+            None => Ok(Place::File(dir.join("desk.db"))),
+        }
+    }
+
     /// The certificates, with the host of `server.url` among the names.
     pub fn tls(&self) -> Tls {
         let mut tls = self.server.tls.clone();

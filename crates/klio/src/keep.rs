@@ -386,9 +386,9 @@ impl Keeper {
         self.writer.flushed().map_err(Failure::world)
     }
 
-    /// Whether something waits to be flushed.
-    pub fn is_waiting(&self) -> bool {
-        !self.rows.is_empty() || !self.findings.is_empty()
+    /// Takes findings of others than rules, which the next flush keeps.
+    pub fn find(&mut self, mut found: Vec<Verdict>) {
+        self.findings.append(&mut found);
     }
 
     /// The spool, for those who receive.

@@ -2,11 +2,14 @@
 
 mod answer;
 mod apiservers;
+mod archive;
+mod audit;
 pub mod credentials;
 mod listen;
 pub mod metrics;
 mod ops;
 mod reload;
+mod sources;
 pub mod tls;
 mod webhook;
 
@@ -22,6 +25,8 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
+
+use klio_desk::Desk;
 
 use crate::config::Config;
 use crate::data::redaction_key;
@@ -136,6 +141,10 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
         draining: AtomicBool::new(false),
         said: Mutex::default(),
     });
+    let own = Arc::new(audit::Own(shared.pipeline.clone()));
+    let place = shared.config.load().desk(&shared.dir)?;
+    let desk = Desk::open(&place, own.clone(), klio_desk::Options::default()).await.map_err(Failure::world)?;
+    let api = api(&shared, &desk, own, secret);
     let (close, closing) = watch::channel(false);
     let address = |listener: &TcpListener| listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string());
     tracing::info!(
@@ -151,7 +160,7 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
     }
     let door = Door {
         listener: listen,
-        router: router(&shared),
+        router: router(&shared).merge(api),
         tls: Some(shared.tls.clone()),
         most,
         metrics: metrics.clone(),
@@ -165,6 +174,8 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
     };
     let doors = [tokio::spawn(door.open(closing.clone())), tokio::spawn(side.open(closing))];
     let watching = [
+        tokio::spawn(sources::watch(shared.clone())),
+        tokio::spawn(tend(desk)),
         tokio::spawn(reload::watch(shared.clone(), rules.clone(), seen)),
         tokio::spawn(apiservers::read(shared.clone())),
     ];
@@ -186,6 +197,40 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
         () = again => tracing::warn!("ended at once: what was not written to the lake is in the spool"),
     }
     Ok(())
+}
+
+/// The API, over the lake and the desk.
+fn api(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 32]) -> Router {
+    let config = shared.config.load();
+    let sources = shared.pipeline.clone();
+    let memory = archive::Memory::new(
+        shared.dir.clone(),
+        config.lake.clone(),
+        secret,
+        shared.pipeline.clone(),
+        move || sources::all(&sources),
+    );
+    let rules = shared.pipeline.orders.rules();
+    let rules: Vec<_> = rules.rules.iter().map(|rule| rule.about.clone()).collect();
+    let options = klio_web::Options {
+        origins: config.server.url.iter().cloned().collect(),
+        rules: rules.into(),
+        ..klio_web::Options::default()
+    };
+    klio_web::router(klio_web::Web::new(Arc::new(memory), desk.clone(), own, options))
+}
+
+/// Sees to the desk now and then: what was not told yet, and what has passed away.
+async fn tend(desk: Desk) {
+    loop {
+        if let Err(e) = desk.tell_waiting().await {
+            tracing::warn!(error = %e, "what was changed at the desk cannot be audited yet");
+        }
+        if let Err(e) = desk.tidy().await {
+            tracing::warn!(error = %e, "the desk cannot be tidied");
+        }
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
 }
 
 /// Ends in order: readiness, doors, requests, judge.

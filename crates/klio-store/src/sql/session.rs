@@ -130,7 +130,8 @@ pub(super) fn session(
             context.register_table(name, table).map_err(wrong)?;
             continue;
         };
-        let seen = context.read_table(table).and_then(|all| all.filter(sight.condition(name))).map_err(wrong)?;
+        let condition = sight.condition()?;
+        let seen = context.read_table(table).and_then(|all| all.filter(condition)).map_err(wrong)?;
         context.register_table(name, seen.into_view()).map_err(wrong)?;
     }
     Ok(context)

@@ -54,6 +54,8 @@ pub struct Receipt {
     pub known: u64,
     /// Items that are no events and lie with the dead letters.
     pub dead: u64,
+    /// When the last of the events reached its stage, in microseconds since 1970.
+    pub last: Option<i64>,
 }
 
 /// Why nothing of a delivery, or not all of it, is durable.
@@ -81,8 +83,8 @@ struct Ready {
     salvaged: bool,
     /// Whether it may be delivered again.
     remember: bool,
-    /// When its stage was reached, in seconds since 1970.
-    second: Option<i64>,
+    /// When its stage was reached, in microseconds since 1970.
+    staged: Option<i64>,
 }
 
 impl Intake {
@@ -131,10 +133,23 @@ impl Intake {
         self.keep(from, None, read)
     }
 
+    /// Takes a dead letter again, and says why it is still none if nothing in it is an event. Then nothing is kept.
+    pub fn replay(&self, letter: &DeadLetter) -> Result<(Receipt, Option<String>), StoreError> {
+        let from = Sender { cluster: &letter.cluster, source: &letter.source, received: letter.received };
+        let mut read = Read::default();
+        decode_bytes(from.source, &letter.bytes, &mut |decoded| self.item(from, &decoded, &letter.bytes, &mut read));
+        if read.ready.is_empty() {
+            let reason = read.dead.first().map_or("there is nothing in it", |dead| &dead.reason);
+            return Ok((Receipt::default(), Some(reason.to_owned())));
+        }
+        Ok((self.keep(from, None, read)?, None))
+    }
+
     /// Makes what was read durable, and with it how far the source has been read.
     fn keep(&self, from: Sender<'_>, position: Option<String>, read: Read) -> Result<Receipt, StoreError> {
         let Read { ready, dead } = read;
-        let mut receipt = Receipt { dead: dead.len() as u64, ..Receipt::default() };
+        let last = ready.iter().filter_map(|ready| ready.staged).max();
+        let mut receipt = Receipt { dead: dead.len() as u64, last, ..Receipt::default() };
         for letter in &dead {
             let key = xxh3_64_with_secret(&letter.bytes, &*self.secret) ^ xxh3_64(from.cluster.as_bytes());
             let (claim, new) = self.recent.claim(&[key]);
@@ -172,8 +187,8 @@ impl Intake {
         let mut seconds: BTreeMap<i64, u64> = BTreeMap::new();
         for (ready, _) in batch.iter().zip(new).filter(|(_, new)| *new) {
             records.push_as(&ready.json, ready.salvaged);
-            if let Some(second) = ready.second {
-                *seconds.entry(second).or_default() += 1;
+            if let Some(staged) = ready.staged {
+                *seconds.entry(staged.div_euclid(1_000_000)).or_default() += 1;
             }
         }
         if !records.is_empty() || position.is_some() {
@@ -225,9 +240,9 @@ impl Intake {
         let is_old = last.is_some_and(|time| time.micros() < from.received.saturating_sub(OLD));
         let remember = from.source == "webhook" || !is_old;
         self.pulse.hear(from.cluster, &event);
-        let second = event.staged_at().map(|at| at.micros().div_euclid(1_000_000));
+        let staged = event.staged_at().map(klio_model::Timestamp::micros);
         let key = self.key(from.cluster, &json);
-        Ok(Ready { key, json, salvaged: record.salvaged, remember, second })
+        Ok(Ready { key, json, salvaged: record.salvaged, remember, staged })
     }
 
     /// Stands for a record as it is stored, and its cluster.

@@ -1,6 +1,6 @@
 //! The judge's thread: one, for the life of the server. It reads what is durable, asks the rules, and writes the lake.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -24,18 +24,30 @@ pub struct Orders {
     /// The rules, and whether they changed.
     rules: ArcSwap<RuleSet>,
     changed: AtomicBool,
+    /// Findings of others than rules, to be kept.
+    found: Mutex<Vec<Verdict>>,
 }
 
 impl Orders {
     /// Judge by these rules.
     pub fn new(rules: RuleSet) -> Self {
-        Self { stop: AtomicBool::new(false), rules: ArcSwap::from_pointee(rules), changed: AtomicBool::new(false) }
+        Self { stop: AtomicBool::new(false), rules: ArcSwap::from_pointee(rules), changed: AtomicBool::new(false), found: Mutex::default() }
     }
 
     /// Judge by other rules from now on.
     pub fn reload(&self, rules: RuleSet) {
         self.rules.store(Arc::new(rules));
         self.changed.store(true, Ordering::Release);
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> Arc<RuleSet> {
+        self.rules.load_full()
+    }
+
+    /// Keep this finding.
+    pub fn find(&self, verdict: Verdict) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).push(verdict);
     }
 
     /// Flush what was judged, and end.
@@ -93,9 +105,9 @@ impl Watch for Desk<'_> {
         if orders.is_over() || orders.changed.load(Ordering::Acquire) { Wish::Stop } else { Wish::GoOn }
     }
 
-    fn judged(&self, batch: &Spooled, events: u64, found: &[Verdict]) {
+    fn judged(&self, batch: Spooled, events: u64, found: &[Verdict]) {
+        self.metrics.judged(&batch, events, found);
         self.pipeline.live.judged(batch, found);
-        self.metrics.judged(batch, events, found);
     }
 
     fn flushed(&self, upto: u64, took: Duration) {
@@ -110,6 +122,10 @@ impl Watch for Desk<'_> {
     }
 
     fn idle(&self, keeper: &mut Keeper) {
+        let found = std::mem::take(&mut *self.pipeline.orders.found.lock().unwrap_or_else(PoisonError::into_inner));
+        if !found.is_empty() {
+            keeper.find(found);
+        }
         if self.merged.get().elapsed() < MERGE {
             return;
         }

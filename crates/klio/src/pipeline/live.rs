@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use klio_model::Timestamp;
 use klio_source::follow::FollowedFile;
-use klio_store::{Spooled, Verdict};
+use klio_store::{KeptVerdict, Spooled, Verdict};
 
 use super::Receipt;
 
-/// Findings that are held for those who look for what is newest.
-const HELD: usize = 10_000;
+/// Findings that wait to be in the lake; more are seen when they are in it.
+const FRESH: usize = 50_000;
+/// Bytes of batches that are held, and batches.
+const HELD: usize = 32 << 20;
+const BATCHES: usize = 8192;
 
 /// A source as it is now.
 #[derive(Clone, Debug, Default)]
@@ -29,19 +31,37 @@ pub struct SourceNow {
     pub refused: u64,
     /// When the last delivery came, in microseconds since 1970.
     pub seen: Option<i64>,
-    /// When the last event of a delivery happened by the sender's clock.
-    pub event: Option<i64>,
+    /// Microseconds from the last event of the last delivery to its receipt.
+    behind: Option<i64>,
+    /// Events by the minute in which they came, of the last minutes.
+    minutes: BTreeMap<i64, u64>,
 }
 
-/// A finding that may not be in the lake yet.
-#[derive(Clone, Debug)]
-pub struct Fresh {
-    /// The finding.
-    pub verdict: Arc<Verdict>,
-    /// The batch of the spool in which its event is.
-    pub batch: u64,
-    /// When that batch was received.
-    pub received: Timestamp,
+/// Minutes over which a rate is told.
+const MINUTES: i64 = 5;
+
+impl SourceNow {
+    /// Events a second over the last minutes that are over; nothing before the first is.
+    pub fn rate(&self) -> Option<f64> {
+        let now = jiff::Timestamp::now().as_second() / 60;
+        let first = *self.minutes.keys().next()?;
+        let minutes = (now - first.max(now - MINUTES)).max(0);
+        let events: u64 = self.minutes.range(now - MINUTES..now).map(|(_, count)| count).sum();
+        (minutes > 0).then(|| events as f64 / (60 * minutes) as f64)
+    }
+
+    /// Seconds from an event to its receipt.
+    pub fn lag(&self) -> Option<f64> {
+        self.behind.map(|micros| micros.max(0) as f64 / 1e6)
+    }
+}
+
+/// Batches that were judged last.
+pub struct Held {
+    /// The first that is held, if any is.
+    pub oldest: Option<u64>,
+    /// Those that were asked for, in order.
+    pub batches: Vec<Arc<Spooled>>,
 }
 
 /// What is known of the moment, shared by all.
@@ -51,7 +71,10 @@ pub struct Live {
     files: Mutex<BTreeMap<String, Vec<FollowedFile>>>,
     /// Why the counters of a cluster's API servers cannot be read.
     unproven: Mutex<BTreeMap<String, String>>,
-    fresh: Mutex<VecDeque<Fresh>>,
+    /// Findings that are not in the lake yet, with the batch in which their event is.
+    fresh: Mutex<VecDeque<(u64, KeptVerdict)>>,
+    /// The batches that were judged last, for those who follow what comes, and their bytes.
+    held: Mutex<(VecDeque<Arc<Spooled>>, usize)>,
     /// Batches judged, and batches in the lake.
     judged: AtomicU64,
     flushed: AtomicU64,
@@ -78,7 +101,14 @@ impl Live {
             now.known += receipt.known;
             now.dead += receipt.dead;
             now.bytes += bytes as u64;
-            now.seen = Some(jiff::Timestamp::now().as_microsecond());
+            let received = jiff::Timestamp::now();
+            now.seen = Some(received.as_microsecond());
+            if let Some(last) = receipt.last {
+                now.behind = Some(received.as_microsecond() - last);
+            }
+            let minute = received.as_second() / 60;
+            *now.minutes.entry(minute).or_default() += receipt.kept;
+            now.minutes = now.minutes.split_off(&(minute - MINUTES - 1));
         });
     }
 
@@ -112,26 +142,39 @@ impl Live {
     }
 
     /// A batch was judged.
-    pub fn judged(&self, batch: &Spooled, found: &[Verdict]) {
+    pub fn judged(&self, batch: Spooled, found: &[Verdict]) {
+        let seq = batch.seq();
         if !found.is_empty() {
             let mut fresh = lock(&self.fresh);
-            let new = found.iter().map(|verdict| Fresh {
-                verdict: Arc::new(verdict.clone()),
-                batch: batch.seq(),
-                received: batch.received(),
-            });
-            fresh.extend(new);
-            let beyond = fresh.len().saturating_sub(HELD);
+            fresh.extend(found.iter().map(|verdict| (seq, KeptVerdict::from(verdict))));
+            let beyond = fresh.len().saturating_sub(FRESH);
             fresh.drain(..beyond);
         }
-        self.judged.store(batch.seq(), Ordering::Release);
-        *lock(&self.told) = batch.seq();
+        let mut held = lock(&self.held);
+        held.1 += batch.size();
+        held.0.push_back(Arc::new(batch));
+        while held.0.len() > BATCHES || held.1 > HELD && held.0.len() > 1 {
+            let size = held.0.pop_front().map_or(0, |batch| batch.size());
+            held.1 = held.1.saturating_sub(size);
+        }
+        drop(held);
+        self.judged.store(seq, Ordering::Release);
+        *lock(&self.told) = seq;
         self.news.notify_all();
     }
 
     /// What was judged up to a batch is in the lake.
     pub fn flushed(&self, upto: u64) {
         self.flushed.store(upto, Ordering::Release);
+        self.judged.fetch_max(upto, Ordering::AcqRel);
+        lock(&self.fresh).retain(|(batch, _)| *batch > upto);
+    }
+
+    /// The batches above a number that were judged, as far as they are held.
+    pub fn batches(&self, after: u64) -> Held {
+        let held = lock(&self.held);
+        let oldest = held.0.front().map(|batch| batch.seq());
+        Held { oldest, batches: held.0.iter().filter(|batch| batch.seq() > after).cloned().collect() }
     }
 
     /// The last batch that was judged, and the last one in the lake.
@@ -139,9 +182,9 @@ impl Live {
         (self.judged.load(Ordering::Acquire), self.flushed.load(Ordering::Acquire))
     }
 
-    /// The newest findings of batches above `after`, in the order in which they were made.
-    pub fn findings(&self, after: u64) -> Vec<Fresh> {
-        lock(&self.fresh).iter().filter(|fresh| fresh.batch > after).cloned().collect()
+    /// Findings that are not in the lake yet.
+    pub fn findings(&self) -> Vec<KeptVerdict> {
+        lock(&self.fresh).iter().map(|(_, verdict)| verdict.clone()).collect()
     }
 
     /// Waits until a batch above `after` is judged, but not longer than `most`; returns the last judged one.

@@ -34,7 +34,7 @@ pub trait Watch {
     /// What it is to do next; asked after each batch, and several times a second.
     fn wish(&self) -> Wish;
     /// A batch was judged: so many events, and what was found in them.
-    fn judged(&self, batch: &Spooled, events: u64, found: &[Verdict]);
+    fn judged(&self, batch: Spooled, events: u64, found: &[Verdict]);
     /// What was judged up to this batch is in the lake, and took so long to write.
     fn flushed(&self, upto: u64, took: Duration);
     /// A batch cannot be read; the judge goes on with the next.
@@ -55,8 +55,8 @@ pub struct Stream<'s> {
     pub every: Duration,
 }
 
-/// Judges the batches after those in the lake, until the watch wants it to stop; then all that is durable is judged and
-/// flushed. On an error the keeper is to be reopened: what was not flushed is still in the spool.
+/// Judges the batches after those in the lake, until the watch wants it to stop; then what was judged is flushed, and the rest
+/// stays in the spool. On an error the keeper is to be reopened: what was not flushed is still in the spool.
 pub fn follow(stream: &Stream<'_>, keeper: Keeper, watch: &dyn Watch) -> (Option<Keeper>, Result<(), Failure>) {
     let engine = Engine::new(stream.rules.rules.clone(), Options::of(Vec::new()).matching);
     let secret = keys::secret();
@@ -104,20 +104,17 @@ impl<'j> Judge<'j> {
         let mut batches = self.stream.intake.follow(self.upto);
         let mut rested = Instant::now();
         loop {
-            // Asked before the spool is read: what was acknowledged by then is judged.
-            let wish = self.watch.wish();
-            let all = self.stream.intake.last();
             while let Some(batch) = self.next(&mut batches)? {
-                self.batch(&batch)?;
+                self.batch(batch)?;
                 let is_late = self.since.is_some_and(|since| since.elapsed() >= self.stream.every);
                 if is_late || self.keeper()?.is_due() {
                     self.flush()?;
                 }
-                if wish == Wish::Stop && batch.seq() >= all || wish == Wish::GoOn && self.watch.wish() == Wish::Stop {
+                if self.watch.wish() == Wish::Stop {
                     break;
                 }
             }
-            if wish == Wish::Stop {
+            if self.watch.wish() == Wish::Stop {
                 return self.flush();
             }
             if self.since.is_some_and(|since| since.elapsed() >= self.stream.every) {
@@ -127,7 +124,12 @@ impl<'j> Judge<'j> {
             if rested.elapsed() >= 5 * BREATH {
                 rested = Instant::now();
                 let watch = self.watch;
-                watch.idle(self.keeper()?);
+                let keeper = self.keeper()?;
+                watch.idle(keeper);
+                let waits = !keeper.waiting().is_empty();
+                if waits {
+                    self.since.get_or_insert_with(Instant::now);
+                }
             }
             self.stream.intake.wait(self.upto, BREATH);
         }
@@ -149,8 +151,8 @@ impl<'j> Judge<'j> {
         }
     }
 
-    fn batch(&mut self, batch: &Spooled) -> Result<(), Failure> {
-        let judged = self.worker.spooled(batch, self.done.pop().unwrap_or_default());
+    fn batch(&mut self, batch: Spooled) -> Result<(), Failure> {
+        let judged = self.worker.spooled(&batch, self.done.pop().unwrap_or_default());
         let events = judged.seen.len() as u64;
         let name = batch.origin().cluster.as_str();
         let cluster = self.clusters.entry_ref(name).or_insert_with(|| Cluster {

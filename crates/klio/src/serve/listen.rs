@@ -187,6 +187,8 @@ where
             peer.guest.busy.store(true, Ordering::Relaxed);
             let guest = peer.guest.clone();
             let mut request = request.map(axum::body::Body::new);
+            let certificate = peer.certificate.as_ref().map(|der| Arc::from(der.as_ref()));
+            request.extensions_mut().insert(klio_web::Peer { address: peer.address.ip(), certificate });
             request.extensions_mut().insert(peer);
             let answer = router.call(request).await;
             guest.busy.store(false, Ordering::Relaxed);

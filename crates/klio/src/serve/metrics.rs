@@ -165,8 +165,7 @@ impl Metrics {
         let (_, flushed) = pipeline.live.progress();
         self.spool_bytes.set(spool.room().0 as i64);
         self.spool_batches.set(spool.last().saturating_sub(flushed) as i64);
-        let (first, last) = pipeline.intake.dead().numbers();
-        self.dead_letters.set((last + 1).saturating_sub(first) as i64);
+        self.dead_letters.set(pipeline.intake.dead().count() as i64);
         self.ready.set(i64::from(is_ready));
         let mut text = String::new();
         // Writing to a string does not fail.

@@ -84,7 +84,7 @@ async fn receive(server: &Arc<Shared>, peer: &Peer, path: Option<String>, reques
     match take(server, peer, path, request).await {
         Ok(receipt) => {
             server.metrics.acknowledged.observe(started.elapsed().as_secs_f64());
-            let Receipt { kept, known, dead } = receipt;
+            let Receipt { kept, known, dead, .. } = receipt;
             let body = serde_json::json!({ "kept": kept, "known": known, "deadLetters": dead });
             ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
         }

@@ -1,0 +1,453 @@
+//! The lake as the API asks it ([`klio_web::Archive`]).
+
+mod dead;
+mod integrity;
+mod tail;
+mod verdicts;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use klio_model::{Field, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
+use klio_store::{Cancel, ExportColumns, Format, Kept, Lake, Limits, Settings, Sight as Seen, StoreError};
+use klio_web::archive::{
+    ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Verdict, VerdictKind,
+    Wanted,
+};
+use klio_web::view::{Bar, DeadLetterView, IntegrityView, ReplayView, RuleHits, SourceView, Top};
+use klio_web::{Archive, ArchiveError, OWN_CLUSTER, Sight};
+
+use crate::pipeline::Pipeline;
+use integrity::Integrity;
+
+/// Lakes that stay open for the next question.
+const OPEN: usize = 4;
+/// Memory of one question in SQL, bytes.
+const SQL_MEMORY: usize = 256 << 20;
+
+/// The lake of a server.
+pub struct Memory {
+    dir: PathBuf,
+    settings: Settings,
+    secret: [u8; 32],
+    pipeline: Arc<Pipeline>,
+    lakes: Mutex<Vec<Lake>>,
+    integrity: Arc<Integrity>,
+    sources: Box<dyn Fn() -> Vec<SourceView> + Send + Sync>,
+}
+
+impl Memory {
+    /// The lake in `dir`, of which `pipeline` is the writer; `sources` says how its sources are.
+    pub fn new(
+        dir: PathBuf,
+        settings: Settings,
+        secret: [u8; 32],
+        pipeline: Arc<Pipeline>,
+        sources: impl Fn() -> Vec<SourceView> + Send + Sync + 'static,
+    ) -> Self {
+        let (lakes, integrity) = (Mutex::default(), Arc::new(Integrity::default()));
+        Self { dir, settings, secret, pipeline, lakes, integrity, sources: Box::new(sources) }
+    }
+
+    /// Asks a lake that shows nothing but what of the question's clusters may be seen.
+    fn ask<T>(
+        &self,
+        seen: Seen,
+        ask: impl FnOnce(&mut Lake) -> Result<T, StoreError>,
+    ) -> Result<T, ArchiveError> {
+        let open = self.lakes.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut lake = open.map_or_else(|| Lake::open(&self.dir, &self.settings), Ok).map_err(wrong)?;
+        lake.show_to(Some(Arc::new(seen)));
+        let answer = ask(&mut lake);
+        lake.show_to(None);
+        let mut lakes = self.lakes.lock().unwrap_or_else(PoisonError::into_inner);
+        // A lake that refused is not asked again.
+        if answer.is_ok() && lakes.len() < OPEN {
+            lakes.push(lake);
+        }
+        answer.map_err(wrong)
+    }
+}
+
+/// What of each cluster may be seen, of those that are asked for.
+fn seen(sight: &Sight, clusters: &[String]) -> Seen {
+    let (sight, clusters) = (sight.clone(), clusters.to_owned());
+    let question = Question { clusters, filter: Filter::All, range: TimeRange::default() };
+    Seen::new(move |cluster| question.for_cluster(&sight, cluster))
+}
+
+/// What an error says to whom.
+fn wrong(error: StoreError) -> ArchiveError {
+    match error {
+        StoreError::Query(said) => ArchiveError::BadQuestion(said),
+        StoreError::Stopped(said) if said.contains("memory") => ArchiveError::BadQuestion(said),
+        StoreError::Stopped(_) => ArchiveError::TooSlow,
+        error => ArchiveError::Unavailable(error.to_string()),
+    }
+}
+
+fn record(kept: Kept) -> Record {
+    let Kept { raw, cluster, source, received, salvaged, .. } = kept;
+    Record { raw, cluster, source, received, salvaged }
+}
+
+/// A time and how many of that time were told: where a list goes on.
+fn position(time: Option<Timestamp>, told: usize) -> Position {
+    let time = time.map_or_else(|| "-".to_owned(), |time| time.micros().to_string());
+    Position(format!("{time}.{told}"))
+}
+
+/// The same, read.
+fn place(position: Option<&Position>) -> Result<Option<(Option<i64>, usize)>, ArchiveError> {
+    let Some(Position(text)) = position else { return Ok(None) };
+    let read = || {
+        let (time, told) = text.split_once('.')?;
+        let time = if time == "-" { None } else { Some(time.parse().ok()?) };
+        Some((time, told.parse().ok()?))
+    };
+    read().map(Some).ok_or(ArchiveError::BadPosition)
+}
+
+/// A page of what stands in order, the newest first, each with its time: what comes after a place.
+fn page<T>(
+    all: Vec<(Option<Timestamp>, T)>,
+    after: Option<(Option<i64>, usize)>,
+    most: usize,
+) -> Page<T> {
+    let mut skip = after.map_or(0, |(_, told)| told);
+    let mut items = Vec::new();
+    let mut last: Option<(Option<Timestamp>, usize)> = None;
+    let mut more = false;
+    for (time, item) in all {
+        let micros = time.map(Timestamp::micros);
+        if let Some((at, _)) = after {
+            // Later than the place; without a time is last of all.
+            if micros.unwrap_or(i64::MIN) > at.unwrap_or(i64::MIN) {
+                continue;
+            }
+            if micros == at && skip > 0 {
+                skip -= 1;
+                continue;
+            }
+        }
+        if items.len() == most {
+            more = true;
+            break;
+        }
+        let before = match (&last, after) {
+            (Some((same, told)), _) if *same == time => *told,
+            (None, Some((at, told))) if at == micros => told,
+            _ => 0,
+        };
+        last = Some((time, before + 1));
+        items.push(item);
+    }
+    let next = last.filter(|_| more).map(|(time, told)| position(time, told));
+    Page { items, next }
+}
+
+impl Archive for Memory {
+    fn events(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        question: &Question,
+        slice: &Slice,
+    ) -> Result<Page<Record>, ArchiveError> {
+        let after = place(slice.after.as_ref())?;
+        let mut range = question.range;
+        let told = after.map_or(0, |(_, told)| told);
+        if let Some((Some(at), _)) = after {
+            let end = Timestamp(at.saturating_add(1));
+            range.end = Some(range.end.map_or(end, |own| own.min(end)));
+        }
+        let found = self.ask(seen(sight, &question.clusters), |lake| {
+            // One more than is told says whether there is more.
+            lake.newest(&question.filter, range, slice.most + told + 1, &|| patience.is_over())
+        })?;
+        let found = found.into_iter().map(|kept| (kept.time, record(kept))).collect();
+        Ok(page(found, after, slice.most))
+    }
+
+    fn count(&self, sight: &Sight, _: &Patience, question: &Question) -> Result<u64, ArchiveError> {
+        self.ask(seen(sight, &question.clusters), |lake| {
+            Ok(lake.count(&question.filter, question.range)?.matched)
+        })
+    }
+
+    fn top(
+        &self,
+        sight: &Sight,
+        _: &Patience,
+        question: &Question,
+        field: &FieldRef,
+        most: usize,
+    ) -> Result<Top, ArchiveError> {
+        let top = self.ask(seen(sight, &question.clusters), |lake| {
+            lake.top(field, &question.filter, question.range, most)
+        })?;
+        Ok(Top { values: top.values, other: top.other, missing: top.missing })
+    }
+
+    fn histogram(
+        &self,
+        sight: &Sight,
+        _: &Patience,
+        question: &Question,
+        step: i64,
+    ) -> Result<Vec<Bar>, ArchiveError> {
+        let histogram = self.ask(seen(sight, &question.clusters), |lake| {
+            lake.histogram(&question.filter, question.range, step)
+        })?;
+        let bars = histogram.steps.into_iter().filter(|(_, count)| *count > 0);
+        Ok(bars.map(|(start, count)| Bar { start, count }).collect())
+    }
+
+    fn span(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        question: &Question,
+    ) -> Result<Option<(Timestamp, Timestamp)>, ArchiveError> {
+        self.ask(seen(sight, &question.clusters), |lake| {
+            let mut first = None;
+            lake.find(&question.filter, question.range, &mut |kept| {
+                first = kept.time;
+                if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            let last = lake.newest(&question.filter, question.range, 1, &|| patience.is_over())?;
+            let last = last.into_iter().next().and_then(|kept| kept.time);
+            Ok(first.zip(last))
+        })
+    }
+
+    fn event(
+        &self,
+        sight: &Sight,
+        _: &Patience,
+        audit_id: &str,
+        most: usize,
+    ) -> Result<Vec<Record>, ArchiveError> {
+        let filter = with_id(audit_id);
+        let all = |sight: &Sight| {
+            let sight = sight.clone();
+            Seen::new(move |cluster| sight.filter_for(cluster))
+        };
+        self.ask(all(sight), |lake| {
+            let mut found = Vec::new();
+            lake.find(&filter, TimeRange::default(), &mut |kept| {
+                found.push(record(kept));
+                if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            Ok(found)
+        })
+    }
+
+    fn proofs(&self, sight: &Sight, _: &Patience, audit_id: &str) -> Result<Vec<String>, ArchiveError> {
+        let sight = sight.clone();
+        let seen = Seen::new(move |cluster| sight.filter_for(cluster));
+        let proofs =
+            self.ask(seen, |lake| lake.prove_all(&with_id(audit_id), TimeRange::default(), 1000))?;
+        let text = |proof| serde_json::to_string(&proof).map_err(|e| ArchiveError::Unavailable(e.to_string()));
+        proofs.into_iter().map(text).collect()
+    }
+
+    fn export(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        question: &Question,
+        format: ExportFormat,
+        out: &mut (dyn Write + Send),
+    ) -> Result<u64, ArchiveError> {
+        let columns = ExportColumns::default();
+        let format = match format {
+            ExportFormat::Jsonl => Format::Jsonl,
+            ExportFormat::Csv => Format::Csv { columns, guarded: true },
+            ExportFormat::Parquet => Format::Parquet { columns },
+        };
+        let mut out = Guarded { out, patience, gone: false };
+        let done = self.ask(seen(sight, &question.clusters), |lake| {
+            lake.export(&question.filter, question.range, &format, &mut out)
+        });
+        match done {
+            Err(_) if out.gone => Err(ArchiveError::ReaderGone),
+            Err(_) if patience.is_over() => Err(ArchiveError::TooSlow),
+            done => Ok(done?.matched),
+        }
+    }
+
+    fn follow(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        question: &Question,
+        after: Option<&Position>,
+        most: usize,
+    ) -> Result<Followed, ArchiveError> {
+        self.tail(sight, patience, question, after, most)
+    }
+
+    fn sql(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        query: &str,
+        most: u64,
+        take: &mut dyn FnMut(SqlPart) -> ControlFlow<()>,
+    ) -> Result<bool, ArchiveError> {
+        if !sight.is_all() {
+            return Err(ArchiveError::BadQuestion("SQL is for those who see everything".into()));
+        }
+        let hidden = if sight.sees_audit() { Vec::new() } else { vec![OWN_CLUSTER.to_owned()] };
+        let own = sight.clone();
+        let seen = Seen::new(move |cluster| own.filter_for(cluster)).with_sql_but_for(hidden);
+        let time = patience.until().saturating_duration_since(Instant::now());
+        let limits = Limits { time, memory_bytes: SQL_MEMORY, rows: Some(most) };
+        let cancel = Cancel::default();
+        let mut told = false;
+        let answered = self.ask(seen, |lake| {
+            lake.sql(query, &limits, &cancel, &mut |page| {
+                if patience.is_over() {
+                    return ControlFlow::Break(());
+                }
+                if !told {
+                    told = true;
+                    if take(SqlPart::Columns(page.columns().to_vec())).is_break() {
+                        return ControlFlow::Break(());
+                    }
+                }
+                let rows = (0..page.rows()).map(|row| {
+                    let cells = page.columns().iter().enumerate();
+                    let object: serde_json::Map<String, serde_json::Value> =
+                        cells.map(|(column, name)| (name.clone(), page.json(row, column))).collect();
+                    serde_json::Value::Object(object).to_string()
+                });
+                take(SqlPart::Rows(rows.collect()))
+            })
+        })?;
+        Ok(answered.cut)
+    }
+
+    fn verdicts(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        kind: VerdictKind,
+        wanted: &Wanted,
+        slice: &Slice,
+    ) -> Result<Page<Verdict>, ArchiveError> {
+        let after = place(slice.after.as_ref())?;
+        let found = self.all_verdicts(sight, patience, kind, wanted)?;
+        Ok(page(found, after, slice.most))
+    }
+
+    fn verdict(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        kind: VerdictKind,
+        id: &str,
+    ) -> Result<Verdict, ArchiveError> {
+        self.one_verdict(sight, patience, kind, id)
+    }
+
+    fn rule_hits(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        range: TimeRange,
+    ) -> Result<Vec<RuleHits>, ArchiveError> {
+        let mut hits: BTreeMap<String, RuleHits> = BTreeMap::new();
+        self.each_verdict(sight, patience, VerdictKind::Finding, &Wanted { range, ..Wanted::default() }, &mut |v| {
+            let of = hits
+                .entry(v.rule.clone())
+                .or_insert_with(|| RuleHits { rule: v.rule.clone(), hits: 0, last: None });
+            of.hits += 1;
+            of.last = of.last.max(v.time);
+        })?;
+        Ok(hits.into_values().collect())
+    }
+
+    fn sources(&self, sight: &Sight) -> Result<Vec<SourceView>, ArchiveError> {
+        let mut all = (self.sources)();
+        all.retain(|source| sight.sees_whole(&source.cluster));
+        Ok(all)
+    }
+
+    fn integrity(&self, sight: &Sight) -> Result<IntegrityView, ArchiveError> {
+        self.state(sight)
+    }
+
+    fn verify(&self, sight: &Sight) -> Result<IntegrityView, ArchiveError> {
+        self.begin_to_verify();
+        self.state(sight)
+    }
+
+    fn dead_letters(&self, sight: &Sight, slice: &Slice) -> Result<Page<DeadLetterView>, ArchiveError> {
+        self.letters(sight, slice)
+    }
+
+    fn dead_letter(&self, sight: &Sight, number: u64) -> Result<DeadLetterView, ArchiveError> {
+        self.letter(sight, number)
+    }
+
+    fn replay_dead_letter(&self, sight: &Sight, number: u64) -> Result<ReplayView, ArchiveError> {
+        self.replay(sight, number)
+    }
+
+    fn remove_dead_letter(&self, sight: &Sight, number: u64) -> Result<(), ArchiveError> {
+        self.letter(sight, number)?;
+        self.pipeline.intake.dead().forget(number).map_err(wrong)
+    }
+}
+
+fn with_id(audit_id: &str) -> Filter {
+    Filter::test(FieldRef::of(Field::AuditId), Matcher::Text(TextMatch::literal(audit_id)))
+}
+
+/// An output that ends when nobody waits any more.
+struct Guarded<'g> {
+    out: &'g mut (dyn Write + Send),
+    patience: &'g Patience,
+    gone: bool,
+}
+
+impl Write for Guarded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.patience.is_over() {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        self.out.write(bytes).inspect_err(|_| self.gone = true)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush().inspect_err(|_| self.gone = true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other_without_gaps_or_repeats() {
+        let times = [9, 8, 8, 8, 8, 7, 3].map(|t| Some(Timestamp(t)));
+        let all: Vec<_> = times.into_iter().chain([None, None]).enumerate().map(|(n, t)| (t, n)).collect();
+        for most in 1..=all.len() {
+            let (mut after, mut told) = (None, Vec::new());
+            loop {
+                let page = page(all.clone(), place(after.as_ref()).unwrap(), most);
+                told.extend(page.items);
+                let Some(next) = page.next else { break };
+                after = Some(next);
+            }
+            assert_eq!(told, (0..all.len()).collect::<Vec<_>>(), "{most}");
+        }
+        assert!(place(Some(&Position("x".into()))).is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! How each source is: when it was heard last, how fast, how complete; and the finding when it falls silent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klio_model::{Actor, Finding, Object, Proof, RuleRef, Severity, Tactic, Timestamp};
+use klio_store::Verdict;
+use klio_web::OWN_CLUSTER;
+use klio_web::view::{Completeness, SourceView};
+
+use super::Shared;
+use crate::pipeline::Pipeline;
+
+/// A source that is silent for so long has fallen silent, in microseconds.
+const SILENCE: i64 = 5 * 60 * 1_000_000;
+/// How often is looked.
+const EVERY: Duration = Duration::from_secs(10);
+/// The rule that a silent source breaks.
+const RULE: (&str, &str) = ("klio-source-silent", "A source of audit events has fallen silent");
+
+/// All sources.
+pub fn all(pipeline: &Pipeline) -> Vec<SourceView> {
+    let now = jiff::Timestamp::now();
+    let mut dead: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut views = Vec::new();
+    let followed = pipeline.live.followed();
+    for ((cluster, source), known) in pipeline.live.sources() {
+        *dead.entry((cluster.clone(), source.clone())).or_default() += known.dead;
+        let balance = pipeline.intake.account(&cluster, |account| account.balance(now.as_second()));
+        let lag = match (source.as_str(), followed.get(&cluster)) {
+            ("file", Some(files)) => {
+                let behind = files.iter().filter(|file| file.lag > 0).filter_map(|file| file.changed);
+                behind.map(|at| at.elapsed().unwrap_or_default().as_secs_f64()).reduce(f64::max).or(Some(0.0))
+            }
+            _ => known.lag(),
+        };
+        views.push(SourceView {
+            last_seen: known.seen.map(Timestamp),
+            events: known.kept,
+            rate: known.rate(),
+            lag_seconds: lag,
+            errors: known.refused,
+            dead_letters: known.dead,
+            completeness: balance.map_or(Completeness::Unproven, |b| Completeness::Compared { ratio: b.ratio() }),
+            cluster,
+            source,
+        });
+    }
+    views
+}
+
+/// Looks for ever whether a source has fallen silent, and makes a finding of it, once for each silence.
+pub async fn watch(shared: Arc<Shared>) {
+    let mut told: BTreeMap<(String, String), i64> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let now = jiff::Timestamp::now().as_microsecond();
+        for (name, known) in shared.pipeline.live.sources() {
+            let Some(seen) = known.seen.filter(|_| name.0 != OWN_CLUSTER) else { continue };
+            if now - seen < SILENCE || told.get(&name) == Some(&seen) {
+                continue;
+            }
+            told.insert(name.clone(), seen);
+            tracing::warn!(cluster = name.0, source = name.1, "a source has fallen silent");
+            match silent(&name.0, &name.1, seen, now) {
+                Some(verdict) => shared.pipeline.orders.find(verdict),
+                None => tracing::error!("a finding cannot be written"),
+            }
+        }
+    }
+}
+
+fn silent(cluster: &str, source: &str, seen: i64, now: i64) -> Option<Verdict> {
+    let id = xxhash_rust::xxh3::xxh3_64(format!("{} {cluster} {source} {seen}", RULE.0).as_bytes());
+    let message = format!("{}: nothing came from {source} of {cluster} since {}", RULE.1, Timestamp(seen));
+    let finding = Finding {
+        id: format!("{id:016x}"),
+        time: Some(Timestamp(now)),
+        rule: RuleRef { id: RULE.0.into(), title: RULE.1.into(), dialect: "klio" },
+        severity: Severity::Medium,
+        proof: Proof::Proven,
+        tactics: vec![Tactic::DefenseEvasion],
+        techniques: Vec::new(),
+        actor: Actor::default(),
+        object: Object::default(),
+        message,
+        evidence: Vec::new(),
+    };
+    Some(Verdict {
+        id: finding.id.clone(),
+        time: finding.time,
+        cluster: cluster.to_owned(),
+        severity: finding.severity.name(),
+        rule: RULE.0.into(),
+        title: RULE.1.into(),
+        actor: String::new(),
+        json: serde_json::to_string(&finding).ok()?,
+    })
+}
