@@ -219,7 +219,10 @@ mod tests {
     #[test]
     fn tokens_are_left_out() {
         let token = format!("klio_{}", "a1".repeat(24));
-        assert_eq!(without_tokens(&format!("x={token}&y=klio_events&z={token}")), "x=klio_…&y=klio_events&z=klio_…");
+        assert_eq!(
+            without_tokens(&format!("x={token}&y=klio_events&z={token}")),
+            "x=klio_…&y=klio_events&z=klio_…"
+        );
     }
 
     #[test]

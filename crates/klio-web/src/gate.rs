@@ -159,12 +159,12 @@ struct Refusal {
     /// Whether the audit is told now; of many that come too fast it is told at intervals.
     told: bool,
     /// What else the route could be asked.
-    methods: Vec<&'static str>,
+    methods: Box<[&'static str]>,
 }
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { problem, told: true, methods: Vec::new() }
+        Self { problem, told: true, methods: Box::default() }
     }
 }
 
@@ -212,7 +212,7 @@ async fn admit(
                 StatusCode::METHOD_NOT_ALLOWED,
                 format!("this can be asked with {}", methods.join(", ")),
             );
-            return Err(Refusal { methods, ..problem.into() });
+            return Err(Refusal { methods: methods.into(), ..problem.into() });
         }
     };
     access.route = Some(entry.path);

@@ -68,8 +68,9 @@ async fn changes_are_told_before_and_after_and_streams_when_they_begin() {
 async fn an_access_says_who_did_what_from_where_and_holds_no_secret() {
     let room = Room::new(archive(&PLACES, |_| true)).await;
     let token = room.token("ana", Role::Analyst, "prod").await;
-    let told =
-        room.told(Ask::get("/api/v1/events/export?filter=verb:get").token(&token).header("user-agent", "x/1")).await;
+    let told = room
+        .told(Ask::get("/api/v1/events/export?filter=verb:get").token(&token).header("user-agent", "x/1"))
+        .await;
     let access = room.audit.last();
     let who = access.who.clone().unwrap();
     assert_eq!((who.name.as_str(), who.role, who.scope.as_str()), ("user:ana", Role::Analyst, "prod"));
