@@ -264,6 +264,11 @@ async fn finish(web: &Web, mut access: Access, note: &Arc<Note>, stop: &Stop, an
     access.bytes = axum::body::HttpBody::size_hint(answer.body()).exact().unwrap_or(0);
     match web.inner.audit.record(&access).await {
         Ok(()) => secured(answer, &id),
+        Err(error) if access.status < 400 && access.method != "GET" => {
+            tracing::error!(%error, "the end of a change cannot be audited");
+            let detail = "this was done, but its end cannot be audited; look before you try again";
+            secured(Problem::unavailable(detail).into_response(), &id)
+        }
         Err(error) => secured(unrecorded(&error).into_response(), &id),
     }
 }

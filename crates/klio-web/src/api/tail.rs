@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -87,7 +87,10 @@ pub(crate) async fn tail(
         let _turn = turn;
         teller.tell(after).await;
     });
-    Ok(stream::answer("text/event-stream", None, parts))
+    let mut answer = stream::answer("text/event-stream", None, parts);
+    // Proxies that collect answers before they pass them on are told not to.
+    answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(answer)
 }
 
 struct Teller {
