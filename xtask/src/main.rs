@@ -3,6 +3,7 @@
 
 mod arrows;
 mod check;
+mod cluster;
 mod house;
 mod links;
 mod measure;
@@ -18,6 +19,7 @@ cargo xtask COMMAND
   demo [ARG…]           build Klio and let it find the recorded attacks
   test                  everything CI runs: format, lints, arrows, links, tests, rule cases, fuzz, bad input
 
+  e2e                   a real API server, built from its Go modules, against Klio
   bars [--runs N]       every bar of the project: required, measured, pass or fail
   eval                  findings and stories on the recorded attacks, compared with their labels
   corpus [SIZE] [SEED]  multiply the recorded events to corpus/mixed-SIZE.jsonl (1g by default)
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     let result = match words.first().map(String::as_str) {
         Some("demo") => check::demo(rest),
         Some("test") => return check::test(),
+        Some("e2e") => cluster::e2e(rest),
         Some("bars") => measure::bars(rest),
         Some("eval") => measure::eval(rest),
         Some("corpus") => measure::corpus(rest).map(|_| ()),

@@ -11,6 +11,7 @@ mod eval;
 mod fuzz;
 mod klio;
 mod lake;
+mod load;
 mod measure;
 mod parse;
 mod rng;
@@ -102,6 +103,17 @@ enum Task {
         /// Runs of each question; the median counts.
         #[arg(long, default_value_t = 5)]
         runs: usize,
+    },
+    /// Put a running server under a steady load, as API servers post events.
+    Load {
+        /// The corpus.
+        file: PathBuf,
+        /// Events a second.
+        #[arg(long, default_value_t = 20_000)]
+        rate: u64,
+        /// For how long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
     },
     /// Compare findings and stories on the recorded attacks with their labels.
     Eval {
@@ -195,6 +207,7 @@ fn run(task: Task) -> Result<bool, Error> {
                 )?;
             }
         }
+        Task::Load { file, rate, seconds } => writeln!(out, "{}", json(&load::run(&file, rate, seconds)?))?,
         Task::Eval { recorded, json: as_json } => {
             let result = eval::evaluate(&recorded)?;
             if as_json {

@@ -110,7 +110,7 @@ pub(crate) async fn succeeded(tx: &mut Tx, keys: &[Key]) -> Result<(), DeskError
 
 /// Forgets the failures of a name, from wherever.
 pub(crate) async fn forget(tx: &mut Tx, name: &str) -> Result<(), DeskError> {
-    sqlx::query("DELETE FROM desk_attempt WHERE key = $1 OR substr(key, 1, $2) = $3")
+    sqlx::query("DELETE FROM desk_attempt WHERE key = $1 OR substr(key, 1, CAST($2 AS INTEGER)) = $3")
         .bind(Key::Name(name.to_owned()).text())
         .bind(name.len() as i64 + 7)
         .bind(format!("known {name} "))

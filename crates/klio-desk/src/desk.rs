@@ -43,8 +43,8 @@ impl Default for Options {
         Self {
             cost: Cost::default(),
             hashes_at_once: std::thread::available_parallelism().map_or(2, |n| n.get().clamp(1, 4)),
-            session_idle: Duration::from_secs(12 * 3600),
-            session_most: Duration::from_secs(7 * 24 * 3600),
+            session_idle: Duration::from_hours(12),
+            session_most: Duration::from_hours(7 * 24),
             mapping: Mapping::default(),
             clock: Arc::new(now),
         }
@@ -105,7 +105,7 @@ impl Desk {
     /// # Errors
     /// When the database refuses.
     pub async fn tidy(&self) -> Result<(), DeskError> {
-        let (now, day) = (self.now().micros(), micros(Duration::from_secs(86_400)));
+        let (now, day) = (self.now().micros(), micros(Duration::from_hours(24)));
         let idle = now - micros(self.inner.options.session_idle);
         let pool = self.inner.database.pool();
         sqlx::query("DELETE FROM desk_session WHERE ends <= $1 OR seen <= $2")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
+use sqlx::{Any, AnyPool, ConnectOptions as _, Connection as _, Executor as _, Transaction};
 
 use crate::{DeskError, Secret};
 
@@ -48,6 +48,12 @@ impl Database {
         let options: AnyConnectOptions = url.expose_secret().parse().map_err(|_| {
             DeskError::Place("the URL cannot be read: postgres://user:password@host/database".to_owned())
         })?;
+        let options = options.disable_statement_logging();
+        if postgres {
+            // The pool goes on trying where nobody listens; whoever starts Klio wants to know at once.
+            let first = tokio::time::timeout(PATIENCE, options.connect()).await;
+            first.map_err(|_| DeskError::Place("the server does not answer".to_owned()))??.close().await?;
+        }
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(PATIENCE)
@@ -62,7 +68,7 @@ impl Database {
                     Ok(())
                 })
             })
-            .connect_with(options.disable_statement_logging())
+            .connect_with(options)
             .await?;
         Ok(Self { pool, postgres })
     }

@@ -17,7 +17,7 @@ use crate::user::trust;
 use crate::{By, Deed, Desk, DeskError, Identity, Kind, Principal, Right, Secret, Via, attempt};
 
 /// When a session was last used is written down so often at most.
-const SEEN: Duration = Duration::from_secs(60);
+const SEEN: Duration = Duration::from_mins(1);
 
 /// A session, without its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -18,9 +18,9 @@ use crate::user::{managed, trust};
 use crate::{By, Deed, Desk, DeskError, Kind, Principal, Right, Role, Scope, Secret, Via, name};
 
 /// When a token was last used is written down so often at most.
-const USED: Duration = Duration::from_secs(60);
+const USED: Duration = Duration::from_mins(1);
 /// A token that was quiet for so long is told to the ledger when it is used again.
-const QUIET: Duration = Duration::from_secs(3600);
+const QUIET: Duration = Duration::from_hours(1);
 
 /// A token, without its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,6 +71,10 @@ pub struct NewToken {
 
 type Columns = (String, String, String, String, String, i64, Option<i64>, Option<i64>, Option<i64>);
 
+/// A token, and then its owner.
+type Found =
+    (String, String, String, Option<i64>, Option<i64>, Option<i64>, String, String, String, String, i64, i64);
+
 impl Token {
     fn of(columns: Columns) -> Result<Self, DeskError> {
         let (id, name, owner, role, scope, created, expires, used, revoked) = columns;
@@ -89,27 +93,28 @@ impl Desk {
         if !secret::is_token(token.expose_secret()) {
             return self.token_refused("(unknown)", "", from, "not a token").await;
         }
-        let found: Option<(
-            String,
-            String,
-            Option<i64>,
-            Option<i64>,
-            Option<i64>,
-            String,
-            String,
-            String,
-            String,
-            i64,
-            i64,
-        )> = sqlx::query_as(
-            "SELECT t.id, t.role || ' ' || t.scope, t.expires, t.used, t.revoked,
-                        u.id, u.name, u.role, u.scope, u.disabled, u.generation
-                 FROM desk_token t JOIN desk_user u ON u.id = t.owner WHERE t.hash = $1",
+        let found: Option<Found> = sqlx::query_as(
+            "SELECT t.id, t.role, t.scope, t.expires, t.used, t.revoked,
+                    u.id, u.name, u.role, u.scope, u.disabled, u.generation
+             FROM desk_token t JOIN desk_user u ON u.id = t.owner WHERE t.hash = $1",
         )
         .bind(digest(Use::Token, token.expose_secret()))
         .fetch_optional(self.inner.database.pool())
         .await?;
-        let Some((id, own, expires, used, revoked, user, name, role, scope, disabled, generation)) = found
+        let Some((
+            id,
+            own_role,
+            own_scope,
+            expires,
+            used,
+            revoked,
+            user,
+            name,
+            role,
+            scope,
+            disabled,
+            generation,
+        )) = found
         else {
             return self.token_refused("(unknown)", "", from, "there is no such token").await;
         };
@@ -139,8 +144,7 @@ impl Desk {
             action.on.clone_from(&id);
             self.record(action).await?;
         }
-        let (own_role, own_scope) = own.split_once(' ').unwrap_or_default();
-        let ((own_role, own_scope), (role, scope)) = (trust(own_role, own_scope)?, trust(&role, &scope)?);
+        let ((own_role, own_scope), (role, scope)) = (trust(&own_role, &own_scope)?, trust(&role, &scope)?);
         Ok(Principal {
             name,
             kind: Kind::User,

@@ -78,6 +78,11 @@ impl Inflated {
         Err(Reason::TooDeep)
     }
 
+    /// Takes `source` as it is, whatever it looks like.
+    pub(crate) fn plain(source: Box<dyn Read + Send>) -> Self {
+        Self { reader: source, packed: Meter::default(), plain: true }
+    }
+
     /// Bytes read from the source so far (compressed).
     pub(crate) fn packed(&self) -> u64 {
         self.packed.get()

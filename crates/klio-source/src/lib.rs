@@ -11,6 +11,10 @@ mod order;
 mod inflate;
 mod meter;
 
+#[cfg(unix)]
+pub mod follow;
+mod head;
+
 mod chunk;
 mod docscan;
 mod parts;
@@ -43,6 +47,7 @@ pub use body::items;
 pub use chunk::{Chunk, Pool};
 pub use decode::{decode, decode_bytes};
 pub use discover::{Discovery, discover};
+pub use head::head;
 pub use identity::{content_hash, keyed_content_hash};
 pub use input::{Input, InputId, Options, Source};
 pub use native::{diagnose, recover};

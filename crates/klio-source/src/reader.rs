@@ -50,6 +50,14 @@ impl Chunks {
         Self::with(input, options, pool, Some(source))
     }
 
+    /// A stretch of lines from the middle of an input, of which the first has this number. It is not inflated.
+    pub(crate) fn lines(source: Box<dyn Read + Send>, input: &Input, options: &Options, line: u64) -> Self {
+        let mut chunks = Self::with(input, options, &Pool::default(), None);
+        chunks.stage = Stage::Open(Inflated::plain(source));
+        chunks.splitter.line = line;
+        chunks
+    }
+
     fn with(input: &Input, options: &Options, pool: &Pool, source: Option<Box<dyn Read + Send>>) -> Self {
         let mut options = options.clone();
         options.record_cap = options.record_cap.clamp(1, 1 << 30);

@@ -138,10 +138,10 @@ impl Lake {
     }
 
     fn fresh_matches(&mut self, request: &Request<'_>) -> Result<u64, StoreError> {
-        let question = Question::new(request.filter, request.range);
+        let question = Question::new(request.filter, request.range, self);
         let mut count = 0;
         for batch in self.fresh()? {
-            count += batch.events().filter(|event| question.holds(event)).count() as u64;
+            count += batch.events().filter(|event| question.holds(&batch.origin.cluster, event)).count() as u64;
         }
         Ok(count)
     }
@@ -159,7 +159,7 @@ impl Lake {
         let files = self.readable(&self.events)?.0;
         let log = self.log()?;
         let ledger = Ledger::read(&log)?;
-        let question = Question::new(filter, range);
+        let question = Question::new(filter, range, self);
         for file in files.iter().filter(|file| may_overlap(file, range)) {
             let open = OpenFile::open(&self.events.place, file, &self.footers)?;
             let mut may = false;
@@ -176,7 +176,9 @@ impl Lake {
                 let batch = batch.map_err(StoreError::damaged(&file.path))?;
                 let cut = salvaged(&batch);
                 for (number, (raw, text)) in texts(&batch).enumerate() {
-                    let fits = event(raw, cut(number)).is_some_and(|event| question.holds(&event));
+                    let fits = event(raw, cut(number)).is_some_and(|event| {
+                        question.holds(word(&batch, "cluster", number).unwrap_or_default(), &event)
+                    });
                     if fits && !f(&source, row, text())? {
                         return Ok(log);
                     }

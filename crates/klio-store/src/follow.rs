@@ -72,10 +72,11 @@ impl Lake {
             (cursor.flushed, cursor.leaves) = (flushed, leaves);
             cursor.batch = cursor.batch.max(flushed);
         }
+        let question = Question::new(filter, TimeRange::default(), self);
         for batch in fresh.iter().filter(|batch| batch.seq > cursor.batch) {
             for (raw, salvaged) in batch.entries() {
                 cursor.told.insert(cursor.hasher.hash_one(raw));
-                if let Some(event) = event(raw, salvaged).filter(|event| filter.matches(event)) {
+                if let Some(event) = event(raw, salvaged).filter(|event| question.holds(&batch.origin.cluster, event)) {
                     found.push(Kept::fresh(batch, &event));
                 }
             }
@@ -95,7 +96,7 @@ impl Lake {
     ) -> Result<bool, StoreError> {
         let ledger = self.ledger()?;
         let mut stated = true;
-        let question = Question::new(filter, TimeRange::default());
+        let question = Question::new(filter, TimeRange::default(), self);
         for file in self.readable(&self.events)?.0 {
             let Some(leaf) = ledger.leaf_of(&format!("events/{}", file.path)) else {
                 stated = false;
@@ -143,7 +144,7 @@ impl Lake {
             }
             (heap.len() >= n).then(|| heap.peek().and_then(|Reverse((time, _))| *time)).flatten()
         };
-        let question = Question::new(filter, TimeRange::default());
+        let question = Question::new(filter, TimeRange::default(), self);
         let mut view = self.view(TimeRange::default())?;
         let mut scanned = Scanned::default();
         let mut least = None;

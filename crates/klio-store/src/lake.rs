@@ -16,6 +16,7 @@ use crate::group::Group;
 use crate::keys::Cipher;
 use crate::scan::{Kept, Question, Scanned};
 use crate::settings::Settings;
+use crate::sight::Sight;
 use crate::spool::SpoolReader;
 use crate::table::Table;
 use crate::vault::Vault;
@@ -35,6 +36,8 @@ pub struct Lake {
     pub(crate) incidents: Table,
     pub(crate) footers: Footers,
     pub(crate) vault: Option<Arc<Vault>>,
+    /// What may be seen of it; everything unless it says otherwise.
+    pub(crate) sight: Option<Arc<Sight>>,
 }
 
 impl Lake {
@@ -78,7 +81,15 @@ impl Lake {
             runtime: runtime.clone(),
             footers: Footers::of(keys.clone()),
             vault,
+            sight: None,
         })
+    }
+
+    /// The lake as somebody sees it who may see this: whatever is asked, the rest is not there.
+    #[must_use]
+    pub fn seen_by(mut self, sight: Arc<Sight>) -> Self {
+        self.sight = Some(sight);
+        self
     }
 
     /// Reads what was committed meanwhile.
@@ -99,7 +110,7 @@ impl Lake {
         f: &mut dyn FnMut(Kept) -> ControlFlow<()>,
     ) -> Result<Scanned, StoreError> {
         let mut view = self.view(range)?;
-        let question = Question::new(filter, range);
+        let question = Question::new(filter, range, self);
         let mut waiting: Vec<Kept> = Vec::new();
         let mut scanned = view.scanned;
         view.each_fresh(&question, &mut scanned, &mut |batch, event| {
@@ -138,7 +149,7 @@ impl Lake {
         f: &mut dyn FnMut(Kept) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<Scanned, StoreError> {
         let mut view = self.view(range)?;
-        let question = Question::new(filter, range);
+        let question = Question::new(filter, range, self);
         let mut scanned = view.scanned;
         while let Some(file) = view.next(self)? {
             for group in 0..file.groups() {

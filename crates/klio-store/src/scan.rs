@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ByteView, MAX_INLINE_VIEW_LEN, StringViewArray};
 use arrow::buffer::BooleanBuffer;
@@ -14,7 +15,9 @@ use crate::answer::{answer, in_range};
 use crate::batch::{Spooled, event};
 use crate::error::StoreError;
 use crate::group::{Coded, Group};
+use crate::lake::Lake;
 use crate::needle::{Finder, Needles};
+use crate::sight::Sight;
 use crate::view::overlap;
 
 /// A record of the lake.
@@ -82,6 +85,8 @@ const PART: usize = 64;
 pub(crate) struct Question<'f> {
     pub filter: &'f Filter,
     pub range: TimeRange,
+    /// What may be seen; everything unless it says otherwise.
+    sight: Option<Arc<Sight>>,
     /// Audit ids of which an event must have one.
     ids: Option<Vec<String>>,
     needles: Option<Needles>,
@@ -96,15 +101,18 @@ pub(crate) struct Candidates {
 }
 
 impl<'f> Question<'f> {
-    pub(crate) fn new(filter: &'f Filter, range: TimeRange) -> Self {
+    pub(crate) fn new(filter: &'f Filter, range: TimeRange, lake: &Lake) -> Self {
         let mut ids = Vec::new();
         let ids = required_ids(filter, &mut ids).then_some(ids);
-        Self { filter, range, ids, needles: Needles::of(filter), finder: OnceCell::new() }
+        let sight = lake.sight.clone();
+        Self { filter, range, sight, ids, needles: Needles::of(filter), finder: OnceCell::new() }
     }
 
-    /// Whether an event matches.
-    pub(crate) fn holds(&self, event: &Event<'_>) -> bool {
-        self.range.holds(event.time()) && self.filter.matches(event)
+    /// Whether an event of a cluster matches, and may be seen.
+    pub(crate) fn holds(&self, cluster: &str, event: &Event<'_>) -> bool {
+        self.range.holds(event.time())
+            && self.filter.matches(event)
+            && self.sight.as_ref().is_none_or(|sight| sight.sees(cluster, event))
     }
 
     /// Asks the columns of a row group; `None` if no row can match.
@@ -120,11 +128,17 @@ impl<'f> Question<'f> {
         if answers.yes.count_set_bits() == 0 {
             return Ok(None);
         }
-        let may = &answers.yes & &in_range(self.range, group)?;
+        let mut may = &answers.yes & &in_range(self.range, group)?;
+        let mut certain = answers.certain();
+        if let Some(sight) = &self.sight {
+            let (perhaps, surely) = sight.rows(group)?;
+            may = &may & &perhaps;
+            certain = &certain & &surely;
+        }
         if may.count_set_bits() == 0 {
             return Ok(None);
         }
-        Ok(Some(Candidates { certain: &may & &answers.certain(), may }))
+        Ok(Some(Candidates { certain: &may & &certain, may }))
     }
 
     /// Reads the records of the candidates and hands on those that match.
@@ -141,6 +155,7 @@ impl<'f> Question<'f> {
         let mut custody = None;
         let mut rows = may.set_indices();
         let salvaged = group.flags("salvaged")?.filter(|flags| flags.count_set_bits() > 0);
+        let clusters = if self.sight.is_some() { group.words("cluster")? } else { None };
         let salvaged = |row: usize| salvaged.as_ref().is_some_and(|flags| flags.value(row));
         let size = if told.is_some() { SPARSE } else { BATCH };
         for batch in group.file.records(group.number, may, size)? {
@@ -153,8 +168,15 @@ impl<'f> Question<'f> {
             scanned.records += rows.len() as u64;
             for (at, ((row, sure), promising)) in rows.iter().zip(sure).zip(promising).enumerate() {
                 let salvaged = salvaged(*row);
-                let matches =
-                    || event(raws.value(at), salvaged).is_some_and(|event| self.filter.matches(&event));
+                let may_see = |event: &Event<'_>| {
+                    let Some(sight) = &self.sight else { return true };
+                    let cluster = clusters.as_ref().and_then(|clusters| clusters.of_row(*row));
+                    cluster.is_some_and(|cluster| sight.sees(cluster, event))
+                };
+                let matches = || {
+                    event(raws.value(at), salvaged)
+                        .is_some_and(|event| self.filter.matches(&event) && may_see(&event))
+                };
                 if sure || promising && matches() {
                     scanned.matched += 1;
                     let custody = match &mut custody {

@@ -99,7 +99,7 @@ impl Lake {
         let deadline = Instant::now().checked_add(limits.time);
         let tables = self.sql_tables()?;
         let passed: Vec<table::Passed> = tables.iter().map(|table| table.passed.clone()).collect();
-        let context = session::session(tables, limits)?;
+        let context = session::session(tables, limits, self.sight.as_deref())?;
         let memory = memory::Growth::start(limits);
         let (send, mut parts) = mpsc::channel(2);
         let query = query.to_owned();

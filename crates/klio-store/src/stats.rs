@@ -66,7 +66,7 @@ impl Lake {
     /// How many events match each of several filters. A column that several of them ask is read once.
     pub fn count_each(&mut self, filters: &[Filter], range: TimeRange) -> Result<Vec<Scanned>, StoreError> {
         let mut view = self.view(range)?;
-        let asked = filters.iter().map(|filter| (Question::new(filter, range), view.scanned));
+        let asked = filters.iter().map(|filter| (Question::new(filter, range, self), view.scanned));
         let mut asked: Vec<_> = asked.collect();
         while let Some(file) = view.next(self)? {
             for group in 0..file.groups() {
@@ -193,7 +193,7 @@ impl Lake {
         f: &mut dyn FnMut(Seen<'_, '_>) -> Result<bool, StoreError>,
     ) -> Result<Scanned, StoreError> {
         let mut view = self.view(range)?;
-        let question = Question::new(filter, range);
+        let question = Question::new(filter, range, self);
         let mut scanned = view.scanned;
         while let Some(file) = view.next(self)? {
             for group in 0..file.groups() {

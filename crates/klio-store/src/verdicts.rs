@@ -86,6 +86,9 @@ impl Lake {
         }
         let mut found: Vec<KeptVerdict> =
             last.into_values().map(|(_, v)| v).filter(|v| wanted.fits(v)).collect();
+        if let Some(sight) = &self.sight {
+            found.retain(|verdict| sight.sees_verdict(kind, verdict));
+        }
         found.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
         Ok(found)
     }

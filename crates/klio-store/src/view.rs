@@ -109,7 +109,7 @@ impl View {
             for (record, salvaged) in batch.entries() {
                 scanned.fresh += 1;
                 let Some(event) = event(record, salvaged) else { continue };
-                if question.holds(&event) {
+                if question.holds(&batch.origin.cluster, &event) {
                     scanned.matched += 1;
                     if f(batch, &event).is_break() {
                         return;

@@ -86,6 +86,22 @@ pub struct Cluster {
     pub certificate: Option<String>,
     /// Audit log files on this machine: paths, directories or patterns.
     pub files: Vec<String>,
+    /// All its API servers, whose counters prove that nothing is missing.
+    pub apiservers: Vec<Apiserver>,
+}
+
+/// An API server whose metrics are read.
+#[derive(Deserialize, Clone, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Apiserver {
+    /// Its address, such as `https://10.0.0.1:6443`: its own and not that of a balancer, which would show one after the other.
+    pub url: String,
+    /// PEM file that its certificate is checked against; the system's authorities unless given.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// The token that is shown; its user may `get` the path `/metrics`.
+    #[serde(default)]
+    pub token: Option<Reference>,
 }
 
 /// A secret that is named and not written: `env:NAME` or `file:PATH`.
@@ -176,6 +192,11 @@ impl Config {
         let config: Self =
             if is_empty { Self::default() } else { serde_saphyr::from_str(text).map_err(Failure::usage)? };
         config.clusters.keys().try_for_each(|name| check_cluster(name))?;
+        for (name, cluster) in &config.clusters {
+            if let Some(one) = cluster.apiservers.iter().find(|one| !one.url.starts_with("https://")) {
+                return Err(Failure::usage(format!("clusters.{name}.apiservers: {} does not begin with https://", one.url)));
+            }
+        }
         let server = &config.server;
         if server.tls.certificate.is_some() != server.tls.key.is_some() {
             return Err(Failure::usage("server.tls: `certificate` and `key` belong together"));

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use klio_detect::story::Story;
 use klio_model::{Event, Severity, Timestamp};
+pub use klio_source::head;
 use klio_source::redact::{Policy, Redactor};
 use klio_source::{Chunks, Options, Pool, discover};
 use klio_store::{Classes, Custody, Flush, Intake, Records, Rows, Settings, Writer};
 pub use klio_store::{Origin, Spooled, Verdict};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::failure::Failure;
 use crate::output;
@@ -28,9 +28,6 @@ const BATCH: usize = 1 << 20;
 
 /// Bytes of records that may wait for a chunk before them: one event from the future must not hold up the rest.
 const EARLY: usize = 64 << 20;
-/// No event is shorter than this; and bytes of a document in which there is its first event.
-const LINE: usize = 64;
-const HEAD: usize = 4096;
 /// How often the log attests what is in the spool.
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -443,13 +440,6 @@ fn head_of(source: &str) -> Option<u64> {
     let found = discover(&[path]);
     let chunk = Chunks::new(found.inputs.first()?, &Options::default(), &Pool::default()).next()?;
     Some(head(chunk.bytes()))
-}
-
-/// Stands for the begin of a file: its first line, which holds an event, or of a document what is around its first event.
-pub fn head(bytes: &[u8]) -> u64 {
-    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    // All documents begin with the same bracket.
-    xxh3_64(if line.len() < LINE { bytes.get(..HEAD).unwrap_or(bytes) } else { line })
 }
 
 /// Which cluster's records these are.

@@ -8,11 +8,15 @@
 //! Receivers are many and run side by side; the judge is one thread and sees every event once, in the order of the spool.
 //! Nothing but the spool lies between them: it is bounded, and when it is full the intake refuses.
 
+mod account;
+mod files;
 mod intake;
 mod judge;
 mod live;
+mod pulse;
 mod recent;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +24,12 @@ use std::time::Duration;
 use klio_detect::RuleSet;
 use klio_store::{DeadLetters, Settings};
 
+pub use account::Reading;
 pub use intake::{Intake, Receipt, Refusal, Sender, is_full};
 pub use judge::Orders;
-pub use live::{Live, SourceNow};
+pub use live::Live;
 
+use crate::config::Cluster;
 use crate::data::refused;
 use crate::failure::Failure;
 use crate::keep::{Keeper, Terms};
@@ -46,13 +52,17 @@ pub struct Pipeline {
     terms: Arc<Terms>,
 }
 
-/// The judge, at work.
-pub struct Judge(std::thread::JoinHandle<()>);
+/// The judge and those who follow files, at work.
+pub struct Judge {
+    judge: std::thread::JoinHandle<()>,
+    readers: Vec<std::thread::JoinHandle<()>>,
+}
 
 /// Opens the lake in `dir` and starts its judge.
 pub fn start(
     dir: &Path,
     settings: &Settings,
+    clusters: &BTreeMap<String, Cluster>,
     terms: Arc<Terms>,
     secret: [u8; 32],
     rules: RuleSet,
@@ -72,15 +82,29 @@ pub fn start(
     let live = Live::default();
     live.flushed(keeper.flushed()?);
     let pipeline = Arc::new(Pipeline { intake, live, orders: Orders::new(rules), terms });
+    let known = keeper.positions();
+    let mut readers = Vec::new();
+    for (name, cluster) in clusters.iter().filter(|(_, cluster)| !cluster.files.is_empty()) {
+        let (pipeline, metrics, known) = (pipeline.clone(), metrics.clone(), known.clone());
+        let (name, patterns) = (name.clone(), cluster.files.clone());
+        let reader = std::thread::Builder::new().name(format!("files {name}"));
+        let follow = move || files::follow(&pipeline, &metrics, &name, &patterns, known);
+        readers.push(reader.spawn(follow).map_err(Failure::world)?);
+    }
     let (own, metrics) = (pipeline.clone(), metrics.clone());
     let judge = std::thread::Builder::new().name("judge".into());
     let judge = judge.spawn(move || judge::run(&own, &metrics, keeper, every)).map_err(Failure::world)?;
-    Ok((pipeline, Judge(judge)))
+    Ok((pipeline, Judge { judge, readers }))
 }
 
 impl Judge {
-    /// Whether it has ended.
+    /// Whether the judge has ended, and whoever follows files.
     pub fn is_over(&self) -> bool {
-        self.0.is_finished()
+        self.judge.is_finished() && self.readers.iter().all(std::thread::JoinHandle::is_finished)
+    }
+
+    /// Whether the judge has ended.
+    pub fn is_gone(&self) -> bool {
+        self.judge.is_finished()
     }
 }

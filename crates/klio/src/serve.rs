@@ -1,6 +1,7 @@
 //! The server: what it listens on, what its parts share, how it starts, reads its settings again, and ends.
 
 mod answer;
+mod apiservers;
 pub mod credentials;
 mod listen;
 pub mod metrics;
@@ -72,7 +73,7 @@ impl Shared {
     }
 
     fn judge_is_over(&self) -> bool {
-        self.judge.get().is_some_and(Judge::is_over) && !self.is_draining()
+        self.judge.get().is_some_and(Judge::is_gone) && !self.is_draining()
     }
 
     /// Whether something can be made durable in the data directory.
@@ -101,6 +102,7 @@ pub fn run(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failure> {
 
 async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (heard(SignalKind::terminate())?, heard(SignalKind::interrupt())?);
+    let seen = reload::look(&dir, &config, rules);
     let credentials = Credentials::read(&dir, &config)?;
     let served = tls::load(&dir, &config.tls())?;
     // Bound before the lake is opened: whoever cannot listen need not try.
@@ -114,7 +116,8 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
     let every = Duration::from_secs(config.server.flush_seconds);
     let (pipeline, judge) = {
         let (dir, lake, metrics) = (dir.clone(), config.lake.clone(), metrics.clone());
-        let start = move || pipeline::start(&dir, &lake, terms, secret, set, every, &metrics);
+        let clusters = config.clusters.clone();
+        let start = move || pipeline::start(&dir, &lake, &clusters, terms, secret, set, every, &metrics);
         tokio::task::spawn_blocking(start).await.map_err(Failure::world)??
     };
     let room = config.server.in_flight_bytes.div_ceil(webhook::PERMIT);
@@ -142,7 +145,8 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
         clusters,
         "klio is ready"
     );
-    if clusters == 0 {
+    let follows = shared.config.load().clusters.values().any(|cluster| !cluster.files.is_empty());
+    if clusters == 0 && !follows {
         tracing::warn!("no cluster can deliver yet: `klio connect cluster NAME` prints what its API server needs");
     }
     let door = Door {
@@ -160,12 +164,15 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
         metrics,
     };
     let doors = [tokio::spawn(door.open(closing.clone())), tokio::spawn(side.open(closing))];
-    let watching = tokio::spawn(reload::watch(shared.clone(), rules.clone()));
+    let watching = [
+        tokio::spawn(reload::watch(shared.clone(), rules.clone(), seen)),
+        tokio::spawn(apiservers::read(shared.clone())),
+    ];
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    watching.abort();
+    watching.iter().for_each(tokio::task::JoinHandle::abort);
     tracing::info!("going down: requests are finished, the rest is refused");
     shared.draining.store(true, Ordering::Release);
     let again = async {

@@ -18,6 +18,7 @@ use server::{Server, body, connect, runtime, send};
 /// The bodies that a real API server posted.
 fn recordings() -> Vec<Vec<u8>> {
     let mut paths: Vec<_> = std::fs::read_dir(recorded("webhook")).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.retain(|path| path.to_string_lossy().ends_with(".json.zst"));
     paths.sort();
     let read = |path: &std::path::PathBuf| zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap();
     paths.iter().map(read).collect()

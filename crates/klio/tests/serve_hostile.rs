@@ -171,11 +171,57 @@ fn a_full_disk_is_pushed_back_and_nothing_acknowledged_is_lost() {
     made::ok(&data, &["verify"]);
 }
 
+/// What a directory holds is there and cannot be written, until this ends.
+struct ReadOnly(std::path::PathBuf);
+
+impl ReadOnly {
+    fn over(at: &std::path::Path) -> Option<Self> {
+        let bound = Command::new("mount").arg("--bind").arg(at).arg(at).output();
+        if !bound.is_ok_and(|output| output.status.success()) {
+            println!("skipped: a directory cannot be mounted here");
+            return None;
+        }
+        let own = Self(at.to_owned());
+        let done = Command::new("mount").args(["-o", "remount,ro,bind"]).arg(at).status().unwrap();
+        assert!(done.success() && std::fs::write(at.join("probe"), "x").is_err());
+        Some(own)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 #[test]
-fn a_disk_that_turns_read_only_is_pushed_back_and_nothing_acknowledged_is_lost() {
+fn a_lake_that_turns_read_only_is_waited_for_while_the_spool_has_room() {
     let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("small");
-    let Some(disk) = Small::mount(&data, 200 << 20) else { return };
+    let data = dir.path().join("lake");
+    let token = connect(&data, "prod");
+    let server = Server::start(&data);
+    assert_eq!(server.post("/audit", &token, body(&events(0..100))).status, 200);
+    server.settled();
+    let Some(held) = ReadOnly::over(&data.join("events")) else { return };
+    for n in 1..10 {
+        assert_eq!(server.post("/audit", &token, body(&events(n * 100..n * 100 + 100))).status, 200);
+    }
+    server.until("the failure is counted", |server| server.metric("klio_lake_flush_failures_total") >= 2.0);
+    assert_eq!(server.get("/readyz").status, 200, "events can be taken");
+    assert!(server.metric("klio_spool_waiting_batches") > 0.0);
+    assert!(server.said("Read-only file system") > 0);
+    drop(held);
+    server.settled();
+    assert_eq!(server.post("/audit", &token, body(&events(1000..1001))).status, 200);
+    server.stop();
+    assert_eq!(count(&data), 1001);
+    made::ok(&data, &["verify"]);
+}
+
+#[test]
+fn a_server_on_a_read_only_disk_says_so_and_the_next_start_has_all_that_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
     let token = connect(&data, "prod");
     let settings = format!("server:\n{PORTS}  flush_seconds: 600\n");
     std::fs::write(data.join("klio.yaml"), settings).unwrap();
@@ -183,20 +229,127 @@ fn a_disk_that_turns_read_only_is_pushed_back_and_nothing_acknowledged_is_lost()
     for n in 0..10 {
         assert_eq!(server.post("/audit", &token, body(&events(n * 100..n * 100 + 100))).status, 200);
     }
-    // A file that is open for writing forbids it; so the mount is made read-only below the server.
-    let made_so = Command::new("mount").args(["-o", "remount,ro,bind"]).arg(&disk.0).status();
-    let is_so = made_so.is_ok_and(|s| s.success()) && std::fs::write(data.join("probe"), "x").is_err();
-    if !is_so {
-        println!("skipped: this mount does not turn read-only");
-        return;
-    }
     server.kill();
-    let refused = made::klio(&data, &["serve"]);
-    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
-    assert!(made::err(&refused).contains("Read-only"), "{}", made::err(&refused));
-    disk.remount("rw,bind");
-    let server = Server::start(&data);
-    assert_eq!(server.post("/audit", &token, body(&events(1000..1001))).status, 200);
+    let Some(held) = ReadOnly::over(&data) else { return };
+    made::refused(&data, &["serve"], 3, "Read-only");
+    drop(held);
+    Server::start(&data).stop();
+    made::ok(&data, &["lake", "info"]);
+    assert_eq!(count(&data), 1000);
+}
+
+/// `faketime`, with which the clock of a program can be set while it runs; nothing if it is not installed.
+fn faketime() -> Option<String> {
+    let found = glob("/usr/lib", "libfaketimeMT.so.1");
+    if found.is_none() {
+        println!("skipped: faketime is not installed (Debian: libfaketime)");
+    }
+    found
+}
+
+fn glob(dir: &str, name: &str) -> Option<String> {
+    let output = Command::new("find").args([dir, "-name", name]).output().ok()?;
+    String::from_utf8_lossy(&output.stdout).lines().next().map(str::to_owned)
+}
+
+#[test]
+fn a_clock_that_jumps_an_hour_either_way_costs_nothing() {
+    let Some(library) = faketime() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    let token = connect(&data, "prod");
+    let clock = dir.path().join("clock");
+    std::fs::write(&clock, "+0").unwrap();
+    let clock_text = clock.display().to_string();
+    let with = [
+        ("LD_PRELOAD", library.as_str()),
+        ("FAKETIME_TIMESTAMP_FILE", &clock_text),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let server = Server::start_in(&data, &[], &with);
+    let mut from = 0;
+    for jump in ["+0", "+3600", "+0", "-3600", "+0"] {
+        std::fs::write(&clock, jump).unwrap();
+        for _ in 0..5 {
+            let answer = server.post("/audit", &token, body(&events(from..from + 50)));
+            assert_eq!(answer.status, 200, "{jump}: {answer:?}");
+            // What was sent before the jump is known after it.
+            let again = from.saturating_sub(100);
+            assert_eq!(server.post("/audit", &token, body(&events(again..from))).json()["kept"], 0, "{jump}");
+            from += 50;
+        }
+        server.settled();
+        assert_eq!(server.get("/readyz").status, 200, "{jump}");
+    }
     server.stop();
-    assert_eq!(count(&data), 1001);
+    assert_eq!(count(&data), u64::from(from));
+    // That a clock was set back cannot be told from a log that was dated back: it is named, and nothing else is.
+    let verified = made::klio(&data, &["verify"]);
+    let text = made::out(&verified) + &made::err(&verified);
+    let problems: Vec<&str> = text.lines().filter(|line| line.starts_with("problem:")).collect();
+    assert!(!problems.is_empty() && problems.iter().all(|line| line.contains("the clock was set back")), "{text}");
+}
+
+/// A certificate with its key as files, good from and to so many days from now, signed by itself or by an authority.
+fn certificate(dir: &std::path::Path, name: &str, from: i64, to: i64) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let day = |days: i64| {
+        let seconds = Duration::from_secs(days.unsigned_abs() * 86_400);
+        let now = std::time::SystemTime::now();
+        if days < 0 { now - seconds } else { now + seconds }
+    };
+    (params.not_before, params.not_after) = (day(from).into(), day(to).into());
+    let text = params.self_signed(&key).unwrap().pem();
+    (made::file(dir, &format!("{name}.pem"), &text), made::file(dir, &format!("{name}.key"), &key.serialize_pem()))
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_told_and_one_that_is_renewed_is_taken_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    let token = connect(&data, "prod");
+    let (old, old_key) = certificate(dir.path(), "old", -30, -1);
+    let tls = format!("  tls:\n    certificate: {old}\n    key: {old_key}\n");
+    std::fs::write(data.join("klio.yaml"), format!("server:\n{PORTS}{tls}")).unwrap();
+    let server = Server::start(&data);
+    assert_eq!(server.get("/readyz/certificate").status, 503);
+    assert!(server.get("/readyz/certificate").body.contains("expired"));
+    assert!(server.metric("klio_tls_certificate_expiry_timestamp_seconds") > 0.0);
+    let client = |pem: &str| {
+        let root = reqwest::Certificate::from_pem(&std::fs::read(pem).unwrap()).unwrap();
+        reqwest::Client::builder().tls_certs_only([root]).build().unwrap()
+    };
+    let post = |client: &reqwest::Client| {
+        let request = client.post(format!("{}/audit", server.https)).bearer_auth(&token);
+        runtime().block_on(send(request.body(body(&events(0..1)))))
+    };
+    assert!(post(&client(&old)).is_err(), "an expired certificate is not trusted");
+    let (new, new_key) = certificate(dir.path(), "new", -1, 30);
+    std::fs::copy(&new, &old).unwrap();
+    std::fs::copy(&new_key, &old_key).unwrap();
+    server.until("the new certificate is served", |_| post(&client(&new)).is_ok_and(|answer| answer.status == 200));
+    assert_eq!(server.get("/readyz").status, 200);
+    server.stop();
+}
+
+#[test]
+fn a_client_certificate_that_has_expired_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    connect(&data, "prod");
+    let (old, old_key) = certificate(dir.path(), "apiserver", -30, -1);
+    let settings = format!(
+        "server:\n{PORTS}  tls:\n    client_ca: {old}\nclusters:\n  prod:\n    certificate: apiserver\n"
+    );
+    std::fs::write(data.join("klio.yaml"), settings).unwrap();
+    let server = Server::start(&data);
+    let pem = [std::fs::read(&old).unwrap(), std::fs::read(&old_key).unwrap()].concat();
+    let client = server.client().identity(reqwest::Identity::from_pem(&pem).unwrap()).build().unwrap();
+    let request = client.post(format!("{}/audit", server.https)).body(body(&events(0..1)));
+    assert!(runtime().block_on(send(request)).is_err());
+    server.stop();
+    assert_eq!(count(&data), 0);
 }

@@ -142,7 +142,7 @@ fn nothing_of_a_foreign_cluster_is_opened() {
     assert_eq!(scope("*").filter_for(""), Some(Filter::All));
     let clusters: Vec<String> =
         scope("prod/a,prod/b,test-*").clusters().into_iter().map(|c| c.to_string()).collect();
-    assert_eq!(clusters, ["prod", "test-*"]);
+    assert_eq!(clusters, ["test-*", "prod"]);
 }
 
 #[test]

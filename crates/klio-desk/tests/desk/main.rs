@@ -1,5 +1,7 @@
 //! The desk on both databases: each case runs on SQLite and on a PostgreSQL server that the tests start themselves.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::unnecessary_wraps, clippy::print_stdout)] // helpers of tests are not tests to the lint
+
 /// Runs each case of a module on both.
 macro_rules! on_both {
     ($($case:ident),* $(,)?) => {

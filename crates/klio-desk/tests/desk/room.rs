@@ -61,20 +61,19 @@ pub struct Room {
     pub notes: Arc<Notes>,
     pub now: Arc<AtomicI64>,
     pub dir: TempDir,
-    _server: Option<Arc<Server>>,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 impl Room {
-    fn of(place: impl FnOnce(&TempDir) -> Place, server: Option<Arc<Server>>) -> Self {
+    fn of(place: impl FnOnce(&TempDir) -> Place) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let now = Arc::new(AtomicI64::new(Timestamp::parse("2026-11-22T08:00:00Z").unwrap().micros()));
-        Self { place: place(&dir), notes: Arc::default(), now, dir, _server: server }
+        Self { place: place(&dir), notes: Arc::default(), now, dir }
     }
 
     pub fn sqlite() -> Self {
-        Self::of(|dir| Place::File(dir.path().join("a desk?.db")), None)
+        Self::of(|dir| Place::File(dir.path().join("a desk?.db")))
     }
 
     pub async fn postgres() -> Option<Self> {
@@ -85,7 +84,7 @@ impl Room {
         sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.unwrap();
         admin.close().await;
         let url: Secret = server.url(&name).into();
-        Some(Self::of(|_| Place::Postgres(url), Some(server)))
+        Some(Self::of(|_| Place::Postgres(url)))
     }
 
     pub fn options(&self) -> Options {

@@ -1,112 +1,76 @@
-//! A PostgreSQL server in a directory of its own, which listens on a socket in it and ends with the last test that uses it.
+//! A PostgreSQL server in a directory of its own, which listens on a socket in it and ends with the tests,
+//! however they end: a shell waits for the pipe from this process to close.
 
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, Weak};
-
-use tempfile::TempDir;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 /// A running server.
 pub struct Server {
-    programs: PathBuf,
-    dir: TempDir,
-    as_other: bool,
+    dir: PathBuf,
+    /// Its standard input is open as long as this process lives.
+    _shell: Child,
 }
 
-static RUNNING: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+static RUNNING: OnceLock<Option<Server>> = OnceLock::new();
 
 impl Server {
     /// The server of this process; `None`, with a line that says so, if PostgreSQL is not installed.
-    pub fn get() -> Option<Arc<Self>> {
-        let mut running = RUNNING.lock().unwrap();
-        if let Some(server) = running.upgrade() {
-            return Some(server);
-        }
-        let Some(programs) = installed() else {
-            println!("PostgreSQL is not installed: the test is skipped on it");
-            return None;
+    pub fn get() -> Option<&'static Self> {
+        let start = || {
+            let programs = installed();
+            if programs.is_none() {
+                println!("PostgreSQL is not installed: the tests are skipped on it");
+            }
+            programs.map(Self::start)
         };
-        let server = Arc::new(Self::start(programs));
-        *running = Arc::downgrade(&server);
-        Some(server)
+        RUNNING.get_or_init(start).as_ref()
     }
 
     /// The URL of a database in it.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://klio:s3cret@localhost/{database}?host={}", self.dir.path().display())
+        format!("postgres://klio:s3cret@localhost/{database}?host={}", self.dir.display())
     }
 
     fn start(programs: PathBuf) -> Self {
-        let dir = tempfile::Builder::new().prefix("klio-desk-").tempdir().unwrap();
-        // PostgreSQL does not run as root; Debian's package brings a user for it.
-        let as_other = rustix::process::geteuid().is_root();
-        if as_other {
-            let owner = Command::new("id").args(["-u", "postgres"]).output().unwrap();
-            let owner: u32 = String::from_utf8(owner.stdout).unwrap().trim().parse().unwrap();
-            chown(dir.path(), Some(owner), None).unwrap();
-        }
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
-        let server = Self { programs, dir, as_other };
-        let word = server.dir.path().join("word");
+        let dir = tempfile::Builder::new().prefix("klio-desk-").tempdir().unwrap().keep();
+        let word = dir.join("word");
         std::fs::write(&word, "s3cret\n").unwrap();
-        std::fs::set_permissions(&word, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let data = server.data();
-        server.run(
-            "initdb",
-            &[
-                "-D",
-                &data,
-                "-U",
-                "klio",
-                "-A",
-                "scram-sha-256",
-                "--no-sync",
-                "-E",
-                "UTF8",
-                "--pwfile",
-                word.to_str().unwrap(),
-            ],
-        );
-        let options = format!(
-            "-c listen_addresses= -c fsync=off -c unix_socket_directories={}",
-            server.dir.path().display()
-        );
-        let log = server.dir.path().join("log");
-        server.run("pg_ctl", &["start", "-w", "-D", &data, "-l", log.to_str().unwrap(), "-o", &options]);
-        server
-    }
-
-    fn data(&self) -> String {
-        self.dir.path().join("data").to_str().unwrap().to_owned()
-    }
-
-    fn run(&self, program: &str, words: &[&str]) {
-        let program = self.programs.join(program);
-        let mut command = if self.as_other {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(&program);
-            command
+        // PostgreSQL does not run as root; Debian's package brings a user for it.
+        let mut shell = if rustix::process::geteuid().is_root() {
+            let id = Command::new("id").args(["-u", "postgres"]).output().unwrap();
+            let id: u32 = String::from_utf8(id.stdout).unwrap().trim().parse().unwrap();
+            chown(&dir, Some(id), None).unwrap();
+            chown(&word, Some(id), None).unwrap();
+            let mut other = Command::new("runuser");
+            other.args(["-u", "postgres", "--", "sh"]);
+            other
         } else {
-            Command::new(&program)
+            Command::new("sh")
         };
-        // The server would hold on to pipes of ours.
-        let status = command
-            .args(words)
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        assert!(status.unwrap().success(), "{} {words:?}", program.display());
+        shell.args(["-c", SCRIPT, "sh"]).arg(&programs).arg(&dir).current_dir(&dir);
+        let mut shell =
+            shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let log = || std::fs::read_to_string(dir.join("log")).unwrap_or_default();
+        assert_eq!(line, "ready\n", "{}", log());
+        Self { dir, _shell: shell }
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.run("pg_ctl", &["stop", "-m", "immediate", "-D", &self.data()]);
-    }
-}
+/// Starts a server and stops it when the standard input ends.
+const SCRIPT: &str = r#"
+    trap "" INT
+    { "$1/initdb" -D "$2/data" -U klio -A scram-sha-256 --pwfile "$2/word" -E UTF8 --no-sync &&
+      "$1/pg_ctl" start -w -D "$2/data" -l "$2/log" -o "-c listen_addresses= -c fsync=off -c unix_socket_directories=$2"
+    } >> "$2/log" 2>&1 && echo ready
+    read -r _
+    "$1/pg_ctl" stop -m immediate -D "$2/data" > /dev/null 2>&1
+    cd / && rm -rf "$2"
+"#;
 
 /// Where initdb lies: Debian keeps it out of the path.
 fn installed() -> Option<PathBuf> {

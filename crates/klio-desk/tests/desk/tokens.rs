@@ -24,6 +24,7 @@ async fn make(desk: &Desk, who: &By, order: TokenOrder) -> NewToken {
 
 async fn a_token_does_no_more_than_its_owner_does_now(room: Room) {
     let desk = room.desk().await;
+    hire(&desk, "root", Role::Admin, "*").await;
     hire(&desk, "ana", Role::Responder, "prod,test/a").await;
     let ana = by(&enter(&desk, "ana").await);
     let whole = make(&desk, &ana, order("whole")).await;

@@ -21,6 +21,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use super::table::LakeTable;
 use super::{Limits, json_get};
 use crate::error::StoreError;
+use crate::sight::Sight;
 
 /// Functions that are left out.
 const UNBOUNDED: [&str; 12] = [
@@ -95,7 +96,12 @@ const NESTING: [Keyword; 17] = [
     Keyword::EXPLAIN,
 ];
 
-pub(super) fn session(tables: Vec<LakeTable>, limits: &Limits) -> Result<SessionContext, StoreError> {
+/// A session over these tables, or over as much of them as may be seen: then they themselves have no name in it.
+pub(super) fn session(
+    tables: Vec<LakeTable>,
+    limits: &Limits,
+    sight: Option<&Sight>,
+) -> Result<SessionContext, StoreError> {
     let wrong = |e: datafusion::error::DataFusionError| StoreError::Query(e.to_string());
     // What does not fit into memory is refused: a spilled sort would leave records on disk.
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
@@ -119,7 +125,13 @@ pub(super) fn session(tables: Vec<LakeTable>, limits: &Limits) -> Result<Session
         context.deregister_udtf(name);
     }
     for table in tables {
-        context.register_table(table.name, Arc::new(table)).map_err(wrong)?;
+        let (name, table) = (table.name, Arc::new(table));
+        let Some(sight) = sight else {
+            context.register_table(name, table).map_err(wrong)?;
+            continue;
+        };
+        let seen = context.read_table(table).and_then(|all| all.filter(sight.condition(name))).map_err(wrong)?;
+        context.register_table(name, seen.into_view()).map_err(wrong)?;
     }
     Ok(context)
 }

@@ -46,7 +46,10 @@ pub struct Serve {
 impl Serve {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        let filter = EnvFilter::try_new(&self.log)
+        // A level alone is ours: the libraries say much that helps nobody.
+        let plain = ["off", "error", "warn", "info", "debug", "trace"].contains(&self.log.as_str());
+        let log = if plain { format!("error,klio={}", self.log) } else { self.log.clone() };
+        let filter = EnvFilter::try_new(log)
             .map_err(|e| Failure::usage(format!("--log {}: {e}", self.log)).hint("info, debug, klio=debug,warn …"))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
         match self.log_format {

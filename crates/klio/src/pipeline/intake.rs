@@ -1,24 +1,35 @@
 //! From a body to its receipt: cut into items, read, cleared of secrets, made durable. Nothing is acknowledged before.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use klio_model::Event;
+use klio_source::follow::Piece;
 use klio_source::{Item, Reason, Record, decode_bytes, diagnose, items, keyed_content_hash};
 use klio_store::spool::{MAX_PAYLOAD, SpoolError};
 use klio_store::{DeadLetter, DeadLetters, Origin, Records, StoreError};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_secret};
 
+use super::account::Account;
+use super::pulse::Pulse;
 use super::recent::Recent;
 use crate::keep::Terms;
 
 /// Bytes of records in a batch of the spool, about; a body with more becomes several.
 const BATCH: usize = 8 << 20;
 
+/// Bytes of a line that is no event that are kept.
+const LINE: usize = 1 << 20;
+/// What happened before that, in microseconds, nobody delivers again: it need not be remembered.
+const OLD: i64 = 15 * 60 * 1_000_000;
+
 /// Takes what sources deliver, from many threads.
 pub struct Intake {
     spool: klio_store::Intake,
     dead: DeadLetters,
     recent: Recent,
+    pulse: Pulse,
+    accounts: Mutex<BTreeMap<String, Account>>,
     terms: Arc<Terms>,
     secret: Box<[u8; 192]>,
 }
@@ -68,6 +79,10 @@ struct Ready {
     key: u64,
     json: String,
     salvaged: bool,
+    /// Whether it may be delivered again.
+    remember: bool,
+    /// When its stage was reached, in seconds since 1970.
+    second: Option<i64>,
 }
 
 impl Intake {
@@ -75,7 +90,8 @@ impl Intake {
     pub fn new(spool: klio_store::Intake, dead: DeadLetters, terms: Arc<Terms>) -> Result<Self, getrandom::Error> {
         let mut secret = Box::new([0; 192]);
         getrandom::fill(secret.as_mut_slice())?;
-        Ok(Self { spool, dead, recent: Recent::default(), terms, secret })
+        let (recent, pulse, accounts) = (Recent::default(), Pulse::default(), Mutex::default());
+        Ok(Self { spool, dead, recent, pulse, accounts, terms, secret })
     }
 
     /// Takes a webhook's body. An error means that some of it is not durable; it is to be delivered again, and what is
@@ -87,6 +103,24 @@ impl Intake {
         })
         .map_err(Refusal::NotJson)?;
         Ok(self.keep(from, None, read)?)
+    }
+
+    /// Takes lines of a file, and makes durable with them how far the file has been read. Returns how many records there were
+    /// besides, which the follower wants to know.
+    pub fn take_piece(&self, from: Sender<'_>, piece: &Piece) -> Result<(Receipt, u64), StoreError> {
+        let mut read = Read::default();
+        let records = piece.decode(&mut |decoded| match &decoded {
+            // Other lines are usual in logs: only what should have been an event is a letter.
+            Item::Skipped(_) => {}
+            Item::Rejected(rejected) => {
+                let number = rejected.line.saturating_sub(piece.line) as usize;
+                let line = piece.bytes.split(|b| *b == b'\n').nth(number).unwrap_or_default();
+                self.item(from, &decoded, line.get(..LINE).unwrap_or(line), &mut read);
+            }
+            Item::Record(record) => self.item(from, &decoded, record.raw, &mut read),
+        });
+        let receipt = self.keep(from, Some(piece.position(records)), read)?;
+        Ok((receipt, records))
     }
 
     /// Takes a dead letter again.
@@ -112,7 +146,11 @@ impl Intake {
         let mut rest = ready.as_slice();
         loop {
             let mut bytes = 0;
-            let fits = rest.iter().take_while(|r| std::mem::replace(&mut bytes, bytes + r.json.len()) < BATCH);
+            let fits = rest.iter().take_while(|ready| {
+                let before = bytes;
+                bytes += ready.json.len();
+                before < BATCH
+            });
             let (batch, after) = rest.split_at(fits.count());
             rest = after;
             // The source has been read so far only when the last of it is durable.
@@ -131,8 +169,12 @@ impl Intake {
         let keys: Vec<u64> = batch.iter().map(|ready| ready.key).collect();
         let (claim, new) = self.recent.claim(&keys);
         let mut records = Records::default();
+        let mut seconds: BTreeMap<i64, u64> = BTreeMap::new();
         for (ready, _) in batch.iter().zip(new).filter(|(_, new)| *new) {
             records.push_as(&ready.json, ready.salvaged);
+            if let Some(second) = ready.second {
+                *seconds.entry(second).or_default() += 1;
+            }
         }
         if !records.is_empty() || position.is_some() {
             let origin = Origin {
@@ -142,15 +184,18 @@ impl Intake {
                 position: position.cloned(),
             };
             self.spool.append(&origin, &records)?;
+            self.account(from.cluster, |account| {
+                seconds.iter().for_each(|(second, count)| account.durable(*second, *count));
+            });
         }
-        claim.kept();
+        claim.kept_of(&batch.iter().map(|ready| ready.remember).collect::<Vec<_>>());
         Ok(records.len())
     }
 
     /// Takes one result of decoding `bytes`.
     fn item(&self, from: Sender<'_>, item: &Item<'_>, bytes: &[u8], read: &mut Read) {
         let reason = match item {
-            Item::Record(record) => match self.record(from.cluster, record) {
+            Item::Record(record) => match self.record(from, record) {
                 Ok(ready) => return read.ready.push(ready),
                 Err(reason) => reason.to_string(),
             },
@@ -167,7 +212,7 @@ impl Intake {
         });
     }
 
-    fn record(&self, cluster: &str, record: &Record<'_>) -> Result<Ready, Reason> {
+    fn record(&self, from: Sender<'_>, record: &Record<'_>) -> Result<Ready, Reason> {
         let event = Event::parse(record.json)
             .map_err(|why| diagnose(record.json).unwrap_or_else(|| Reason::NotAnEvent(why.to_string())))?;
         let mut text = String::new();
@@ -175,7 +220,14 @@ impl Intake {
         if json.len() > MAX_PAYLOAD / 2 {
             return Err(Reason::NotAnEvent(format!("of {} bytes is too large to be kept", json.len())));
         }
-        Ok(Ready { key: self.key(cluster, &json), json, salvaged: record.salvaged })
+        // A file may be days behind; what it tells must not push out what webhooks repeat.
+        let last = event.staged_at().or_else(|| event.time());
+        let is_old = last.is_some_and(|time| time.micros() < from.received.saturating_sub(OLD));
+        let remember = from.source == "webhook" || !is_old;
+        self.pulse.hear(from.cluster, &event);
+        let second = event.staged_at().map(|at| at.micros().div_euclid(1_000_000));
+        let key = self.key(from.cluster, &json);
+        Ok(Ready { key, json, salvaged: record.salvaged, remember, second })
     }
 
     /// Stands for a record as it is stored, and its cluster.
@@ -186,6 +238,17 @@ impl Intake {
     /// Takes note of a record that the lake has.
     pub fn know(&self, cluster: &str, json: &str) {
         self.recent.add(self.key(cluster, json));
+    }
+
+    /// Changes a cluster's account, or reads it.
+    pub fn account<T>(&self, cluster: &str, f: impl FnOnce(&mut Account) -> T) -> T {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        f(accounts.entry(cluster.to_owned()).or_default())
+    }
+
+    /// Signs of life of the clusters.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// The spool.

@@ -43,7 +43,8 @@ impl Orders {
         self.stop.store(true, Ordering::Release);
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether the server ends.
+    pub fn is_over(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 }

@@ -6,7 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use klio_model::Timestamp;
+use klio_source::follow::FollowedFile;
 use klio_store::{Spooled, Verdict};
+
+use super::Receipt;
 
 /// Findings that are held for those who look for what is newest.
 const HELD: usize = 10_000;
@@ -45,6 +48,9 @@ pub struct Fresh {
 #[derive(Default, Debug)]
 pub struct Live {
     sources: Mutex<BTreeMap<(String, String), SourceNow>>,
+    files: Mutex<BTreeMap<String, Vec<FollowedFile>>>,
+    /// Why the counters of a cluster's API servers cannot be read.
+    unproven: Mutex<BTreeMap<String, String>>,
     fresh: Mutex<VecDeque<Fresh>>,
     /// Batches judged, and batches in the lake.
     judged: AtomicU64,
@@ -63,6 +69,41 @@ impl Live {
     /// Changes what is known of a source.
     pub fn source(&self, cluster: &str, source: &str, change: impl FnOnce(&mut SourceNow)) {
         change(lock(&self.sources).entry((cluster.to_owned(), source.to_owned())).or_default());
+    }
+
+    /// A delivery was taken.
+    pub fn taken(&self, cluster: &str, source: &str, bytes: usize, receipt: Receipt) {
+        self.source(cluster, source, |now| {
+            now.kept += receipt.kept;
+            now.known += receipt.known;
+            now.dead += receipt.dead;
+            now.bytes += bytes as u64;
+            now.seen = Some(jiff::Timestamp::now().as_microsecond());
+        });
+    }
+
+    /// Whether the counters of a cluster's API servers can be read, and why not.
+    pub fn unproven(&self, cluster: &str, said: Option<String>) {
+        let mut unproven = lock(&self.unproven);
+        match said {
+            Some(said) => drop(unproven.insert(cluster.to_owned(), said)),
+            None => drop(unproven.remove(cluster)),
+        }
+    }
+
+    /// Why not, by cluster.
+    pub fn why_unproven(&self) -> BTreeMap<String, String> {
+        lock(&self.unproven).clone()
+    }
+
+    /// The state of a cluster's files.
+    pub fn files(&self, cluster: &str, files: Vec<FollowedFile>) {
+        lock(&self.files).insert(cluster.to_owned(), files);
+    }
+
+    /// The files that are followed, by cluster.
+    pub fn followed(&self) -> BTreeMap<String, Vec<FollowedFile>> {
+        lock(&self.files).clone()
     }
 
     /// All sources, by cluster and name.

@@ -58,8 +58,9 @@ impl Recent {
             known = self.settled.wait(known).unwrap_or_else(PoisonError::into_inner);
         }
         let is_new: Vec<bool> = keys.iter().map(|&key| !known.has(key) && known.open.insert(key)).collect();
-        let keys = keys.iter().zip(&is_new).filter(|(_, new)| **new).map(|(key, _)| *key).collect();
-        (Claim { of: self, keys, kept: false }, is_new)
+        let places: Vec<usize> = (0..keys.len()).filter(|place| is_new[*place]).collect();
+        let keys = places.iter().map(|place| keys[*place]).collect();
+        (Claim { of: self, keys, places, forget: Vec::new(), kept: false }, is_new)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -71,6 +72,9 @@ impl Recent {
 pub struct Claim<'r> {
     of: &'r Recent,
     keys: Vec<u64>,
+    /// Which of the asked they are, and which of them need not be remembered.
+    places: Vec<usize>,
+    forget: Vec<bool>,
     kept: bool,
 }
 
@@ -79,14 +83,20 @@ impl Claim<'_> {
     pub fn kept(mut self) {
         self.kept = true;
     }
+
+    /// They are durable, and of those that were asked for the ones marked here may be delivered again.
+    pub fn kept_of(mut self, remember: &[bool]) {
+        self.kept = true;
+        self.forget = self.places.iter().map(|place| !remember.get(*place).copied().unwrap_or(true)).collect();
+    }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         let mut known = self.of.lock();
-        for key in &self.keys {
+        for (number, key) in self.keys.iter().enumerate() {
             known.open.remove(key);
-            if self.kept {
+            if self.kept && !self.forget.get(number).copied().unwrap_or(false) {
                 known.add(*key);
             }
         }

@@ -97,12 +97,12 @@ impl Credentials {
     }
 
     /// Which cluster shows this.
-    pub fn cluster(&self, token: Option<&str>, common_name: Option<&str>) -> Option<&str> {
-        let by_token = || self.tokens.get(&digest(token?)).map(String::as_str);
+    pub fn cluster(&self, token: Option<&str>, common_name: Option<&str>) -> Option<String> {
+        let by_token = || self.tokens.get(&digest(token?)).cloned();
         let by_certificate = || {
             let name = common_name?;
             let own = || name.strip_prefix(PREFIX).filter(|name| check_cluster(name).is_ok());
-            self.certificates.get(name).map(String::as_str).or_else(own)
+            self.certificates.get(name).cloned().or_else(|| own().map(str::to_owned))
         };
         match (token.is_some(), by_token(), by_certificate()) {
             // Whoever shows both must be the same by both.
@@ -196,18 +196,18 @@ mod tests {
         let other = issue(dir.path(), "test").unwrap();
         let config = Config::parse("clusters:\n  prod:\n    certificate: apiserver\n").unwrap();
         let all = Credentials::read(dir.path(), &config).unwrap();
-        assert_eq!(all.cluster(Some(&token), None), Some("prod"));
-        assert_eq!(all.cluster(Some(&other), None), Some("test"));
-        assert_eq!(all.cluster(Some(&first), None), None, "a new token takes the place of the old one");
-        assert_eq!(all.cluster(None, None), None);
-        assert_eq!(all.cluster(Some(""), None), None);
-        assert_eq!(all.cluster(None, Some("apiserver")), Some("prod"));
-        assert_eq!(all.cluster(None, Some("klio:cluster:edge")), Some("edge"));
-        assert_eq!(all.cluster(None, Some("klio:cluster:../x")), None);
-        assert_eq!(all.cluster(None, Some("somebody")), None);
-        assert_eq!(all.cluster(Some(&token), Some("klio:cluster:test")), None, "two identities are none");
-        assert_eq!(all.cluster(Some("wrong"), Some("apiserver")), None);
-        assert_eq!(all.cluster(Some(&token), Some("apiserver")), Some("prod"));
+        assert_eq!(all.cluster(Some(&token), None).as_deref(), Some("prod"));
+        assert_eq!(all.cluster(Some(&other), None).as_deref(), Some("test"));
+        assert_eq!(all.cluster(Some(&first), None).as_deref(), None, "a new token takes the place of the old one");
+        assert_eq!(all.cluster(None, None).as_deref(), None);
+        assert_eq!(all.cluster(Some(""), None).as_deref(), None);
+        assert_eq!(all.cluster(None, Some("apiserver")).as_deref(), Some("prod"));
+        assert_eq!(all.cluster(None, Some("klio:cluster:edge")).as_deref(), Some("edge"));
+        assert_eq!(all.cluster(None, Some("klio:cluster:../x")).as_deref(), None);
+        assert_eq!(all.cluster(None, Some("somebody")).as_deref(), None);
+        assert_eq!(all.cluster(Some(&token), Some("klio:cluster:test")).as_deref(), None, "two identities are none");
+        assert_eq!(all.cluster(Some("wrong"), Some("apiserver")).as_deref(), None);
+        assert_eq!(all.cluster(Some(&token), Some("apiserver")).as_deref(), Some("prod"));
     }
 
     #[test]

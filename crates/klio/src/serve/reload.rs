@@ -19,13 +19,13 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Files of a directory of rules that are looked at, and how deep.
 const MOST: usize = 10_000;
 
-/// Looks for changes for ever.
-pub async fn watch(shared: Arc<Shared>, rules: Rules) {
-    let looked = |shared: Arc<Shared>, rules: Rules| tokio::task::spawn_blocking(move || look(&shared, &rules));
-    let Ok(mut before) = looked(shared.clone(), rules.clone()).await else { return };
+/// Looks for changes for ever. `before` is how it was when it was read.
+pub async fn watch(shared: Arc<Shared>, rules: Rules, mut before: Seen) {
     loop {
         tokio::time::sleep(EVERY).await;
-        let Ok(now) = looked(shared.clone(), rules.clone()).await else { return };
+        let (own, paths) = (shared.clone(), rules.clone());
+        let looked = tokio::task::spawn_blocking(move || look(&own.dir, &own.config.load(), &paths));
+        let Ok(now) = looked.await else { return };
         if now.settings != before.settings {
             settings(&shared);
         }
@@ -48,15 +48,16 @@ pub async fn watch(shared: Arc<Shared>, rules: Rules) {
     }
 }
 
+/// The contents of all files that are looked at, hashed.
 #[derive(PartialEq)]
-struct Seen {
+pub struct Seen {
     settings: u64,
     rules: u64,
 }
 
-fn look(shared: &Shared, rules: &Rules) -> Seen {
-    let config = shared.config.load();
-    let mut paths = vec![shared.dir.join("klio.yaml"), shared.dir.join("clusters")];
+/// Looks at them.
+pub fn look(dir: &Path, config: &Config, rules: &Rules) -> Seen {
+    let mut paths = vec![dir.join("klio.yaml"), dir.join("clusters")];
     let tls = &config.server.tls;
     paths.extend(tls.certificate.iter().chain(&tls.key).chain(&tls.client_ca).cloned());
     paths.extend(config.clusters.values().filter_map(|cluster| cluster.token.as_ref()?.file()));

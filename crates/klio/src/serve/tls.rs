@@ -132,7 +132,7 @@ fn renew(own: &Path, tls: &Tls) -> Result<(), Failure> {
         return Ok(());
     }
     let key = KeyPair::generate().map_err(Failure::world)?;
-    let mut params = CertificateParams { ..params("Klio server", DAYS)? };
+    let mut params = params("Klio server", DAYS)?;
     for name in &names {
         let alt = CertificateParams::new(vec![name.clone()])
             .map_err(|e| Failure::usage(format!("server.tls.names: {name}: {e}")))?;

@@ -141,13 +141,7 @@ async fn take(
     let problem = match taken.await {
         Ok(Ok(receipt)) => {
             live.trouble("intake", None);
-            live.source(&cluster, SOURCE, |now| {
-                now.kept += receipt.kept;
-                now.known += receipt.known;
-                now.dead += receipt.dead;
-                now.bytes += bytes as u64;
-                now.seen = Some(jiff::Timestamp::now().as_microsecond());
-            });
+            live.taken(&cluster, SOURCE, bytes, receipt);
             server.metrics.taken(&cluster, SOURCE, bytes, receipt);
             return Ok(receipt);
         }
@@ -209,7 +203,7 @@ fn authenticate(
             let said = "these credentials are those of another cluster than the one in the path";
             Err(("cluster", Problem::new(StatusCode::FORBIDDEN, said).close()))
         }
-        _ => Ok(cluster.to_owned()),
+        _ => Ok(cluster),
     }
 }
 

@@ -50,12 +50,18 @@ impl Server {
     }
 
     pub fn start_with(data: &Path, arguments: &[&str]) -> Self {
+        Self::start_in(data, arguments, &[])
+    }
+
+    /// Starts it with these variables in its environment.
+    pub fn start_in(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         std::fs::create_dir_all(data).unwrap();
         if !data.join("klio.yaml").exists() {
             std::fs::write(data.join("klio.yaml"), format!("server:\n{PORTS}  flush_seconds: 1\n")).unwrap();
         }
         let all = [&["serve", "--log-format", "json"], arguments].concat();
-        let mut child = command(data, &all).stderr(Stdio::piped()).spawn().unwrap();
+        let variables = variables.iter().copied();
+        let mut child = command(data, &all).envs(variables).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (mut https, mut ops) = (None, None);

@@ -1,0 +1,232 @@
+//! A real API server with its audit webhook and its log file both pointed at Klio (`cargo xtask e2e`).
+//!
+//! `KLIO_E2E_BIN` is the directory of the programs that `e2e/cluster` builds; without it there is nothing to test.
+#![cfg(feature = "lake")]
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers beside the tests
+
+#[path = "made/klio.rs"]
+mod made;
+#[path = "made/server.rs"]
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use made::{number, ok};
+use serde_json::Value;
+use server::Server;
+
+fn bin() -> Option<PathBuf> {
+    let bin = std::env::var_os("KLIO_E2E_BIN").map(PathBuf::from);
+    if bin.is_none() {
+        println!("skipped: there is no API server; `cargo xtask e2e` builds one where Go is");
+    }
+    bin
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// An API server and its etcd.
+struct Cluster {
+    child: Child,
+    ready: Value,
+}
+
+impl Cluster {
+    fn start(bin: &Path, dir: &Path, klio: &Path) -> Self {
+        let mut command = Command::new(bin.join("cluster"));
+        command.arg("-dir").arg(dir).arg("-bin").arg(bin).arg("-stdin");
+        command.arg("-audit-policy").arg(klio.join("audit-policy.yaml"));
+        command.arg("-audit-webhook-config").arg(klio.join("klio-webhook.yaml"));
+        command.args(["-audit-log-maxsize", "10", "-audit-log-maxbackup", "100", "--"]);
+        // As `klio connect` advises.
+        command.args([
+            "--audit-webhook-mode=batch",
+            "--audit-webhook-batch-max-wait=1s",
+            "--audit-webhook-batch-max-size=1000",
+            "--audit-webhook-batch-buffer-size=50000",
+            "--audit-webhook-batch-throttle-qps=20",
+            "--audit-webhook-batch-throttle-burst=40",
+            "--audit-webhook-initial-backoff=2s",
+            "--audit-webhook-truncate-enabled=true",
+            "--audit-webhook-truncate-max-event-size=8388608",
+            "--audit-webhook-truncate-max-batch-size=33554432",
+        ]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).unwrap_or_else(|e| panic!("the API server does not start: {e} {line}"));
+        Self { child, ready }
+    }
+
+    fn kubeconfig(&self) -> &str {
+        self.ready["kubeconfig"].as_str().unwrap()
+    }
+
+    fn log_dir(&self) -> PathBuf {
+        Path::new(self.ready["audit_log"].as_str().unwrap()).parent().unwrap().to_owned()
+    }
+
+    fn stop(&mut self) {
+        // It ends when nobody holds its input any more, and flushes its audit backends before.
+        drop(self.child.stdin.take());
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status:?}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn traffic(bin: &Path, cluster: &Cluster, arguments: &[&str]) -> Child {
+    let mut command = Command::new(bin.join("traffic"));
+    command.args(["-kubeconfig", cluster.kubeconfig()]).args(arguments).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn told(child: Child) -> Value {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What stands in the API server's own log files: audit id and stage, and how often.
+fn written(dir: &Path) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for path in made::files(dir) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !(name.starts_with("audit") && name.ends_with(".log")) {
+            continue;
+        }
+        for line in BufReader::new(std::fs::File::open(&path).unwrap()).lines() {
+            let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            let key = format!("{} {}", event["auditID"].as_str().unwrap(), event["stage"].as_str().unwrap());
+            *all.entry(key).or_default() += 1;
+        }
+    }
+    all
+}
+
+fn kept(data: &Path) -> BTreeMap<String, u64> {
+    let rows = ok(data, &["sql", "SELECT audit_id, stage, count(*) AS n FROM events GROUP BY 1, 2", "-o", "jsonl"]);
+    let rows = rows.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let key = |row: &Value| format!("{} {}", row["audit_id"].as_str().unwrap(), row["stage"].as_str().unwrap());
+    rows.map(|row| (key(&row), row["n"].as_u64().unwrap())).collect()
+}
+
+fn settings(data: &Path, listen: u16, more: &str) {
+    std::fs::create_dir_all(data).unwrap();
+    let text = format!("server:\n  listen: 127.0.0.1:{listen}\n  ops: 127.0.0.1:0\n  flush_seconds: 2\n{more}");
+    std::fs::write(data.join("klio.yaml"), text).unwrap();
+}
+
+fn connect(data: &Path, out: &Path, port: u16) {
+    let url = format!("https://127.0.0.1:{port}");
+    ok(data, &["connect", "cluster", "e2e", "--no-wait", "--url", &url, "--out", &out.display().to_string()]);
+}
+
+#[test]
+#[ignore = "needs a real API server: cargo xtask e2e"]
+fn nothing_is_lost_or_doubled_while_the_server_is_killed_ten_times() {
+    let Some(bin) = bin() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (data, klio, k8s) = (dir.path().join("lake"), dir.path().join("klio"), dir.path().join("k8s"));
+    let port = free_port();
+    let log = k8s.join("audit.log");
+    settings(&data, port, &format!("clusters:\n  e2e:\n    files: [{}]\n", log.display()));
+    connect(&data, &klio, port);
+    let mut server = Server::start(&data);
+    let mut cluster = Cluster::start(&bin, &k8s, &klio);
+    let total = std::env::var("KLIO_E2E_TOTAL").unwrap_or("60000".into());
+    let mut running = traffic(&bin, &cluster, &["-total", &total, "-workers", "8"]);
+    let mut kills = 0;
+    while kills < 10 || running.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2500 + 700 * (kills % 4)));
+        if kills < 10 {
+            server.kill();
+            kills += 1;
+            // As long as a restart takes.
+            std::thread::sleep(Duration::from_millis(500));
+            server = Server::start(&data);
+        }
+    }
+    let sent = told(running);
+    let attack = told(traffic(&bin, &cluster, &["-attack"]));
+    cluster.stop();
+    let wanted = written(&cluster.log_dir());
+    let all: u64 = wanted.values().sum();
+    println!("{all} events in the API server's log, {} requests sent, {kills} kills", sent["requests"]);
+    assert!(all >= total.parse::<u64>().unwrap() * 5 / 6, "{all}");
+    let until = Instant::now() + Duration::from_secs(60);
+    let mut last = BTreeMap::new();
+    while Instant::now() < until {
+        last = kept(&data);
+        if last == wanted {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let lost: Vec<_> = wanted.iter().filter(|(key, n)| last.get(*key).copied().unwrap_or(0) < **n).collect();
+    let doubled: Vec<_> = last.iter().filter(|(key, n)| wanted.get(*key).copied().unwrap_or(0) < **n).collect();
+    println!("lost {}, doubled {}", lost.len(), doubled.len());
+    assert!(lost.is_empty() && doubled.is_empty(), "lost {:?} doubled {:?}", &lost.iter().take(5).collect::<Vec<_>>(), &doubled.iter().take(5).collect::<Vec<_>>());
+    server.settled();
+    server.stop();
+    assert_eq!(number(&data, "SELECT count(*) FROM events"), all);
+    ok(&data, &["verify"]);
+    found(&data, &attack);
+}
+
+#[test]
+#[ignore = "needs a real API server: cargo xtask e2e"]
+fn the_webhook_alone_is_enough() {
+    let Some(bin) = bin() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (data, klio, k8s) = (dir.path().join("lake"), dir.path().join("klio"), dir.path().join("k8s"));
+    let port = free_port();
+    settings(&data, port, "");
+    connect(&data, &klio, port);
+    let mut server = Server::start(&data);
+    let mut cluster = Cluster::start(&bin, &k8s, &klio);
+    let mut running = traffic(&bin, &cluster, &["-total", "6000", "-workers", "4"]);
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_secs(2));
+        server.kill();
+        std::thread::sleep(Duration::from_secs(1));
+        server = Server::start(&data);
+    }
+    let _ = running.wait();
+    let attack = told(traffic(&bin, &cluster, &["-attack"]));
+    // What the API server writes while it ends no longer reaches its webhook.
+    let wanted = written(&cluster.log_dir());
+    server.until("all has come", |_| {
+        let kept = kept(&data);
+        wanted.iter().all(|(key, n)| kept.get(key) == Some(n))
+    });
+    cluster.stop();
+    let written = written(&cluster.log_dir());
+    let more: Vec<_> = kept(&data).into_iter().filter(|(key, n)| written.get(key) != Some(n)).collect();
+    assert!(more.is_empty(), "{more:?}");
+    server.settled();
+    server.stop();
+    found(&data, &attack);
+}
+
+/// The intruder is found, and his deeds are one incident with his name.
+fn found(data: &Path, attack: &Value) {
+    let rules = ok(data, &["sql", "SELECT DISTINCT rule FROM findings WHERE actor = 'eve'", "-o", "jsonl"]);
+    let rules: BTreeSet<&str> = rules.lines().collect();
+    println!("{} steps, {} rules found eve: {rules:?}", attack["steps"].as_array().map_or(0, Vec::len), rules.len());
+    assert!(rules.len() >= 3, "{rules:?}");
+    let incidents = "SELECT count(DISTINCT id) FROM incidents WHERE severity IN ('high', 'critical')";
+    assert!(number(data, incidents) >= 1);
+}
