@@ -15,7 +15,7 @@ const LAKE: [&str; 4] = ["arrow", "parquet", "datafusion", "deltalake"];
 /// Those that have them, themselves or through the store.
 const MAY_HAVE_LAKE: [&str; 3] = ["klio-sql", "klio-store", "klio"];
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule { name: "klio-model", ours: &[], never: &["tokio", "hyper", "reqwest"] },
     Rule { name: "klio-source", ours: &["klio-model"], never: &[] },
     Rule { name: "klio-detect", ours: &["klio-model"], never: &["tokio", "hyper", "reqwest"] },
@@ -23,9 +23,19 @@ const RULES: [Rule; 9] = [
     Rule { name: "klio-desk", ours: &["klio-model"], never: &["hyper", "reqwest", "aws-lc-rs"] },
     Rule { name: "klio-sql", ours: &[], never: &[] },
     Rule { name: "klio-store", ours: &["klio-model", "klio-seal", "klio-sql"], never: &[] },
+    Rule { name: "klio-web", ours: &["klio-model", "klio-detect", "klio-desk"], never: &[] },
     Rule {
         name: "klio",
-        ours: &["klio-model", "klio-source", "klio-detect", "klio-seal", "klio-sql", "klio-store"],
+        ours: &[
+            "klio-model",
+            "klio-source",
+            "klio-detect",
+            "klio-seal",
+            "klio-sql",
+            "klio-store",
+            "klio-desk",
+            "klio-web",
+        ],
         never: &[],
     },
     Rule { name: "xtask", ours: &[], never: &[] },

@@ -17,11 +17,15 @@ mod tail;
 mod tokens;
 mod users;
 
+use std::sync::LazyLock;
+
 use axum::Router;
+use axum::http::header;
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use axum::routing::any;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, SecurityRequirement};
+use utoipa::openapi::{ContentBuilder, Info, OpenApi, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -92,15 +96,16 @@ async fn nothing() -> Problem {
 
 /// The description of this API.
 #[utoipa::path(get, path = "/openapi.json", tag = "about", responses((status = 200, description = "OpenAPI 3", body = Object)))]
-async fn openapi() -> axum::Json<OpenApi> {
-    axum::Json(description())
+async fn openapi() -> impl IntoResponse {
+    static TEXT: LazyLock<String> =
+        LazyLock::new(|| serde_json::to_string(&description()).unwrap_or_default());
+    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str())
 }
 
 /// The description, with what all routes have in common.
 pub(crate) fn description() -> OpenApi {
     let (_, mut api) = described().split_for_parts();
-    api.info.title = "Klio".to_owned();
-    api.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    api.info = Info::new("Klio", env!("CARGO_PKG_VERSION"));
     api.info.description = Some("Kubernetes auditing. The manual page is docs/api.md.".to_owned());
     let components = api.components.get_or_insert_default();
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));

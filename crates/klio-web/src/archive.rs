@@ -10,11 +10,11 @@ use klio_model::{FieldRef, TimeRange, Timestamp};
 use crate::Sight;
 use crate::view::{Bar, DeadLetterView, IntegrityView, ReplayView, RuleHits, SourceView, Top};
 
+pub(crate) use question::Stop;
 pub use question::{
     ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Verdict, VerdictKind,
     Wanted,
 };
-pub(crate) use question::Stop;
 
 /// The archive did not answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -99,12 +99,8 @@ pub trait Archive: Send + Sync + 'static {
 
     /// For each event of an audit id the proof that it was sealed, as JSON. A proof holds the event itself, and sizes and hashes of
     /// the log, which tell how much all clusters together do.
-    fn proofs(
-        &self,
-        sight: &Sight,
-        patience: &Patience,
-        audit_id: &str,
-    ) -> Result<Vec<String>, ArchiveError>;
+    fn proofs(&self, sight: &Sight, patience: &Patience, audit_id: &str)
+    -> Result<Vec<String>, ArchiveError>;
 
     /// Writes each event that matches and returns how many. An error of `out` is [`ArchiveError::ReaderGone`].
     fn export(

@@ -130,7 +130,8 @@ mod tests {
     fn bodies_are_not_searched() {
         let check = |text: &str| check(&Filter::parse(text).unwrap()).is_ok();
         assert!(check("verb:get and not user:ana"));
-        for odd in ["secret", "request.data.password:a*", "not pod:*", "event.requestObject.x:1", "rbac.role:admin"]
+        for odd in
+            ["secret", "request.data.password:a*", "not pod:*", "event.requestObject.x:1", "rbac.role:admin"]
         {
             assert!(!check(odd), "{odd}");
         }

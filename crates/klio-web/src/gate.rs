@@ -159,12 +159,12 @@ struct Refusal {
     /// Whether the audit is told now; of many that come too fast it is told at intervals.
     told: bool,
     /// What else the route could be asked.
-    methods: Vec<&'static str>,
+    methods: Box<[&'static str]>,
 }
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { problem, told: true, methods: Vec::new() }
+        Self { problem, told: true, methods: Box::default() }
     }
 }
 
@@ -212,7 +212,7 @@ async fn admit(
                 StatusCode::METHOD_NOT_ALLOWED,
                 format!("this can be asked with {}", methods.join(", ")),
             );
-            return Err(Refusal { methods, ..problem.into() });
+            return Err(Refusal { methods: methods.into(), ..problem.into() });
         }
     };
     access.route = Some(entry.path);
@@ -264,6 +264,11 @@ async fn finish(web: &Web, mut access: Access, note: &Arc<Note>, stop: &Stop, an
     access.bytes = axum::body::HttpBody::size_hint(answer.body()).exact().unwrap_or(0);
     match web.inner.audit.record(&access).await {
         Ok(()) => secured(answer, &id),
+        Err(error) if access.status < 400 && access.method != "GET" => {
+            tracing::error!(%error, "the end of a change cannot be audited");
+            let detail = "this was done, but its end cannot be audited; look before you try again";
+            secured(Problem::unavailable(detail).into_response(), &id)
+        }
         Err(error) => secured(unrecorded(&error).into_response(), &id),
     }
 }

@@ -50,7 +50,8 @@ impl<T: DeserializeOwned> FromRequest<Web> for Given<T> {
         };
         // What serde says of a value that does not fit may repeat it, and it may be a password.
         serde_json::from_slice(&bytes).map(Self).map_err(|e| {
-            let what = if e.is_data() { "a member is missing, unknown or of the wrong type" } else { "no JSON" };
+            let what =
+                if e.is_data() { "a member is missing, unknown or of the wrong type" } else { "no JSON" };
             Problem::bad(format!("the body: {what} (line {}, column {})", e.line(), e.column()))
         })
     }
@@ -117,13 +118,15 @@ pub(crate) fn limit(asked: Option<usize>, usual: usize, most: usize) -> Result<u
 
 /// A span of time.
 pub(crate) fn range(from: Option<&str>, to: Option<&str>, now: Timestamp) -> Result<TimeRange, Problem> {
-    let side = |name: &str, text: Option<&str>| match text.map(str::trim) {
+    let side = |name: &str, text: Option<&str>| {
+        match text.map(str::trim) {
         None | Some("") => Ok(None),
         Some(text) => time(text, now).map(Some).ok_or_else(|| {
             Problem::bad(format!(
                 "`{name}` is no time: write 2026-11-21T10:00:00Z, its beginning, now, or now-3h (s, m, h, d, w)"
             ))
         }),
+    }
     };
     let range = TimeRange { start: side("from", from)?, end: side("to", to)? };
     if let (Some(start), Some(end)) = (range.start, range.end)

@@ -18,30 +18,30 @@ pub(crate) const PROBLEM: &str = "application/problem+json";
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// The status in words.
-    pub title: String,
+    pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
     /// What is wrong, and what to do about it.
     pub detail: String,
     /// Of a filter: the byte at which it stops being one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub position: Option<usize>,
+    pub position: Option<u32>,
     /// Of a filter: how many bytes are wrong; 0 at its end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub length: Option<usize>,
+    pub length: Option<u32>,
     /// What to write instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// When to try again, seconds.
     #[serde(skip)]
-    pub(crate) again: Option<u64>,
+    pub(crate) again: Option<u32>,
 }
 
 impl Problem {
     /// A refusal, and what is to be done about it.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
-            title: status.canonical_reason().unwrap_or("Refused").to_owned(),
+            title: status.canonical_reason().unwrap_or("Refused"),
             status: status.as_u16(),
             detail: detail.into(),
             position: None,
@@ -54,7 +54,7 @@ impl Problem {
     /// To be tried again after so many seconds.
     #[must_use]
     pub fn again(mut self, seconds: u64) -> Self {
-        self.again = Some(seconds.max(1));
+        self.again = Some(u32::try_from(seconds).unwrap_or(u32::MAX).max(1));
         self
     }
 
@@ -91,8 +91,9 @@ impl Problem {
 impl From<FilterError> for Problem {
     fn from(error: FilterError) -> Self {
         let mut problem = Self::bad(format!("the filter: {}", error.message));
-        problem.position = Some(error.position);
-        problem.length = Some(error.length);
+        // Filters are shorter than that.
+        problem.position = u32::try_from(error.position).ok();
+        problem.length = u32::try_from(error.length).ok();
         problem.help = error.help;
         problem
     }
@@ -102,7 +103,9 @@ impl From<ArchiveError> for Problem {
     fn from(error: ArchiveError) -> Self {
         match error {
             ArchiveError::NotFound => Self::not_found(),
-            ArchiveError::BadPosition => Self::bad("the cursor leads nowhere any more; begin anew without it"),
+            ArchiveError::BadPosition => {
+                Self::bad("the cursor leads nowhere any more; begin anew without it")
+            }
             ArchiveError::BadQuestion(said) => Self::bad(said),
             ArchiveError::Unsupported(said) => Self::new(StatusCode::NOT_IMPLEMENTED, said),
             ArchiveError::TooSlow => Self::new(

@@ -29,14 +29,13 @@ impl Sight {
     /// What a principal sees.
     pub fn of(principal: &Principal) -> Self {
         let scope = principal.scope().clone();
-        let audit =
-            if principal.may(Right::ReadAudit) && scope.filter_for(OWN_CLUSTER) == Some(Filter::All) {
-                Audit::All
-            } else if principal.may(Right::ReadOwnAudit) {
-                Audit::Own
-            } else {
-                Audit::Nothing
-            };
+        let audit = if principal.may(Right::ReadAudit) && scope.filter_for(OWN_CLUSTER) == Some(Filter::All) {
+            Audit::All
+        } else if principal.may(Right::ReadOwnAudit) {
+            Audit::Own
+        } else {
+            Audit::Nothing
+        };
         Self { scope, who: principal.to_string(), audit }
     }
 

@@ -27,13 +27,15 @@ pub(crate) struct Broken;
 
 /// What the reader gets.
 pub(crate) type Parts = mpsc::Receiver<Result<Bytes, Broken>>;
+/// The same, after a part that has come already.
+type Begun = (Option<Bytes>, Parts);
 
 /// The parts of an answer, on their way from the handler to the gate.
 #[derive(Clone)]
-pub(crate) struct Feed(Arc<Mutex<Option<(Option<Bytes>, Parts)>>>);
+pub(crate) struct Feed(Arc<Mutex<Option<Begun>>>);
 
 impl Feed {
-    pub(crate) fn take(&self) -> Option<(Option<Bytes>, Parts)> {
+    pub(crate) fn take(&self) -> Option<Begun> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -104,7 +106,7 @@ impl Drop for Flow {
 }
 
 /// The parts as a body. Its end comes only after the audit was told.
-pub(crate) fn body((first, parts): (Option<Bytes>, Parts), end: End) -> Body {
+pub(crate) fn body((first, parts): Begun, end: End) -> Body {
     let flow = Flow { first, parts, bytes: 0, end: Some(end) };
     Body::from_stream(futures::stream::unfold(Some(flow), async |flow| {
         let mut flow = flow?;
@@ -143,7 +145,16 @@ pub(crate) struct Pipe {
 impl Pipe {
     pub(crate) fn new(stalled: Duration) -> (Self, Parts) {
         let (to, parts) = mpsc::channel(WAITING);
-        (Self { to, held: BytesMut::with_capacity(PART), runtime: Handle::current(), stalled, begun: false }, parts)
+        (
+            Self {
+                to,
+                held: BytesMut::with_capacity(PART),
+                runtime: Handle::current(),
+                stalled,
+                begun: false,
+            },
+            parts,
+        )
     }
 
     /// Hands on what is held. To be called on a thread that may block.
@@ -211,13 +222,16 @@ pub(crate) async fn written(
             done => done,
         }
     });
-    let first = match parts.recv().await {
-        Some(Ok(first)) => Some(first),
-        Some(Err(_)) | None => {
-            let fault = |e| ArchiveError::Unavailable(format!("an answer broke off: {e}"));
-            job.await.map_err(fault)??;
-            None
-        }
+    let Ok(first) = tokio::time::timeout(time + Duration::from_secs(1), parts.recv()).await else {
+        visitor.stop.set();
+        return Err(ArchiveError::TooSlow.into());
+    };
+    let first = if let Some(Ok(first)) = first {
+        Some(first)
+    } else {
+        let fault = |e| ArchiveError::Unavailable(format!("an answer broke off: {e}"));
+        job.await.map_err(fault)??;
+        None
     };
     Ok(answer(kind, first, parts))
 }

@@ -11,15 +11,16 @@ mod tally;
 
 pub use event::{EventPage, EventStages, EventView, ProofView};
 pub use finding::{
-    ActorView, EvidenceView, FindingPage, FindingView, ObjectView, RuleHits, RuleInFinding, RulePage, RuleView,
+    ActorView, EvidenceView, FindingPage, FindingView, ObjectView, RuleHits, RuleInFinding, RulePage,
+    RuleView,
 };
+pub(crate) use people::via;
 pub use people::{
     Entered, NewTokenView, SessionPage, SessionView, TokenPage, TokenView, UserPage, UserView, WhoView,
 };
-pub(crate) use people::via;
 pub use place::{
-    Completeness, DeadLetterPage, DeadLetterView, IntegrityView, Verdict, Verification, ReplayView, SourcePage,
-    SourceView,
+    Completeness, DeadLetterPage, DeadLetterView, IntegrityView, ReplayView, SourcePage, SourceView, Verdict,
+    Verification,
 };
 pub use story::{StoryEventView, StoryPage, StoryView};
 pub use subject::SubjectView;

@@ -96,9 +96,7 @@ impl Visitor {
         });
         match tokio::time::timeout(limits.question + Duration::from_secs(1), asked).await {
             Ok(Ok(answer)) => answer.map_err(Problem::from),
-            Ok(Err(e)) => {
-                Err(ArchiveError::Unavailable(format!("a question broke off: {e}")).into())
-            }
+            Ok(Err(e)) => Err(ArchiveError::Unavailable(format!("a question broke off: {e}")).into()),
             Err(_) => {
                 self.stop.set();
                 Err(ArchiveError::TooSlow.into())

@@ -34,11 +34,14 @@ pub(crate) async fn list(
     Asked(asked): Asked<Listing>,
 ) -> Answer<DeadLetterPage> {
     let thread = Thread::new(&visitor.sight, &["dead letters"]);
-    let slice = Slice { after: thread.position(asked.cursor.as_deref())?, most: limit(asked.limit, 100, 1000)? };
+    let slice =
+        Slice { after: thread.position(asked.cursor.as_deref())?, most: limit(asked.limit, 100, 1000)? };
     let page = visitor.ask(&web, move |archive, sight, _| archive.dead_letters(sight, &slice)).await?;
     let mut items = page.items;
     items.retain(|letter| visitor.sight.sees_whole(&letter.cluster));
-    items.iter_mut().for_each(|letter| letter.bytes = None);
+    for letter in &mut items {
+        letter.bytes = None;
+    }
     visitor.note.rows(items.len());
     Ok(Json(DeadLetterPage { items, next: page.next.map(|p| thread.cursor(&p)) }))
 }

@@ -11,9 +11,7 @@ use super::Answer;
 use crate::archive::{ArchiveError, Record, Slice};
 use crate::cursor::Thread;
 use crate::input::{Asked, Which, field, limit, span};
-use crate::view::{
-    CountView, EventPage, EventStages, EventView, HistogramView, ProofView, Series, TopView,
-};
+use crate::view::{CountView, EventPage, EventStages, EventView, HistogramView, ProofView, Series, TopView};
 use crate::visitor::Visitor;
 use crate::{Problem, Sight, Web};
 
@@ -78,7 +76,8 @@ pub(crate) async fn list(
     let question = which.question(&web, &visitor)?;
     let thread = Thread::new(&visitor.sight, &[&["events"], &which.words()[..]].concat());
     let slice = Slice { after: thread.position(cursor.as_deref())?, most: limit(most, PAGE, MOST)? };
-    let page = visitor.ask(&web, move |a, sight, patience| a.events(sight, patience, &question, &slice)).await?;
+    let page =
+        visitor.ask(&web, move |a, sight, patience| a.events(sight, patience, &question, &slice)).await?;
     let bodies = visitor.bodies();
     let items: Vec<EventView> =
         page.items.iter().filter_map(|record| view(record, &visitor.sight, bodies)).collect();
@@ -132,7 +131,8 @@ pub(crate) async fn top(
     let field = field(&name, &visitor)?;
     let most = limit(most, 10, MOST)?;
     let name = field.name().to_owned();
-    let top = visitor.ask(&web, move |a, sight, patience| a.top(sight, patience, &question, &field, most)).await?;
+    let top =
+        visitor.ask(&web, move |a, sight, patience| a.top(sight, patience, &question, &field, most)).await?;
     visitor.note.rows(top.values.len());
     Ok(Json(TopView::of(&name, top)))
 }
@@ -169,9 +169,11 @@ pub(crate) async fn histogram(
     let by = by.filter(|name| !name.is_empty()).map(|name| field(&name, &visitor)).transpose()?;
     let step = match interval.as_deref() {
         None | Some("") => None,
-        Some(text) => Some(span(text).filter(|step| *step > 0).ok_or_else(|| {
-            Problem::bad("`interval` is no span of time: write 30s, 5m, 1h or 1d")
-        })?),
+        Some(text) => Some(
+            span(text)
+                .filter(|step| *step > 0)
+                .ok_or_else(|| Problem::bad("`interval` is no span of time: write 30s, 5m, 1h or 1d"))?,
+        ),
     };
     let split = by.clone();
     let (step, series) = visitor

@@ -63,8 +63,11 @@ async fn page(
     let parts = [&asked.severity, &asked.rule, &asked.actor, &asked.cluster, &asked.from, &asked.to];
     words.extend(parts.iter().map(|t| t.as_deref().unwrap_or_default()));
     let thread = Thread::new(&visitor.sight, &words);
-    let slice = Slice { after: thread.position(asked.cursor.as_deref())?, most: limit(asked.limit, PAGE, MOST)? };
-    let ask = move |a: &dyn crate::Archive, sight: &_, patience: &_| a.verdicts(sight, patience, kind, &wanted, &slice);
+    let slice =
+        Slice { after: thread.position(asked.cursor.as_deref())?, most: limit(asked.limit, PAGE, MOST)? };
+    let ask = move |a: &dyn crate::Archive, sight: &_, patience: &_| {
+        a.verdicts(sight, patience, kind, &wanted, &slice)
+    };
     let mut page = visitor.ask(web, ask).await?;
     page.items.retain(|verdict| visitor.sight.filter_for(&verdict.cluster).is_some());
     visitor.note.rows(page.items.len());

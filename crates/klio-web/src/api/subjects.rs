@@ -115,6 +115,7 @@ pub(crate) async fn address(
     Asked(during): Asked<During>,
 ) -> Answer<SubjectView> {
     let filter = is(Field::SourceIp, &address);
-    let usual = &[Field::User, Field::Verb, Field::Resource, Field::Namespace, Field::Outcome, Field::UserAgent];
+    let usual =
+        &[Field::User, Field::Verb, Field::Resource, Field::Namespace, Field::Outcome, Field::UserAgent];
     known(&web, &visitor, Subject { kind: "address", name: address, filter, usual }, during).await
 }

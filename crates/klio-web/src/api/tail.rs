@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -72,15 +72,14 @@ pub(crate) async fn tail(
     let turn = web.inner.tails.turn(&visitor.principal.to_string(), Duration::ZERO).await;
     let turn = turn.ok_or_else(too_many)?;
     // What cannot be followed is refused before the answer begins.
-    let after = match after {
-        Some(after) => after,
-        None => {
-            let question = question.clone();
-            let end = move |a: &dyn crate::Archive, sight: &_, patience: &Patience| {
-                a.follow(sight, patience, &question, None, AT_ONCE)
-            };
-            visitor.ask(&web, end).await?.next
-        }
+    let after = if let Some(after) = after {
+        after
+    } else {
+        let question = question.clone();
+        let end = move |a: &dyn crate::Archive, sight: &_, patience: &Patience| {
+            a.follow(sight, patience, &question, None, AT_ONCE)
+        };
+        visitor.ask(&web, end).await?.next
     };
     let (send, parts) = mpsc::channel(limits.tail_buffer.max(1));
     let teller = Teller { web: web.clone(), visitor, question, thread, send, lost: 0 };
@@ -88,7 +87,10 @@ pub(crate) async fn tail(
         let _turn = turn;
         teller.tell(after).await;
     });
-    Ok(stream::answer("text/event-stream", None, parts))
+    let mut answer = stream::answer("text/event-stream", None, parts);
+    // Proxies that collect answers before they pass them on are told not to.
+    answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(answer)
 }
 
 struct Teller {
@@ -105,7 +107,7 @@ impl Teller {
     async fn tell(mut self, mut after: Position) {
         let limits = *self.web.limits();
         let end = Instant::now() + limits.tail;
-        let mut heard = Instant::now();
+        let (mut heard, mut checked) = (Instant::now(), Instant::now());
         self.say(&format!("event: begin\nid: {}\ndata: {{}}\n\n", self.thread.cursor(&after)));
         while Instant::now() < end && !self.send.is_closed() && !self.visitor.stop.is_set() {
             let asked = Instant::now();
@@ -135,6 +137,9 @@ impl Teller {
             if heard.elapsed() >= limits.heartbeat {
                 heard = Instant::now();
                 self.say(":\n\n");
+            }
+            if checked.elapsed() >= limits.heartbeat {
+                checked = Instant::now();
                 if !self.is_still_let_in().await {
                     break;
                 }

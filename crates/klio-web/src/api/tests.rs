@@ -46,9 +46,12 @@ async fn what_has_no_entry_in_the_table_cannot_be_reached() {
     let web = crate::web::for_tests().await;
     let forgotten = described().split_for_parts().0.route("/api/v1/forgotten", get(async || "secret"));
     let app = behind_the_gate(forgotten.route("/else/where", any(async || "secret")), web);
-    for (method, path) in
-        [("GET", "/api/v1/forgotten"), ("GET", "/else/where"), ("PUT", "/api/v1/events"), ("HEAD", "/api/v1/events")]
-    {
+    for (method, path) in [
+        ("GET", "/api/v1/forgotten"),
+        ("GET", "/else/where"),
+        ("PUT", "/api/v1/events"),
+        ("HEAD", "/api/v1/events"),
+    ] {
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         request.extensions_mut().insert(crate::Peer { address: [192, 0, 2, 1].into(), certificate: None });
         let answer = app.clone().oneshot(request).await.unwrap();

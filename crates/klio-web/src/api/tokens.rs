@@ -49,7 +49,8 @@ pub(crate) async fn create(
     Given(asked): Given<Create>,
 ) -> Result<(StatusCode, Json<NewTokenView>), Problem> {
     let expires = asked.expires.map(|text| {
-        Timestamp::parse(&text).ok_or_else(|| Problem::bad("`expires` is no time: write 2026-11-21T10:00:00Z"))
+        Timestamp::parse(&text)
+            .ok_or_else(|| Problem::bad("`expires` is no time: write 2026-11-21T10:00:00Z"))
     });
     let order = TokenOrder {
         name: asked.name,

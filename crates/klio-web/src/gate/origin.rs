@@ -13,7 +13,9 @@ use crate::Problem;
 pub const CSRF_HEADER: &str = "x-csrf-token";
 
 fn other_site() -> Problem {
-    Problem::forbidden("the request comes from another site; if a proxy stands between, tell Klio its origins")
+    Problem::forbidden(
+        "the request comes from another site; if a proxy stands between, tell Klio its origins",
+    )
 }
 
 /// Refuses what another site made a browser send. Programs say neither where they are nor where they come from.
@@ -67,7 +69,11 @@ mod tests {
         let host = ("host", "klio.example.org");
         assert!(check(&[host], &[], post), "a program");
         assert!(check(&[host, ("origin", "https://klio.example.org")], &[], post));
-        assert!(check(&[host, ("origin", "https://klio.example.org"), ("sec-fetch-site", "same-origin")], &[], post));
+        assert!(check(
+            &[host, ("origin", "https://klio.example.org"), ("sec-fetch-site", "same-origin")],
+            &[],
+            post
+        ));
         assert!(!check(&[host, ("origin", "https://evil.example.org")], &[], post));
         assert!(!check(&[host, ("origin", "null")], &[], post));
         assert!(!check(&[("origin", "https://")], &[], post));

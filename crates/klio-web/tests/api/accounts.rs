@@ -59,11 +59,14 @@ async fn a_session_changes_nothing_without_its_token() {
     let from = |site: &str| make().header("x-csrf-token", &csrf).header("sec-fetch-site", site);
     room.told(from("cross-site")).await.is(403);
     room.told(from("same-site")).await.is(403);
-    room.told(make().header("x-csrf-token", &csrf).header("origin", "https://evil.example.org")).await.is(403);
+    room.told(make().header("x-csrf-token", &csrf).header("origin", "https://evil.example.org"))
+        .await
+        .is(403);
     let own = from("same-origin").header("origin", "https://klio.example.org");
     room.told(own).await.is(201);
     // Reading too is for Klio's own pages.
-    let read = Ask::get("/api/v1/events/export").header("cookie", &cookie).header("sec-fetch-site", "cross-site");
+    let read =
+        Ask::get("/api/v1/events/export").header("cookie", &cookie).header("sec-fetch-site", "cross-site");
     room.told(read).await.is(403);
     // Nobody is made to sign in as somebody else.
     let planted = sign_in("ana", PASSWORD).header("origin", "https://evil.example.org");
@@ -92,7 +95,10 @@ async fn a_new_password_ends_the_sessions() {
     let (cookie, csrf) = session(&room, "ana").await;
     let change = |current: &str| {
         let body = json!({ "current": current, "new": "quite another few words" });
-        Ask::new("PUT", "/api/v1/password").json(&body).header("cookie", &cookie).header("x-csrf-token", &csrf)
+        Ask::new("PUT", "/api/v1/password")
+            .json(&body)
+            .header("cookie", &cookie)
+            .header("x-csrf-token", &csrf)
     };
     room.told(change("wrong wrong wrong")).await.is(403);
     room.told(change(PASSWORD)).await.is(204);

@@ -47,7 +47,11 @@ async fn mistakes_are_named() {
     let told = room.get(&token, "/api/v1/events?filter=verb:get%20and%20ur1:x").await.is(400);
     assert_eq!(told.header("content-type"), "application/problem+json");
     let problem = told.json();
-    assert_eq!((problem["status"].as_u64(), problem["position"].as_u64()), (Some(400), Some(13)), "{problem}");
+    assert_eq!(
+        (problem["status"].as_u64(), problem["position"].as_u64()),
+        (Some(400), Some(13)),
+        "{problem}"
+    );
     assert!(problem["detail"].as_str().unwrap().contains("ur1"));
     for (uri, part) in [
         ("/api/v1/events?fliter=x", "fliter"),
@@ -98,9 +102,13 @@ async fn numbers_are_of_what_is_seen() {
     let event = room.get(&token, "/api/v1/events?limit=1").await.is(200).json();
     let event = &event["items"][0];
     assert_eq!(event["bodiesWithheld"], true);
-    assert!(event["event"]["requestObject"].is_null() && event["sentence"].as_str().unwrap().contains("secret"));
+    assert!(
+        event["event"]["requestObject"].is_null() && event["sentence"].as_str().unwrap().contains("secret")
+    );
     // A search would tell letter by letter what is not shown.
-    for filter in ["BODY*", "request.data.password:BODY*", "not%20request:*", "event.requestObject.kind:Secret"] {
+    for filter in
+        ["BODY*", "request.data.password:BODY*", "not%20request:*", "event.requestObject.kind:Secret"]
+    {
         let uri = format!("/api/v1/events/count?filter={filter}");
         room.get(&token, &uri).await.is(403);
     }

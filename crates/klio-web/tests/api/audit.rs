@@ -34,8 +34,11 @@ async fn what_cannot_be_audited_is_refused_and_changes_nothing() {
     assert!(users.body.contains("root"));
     assert_eq!(room.audit.complete().len(), 1);
 
-    // An answer whose end cannot be told does not end well.
+    // What was begun with the audit's leave and cannot be told to its end says so.
     room.audit.refuses_ends.store(true, Ordering::Relaxed);
+    let told = room.told(Ask::new("DELETE", "/api/v1/dead-letters/100").token(&admin)).await.is(503);
+    assert!(told.body.contains("this was done") && memory.letters.lock().unwrap().len() == 4);
+    // An answer whose end cannot be told does not end well.
     let answer = room.ask(Ask::get("/api/v1/events/export").token(&admin)).await;
     assert_eq!(answer.status(), 200);
     assert!(axum::body::to_bytes(answer.into_body(), 1 << 20).await.is_err());
@@ -68,8 +71,9 @@ async fn changes_are_told_before_and_after_and_streams_when_they_begin() {
 async fn an_access_says_who_did_what_from_where_and_holds_no_secret() {
     let room = Room::new(archive(&PLACES, |_| true)).await;
     let token = room.token("ana", Role::Analyst, "prod").await;
-    let told =
-        room.told(Ask::get("/api/v1/events/export?filter=verb:get").token(&token).header("user-agent", "x/1")).await;
+    let told = room
+        .told(Ask::get("/api/v1/events/export?filter=verb:get").token(&token).header("user-agent", "x/1"))
+        .await;
     let access = room.audit.last();
     let who = access.who.clone().unwrap();
     assert_eq!((who.name.as_str(), who.role, who.scope.as_str()), ("user:ana", Role::Analyst, "prod"));

@@ -15,7 +15,8 @@ struct Others;
 #[async_trait]
 impl Identify for Others {
     async fn identify(&self, shown: Shown<'_>) -> Result<Option<Identity>, Unidentified> {
-        let of = |kind, name: &str| Identity { kind, subject: name.into(), name: name.into(), groups: vec![] };
+        let of =
+            |kind, name: &str| Identity { kind, subject: name.into(), name: name.into(), groups: vec![] };
         match shown {
             Shown::Certificate(b"good") => Ok(Some(of(Kind::Certificate, "carl"))),
             Shown::Certificate(_) => Err(Unidentified::Refused("revoked".into())),
@@ -127,7 +128,8 @@ async fn bodies_are_small_and_json() {
     assert!(!told.body.contains("hunter2"), "{}", told.body);
 
     let mut request = ask(String::new(), "application/json").request();
-    *request.body_mut() = axum::body::Body::from_stream(futures::stream::pending::<Result<String, std::io::Error>>());
+    *request.body_mut() =
+        axum::body::Body::from_stream(futures::stream::pending::<Result<String, std::io::Error>>());
     let answer = tower::ServiceExt::oneshot(room.app.clone(), request).await.unwrap();
     assert_eq!(answer.status(), 408);
 }

@@ -1,4 +1,5 @@
 //! The API as clients see it, over an archive in memory and a desk in a file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests are not tests to the lint
 
 mod accounts;
 mod asking;

@@ -80,7 +80,8 @@ pub struct Room {
     pub desk: Desk,
     pub audit: Arc<Recorder>,
     pub app: Router,
-    _dir: Arc<tempfile::TempDir>,
+    /// Kept as long as the room is.
+    dir: Arc<tempfile::TempDir>,
 }
 
 pub fn limits() -> Limits {
@@ -133,14 +134,14 @@ impl Room {
         desk.bootstrap("root").await.unwrap();
         let audit = Arc::new(Recorder::default());
         let app = klio_web::router(Web::new(archive, desk.clone(), audit.clone(), options));
-        Self { desk, audit, app, _dir: dir }
+        Self { desk, audit, app, dir }
     }
 
     /// The same people over another archive.
     pub fn beside(&self, archive: Arc<Memory>) -> Self {
         let audit = Arc::new(Recorder::default());
         let app = klio_web::router(Web::new(archive, self.desk.clone(), audit.clone(), options()));
-        Self { desk: self.desk.clone(), audit, app, _dir: self._dir.clone() }
+        Self { desk: self.desk.clone(), audit, app, dir: self.dir.clone() }
     }
 
     pub async fn user(&self, name: &str, role: Role, scope: &str) {

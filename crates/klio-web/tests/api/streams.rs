@@ -80,7 +80,8 @@ async fn an_export_that_fails_is_not_taken_for_a_whole_one() {
     assert_eq!(room.audit.until(1).await.outcome, Some(AccessOutcome::Failed));
 
     // Before the first byte, it is a refusal, which does not say where the disk is.
-    let memory = Arc::new(Memory { made_up: Some((LINES, BYTES)), breaks_after: Some(0), ..Memory::default() });
+    let memory =
+        Arc::new(Memory { made_up: Some((LINES, BYTES)), breaks_after: Some(0), ..Memory::default() });
     let room = room.beside(memory);
     let told = room.get(&token, "/api/v1/events/export").await.is(503);
     assert!(!told.body.contains("secret"), "{}", told.body);
@@ -98,7 +99,7 @@ async fn until(body: &mut Body, text: &str) -> String {
 }
 
 fn patient() -> Limits {
-    Limits { tail: Duration::from_secs(60), ..limits() }
+    Limits { tail: Duration::from_mins(1), ..limits() }
 }
 
 #[tokio::test]
@@ -172,7 +173,16 @@ async fn a_tail_ends_when_its_reader_is_not_let_in_any_more() {
         } else {
             room.desk.set_scope(&By::console(), name, &"prod/shop".parse().unwrap()).await.unwrap();
         }
+        // Also while events come all the time.
+        let busy = memory.clone();
+        let pushing = tokio::spawn(async move {
+            for n in 100.. {
+                busy.push(record(PLACES[3], n));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
         until(&mut body, "event: end").await;
+        pushing.abort();
         let rest = body.collect().await.unwrap();
         assert!(rest.to_bytes().len() < 100);
     }
