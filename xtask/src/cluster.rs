@@ -13,19 +13,20 @@ const PROGRAMS: [&str; 4] = ["cluster", "etcd", "kube-apiserver", "traffic"];
 
 /// Builds the cluster unless it is there, and runs the tests that need it.
 pub fn e2e(arguments: &[String]) -> Result<(), String> {
-    match build()? {
-        Some(bin) => run::run(tests(&bin, arguments)),
-        None => {
-            println!("skipped: there is no Go here, and without it no API server");
-            Ok(())
-        }
-    }
+    let Some(bin) = build()? else {
+        println!("skipped: there is no Go here, and without it no API server");
+        return Ok(());
+    };
+    run::run(tests(&bin, arguments))
 }
 
 /// The tests that need the cluster, in the profile in which all tests run.
 pub fn tests(bin: &Path, arguments: &[String]) -> Command {
     let mut command = run::cargo(&["test", "--quiet", "--workspace", "--locked", "--test", "e2e", "--"]);
-    command.args(["--ignored", "--nocapture", "--test-threads", "1"]).args(arguments).env("KLIO_E2E_BIN", bin);
+    command
+        .args(["--ignored", "--nocapture", "--test-threads", "1"])
+        .args(arguments)
+        .env("KLIO_E2E_BIN", bin);
     command
 }
 
@@ -45,10 +46,18 @@ pub fn build() -> Result<Option<PathBuf>, String> {
     if !PROGRAMS.iter().any(|name| is_old(name)) {
         return Ok(Some(bin));
     }
-    println!("building kube-apiserver and etcd from their modules; the first time this takes some ten minutes");
+    println!(
+        "building kube-apiserver and etcd from their modules; the first time this takes some ten minutes"
+    );
     let version = kubernetes()?;
     let mut go = Command::new("go");
-    go.current_dir(MODULE).arg("build").arg("-trimpath").arg("-ldflags").arg(stamp(&version)).arg("-o").arg(&bin);
+    go.current_dir(MODULE)
+        .arg("build")
+        .arg("-trimpath")
+        .arg("-ldflags")
+        .arg(stamp(&version))
+        .arg("-o")
+        .arg(&bin);
     go.args(PROGRAMS.map(|name| format!("./cmd/{name}")));
     go.env("CGO_ENABLED", "0").env("GOFLAGS", "-mod=readonly");
     run::run(go)?;
@@ -75,7 +84,9 @@ fn sources() -> Result<SystemTime, String> {
 /// The version of `k8s.io/kubernetes` that go.mod requires.
 fn kubernetes() -> Result<String, String> {
     let text = std::fs::read_to_string(Path::new(MODULE).join("go.mod")).map_err(|e| e.to_string())?;
-    let line = text.lines().find_map(|line| line.trim().trim_start_matches("require ").strip_prefix("k8s.io/kubernetes "));
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().trim_start_matches("require ").strip_prefix("k8s.io/kubernetes "));
     line.and_then(|rest| rest.split_whitespace().next())
         .map(str::to_owned)
         .ok_or_else(|| format!("{MODULE}/go.mod does not require k8s.io/kubernetes"))

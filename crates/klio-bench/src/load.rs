@@ -210,7 +210,9 @@ async fn send(
     }
     let seconds = started.elapsed().as_secs_f64();
     took.sort_by(f64::total_cmp);
-    let at = |part: f64| took.get(((took.len() as f64 * part) as usize).min(took.len() - 1)).copied().unwrap_or(0.0);
+    let at = |part: f64| {
+        took.get(((took.len() as f64 * part) as usize).min(took.len() - 1)).copied().unwrap_or(0.0)
+    };
     let metrics = reqwest::get(format!("{}/metrics", server.ops)).await.map_err(other)?;
     let metrics = metrics.text().await.map_err(other)?;
     Ok(Load {

@@ -66,13 +66,10 @@ impl DeadLetters {
         let key = Some(cipher(dir, settings, secret)?);
         let options = Options { max_bytes: MOST, file_bytes: FILE, key };
         let (spool, recovered) = Spool::open(&dir.join("dead"), options)?;
-        match recovered.damage.into_iter().next() {
-            Some(damage) => Err(damage.into()),
-            None => {
-                let forgotten = Mutex::new(forgotten(dir)?);
-                Ok(Self { spool, dir: dir.to_owned(), forgotten })
-            }
+        if let Some(damage) = recovered.damage.into_iter().next() {
+            return Err(damage.into());
         }
+        Ok(Self { spool, dir: dir.to_owned(), forgotten: Mutex::new(forgotten(dir)?) })
     }
 
     /// Keeps one and returns its number. Those that are too large are cut, those that are too many make the oldest go.
@@ -190,8 +187,8 @@ mod tests {
             all.map(Result::unwrap).collect::<Vec<_>>()
         };
         assert_eq!(read(0), [(1, letter("password=hunter2 {")), (2, letter("second"))]);
-        for file in std::fs::read_dir(dir.path().join("dead")).unwrap() {
-            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        for file in fs::read_dir(dir.path().join("dead")).unwrap() {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
             assert!(!bytes.windows(7).any(|w| w == b"hunter2"));
         }
         dead.keep(&letter("third")).unwrap();

@@ -141,7 +141,8 @@ impl Lake {
         let question = Question::new(request.filter, request.range, self);
         let mut count = 0;
         for batch in self.fresh()? {
-            count += batch.events().filter(|event| question.holds(&batch.origin.cluster, event)).count() as u64;
+            count +=
+                batch.events().filter(|event| question.holds(&batch.origin.cluster, event)).count() as u64;
         }
         Ok(count)
     }

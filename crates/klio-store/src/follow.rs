@@ -76,7 +76,9 @@ impl Lake {
         for batch in fresh.iter().filter(|batch| batch.seq > cursor.batch) {
             for (raw, salvaged) in batch.entries() {
                 cursor.told.insert(cursor.hasher.hash_one(raw));
-                if let Some(event) = event(raw, salvaged).filter(|event| question.holds(&batch.origin.cluster, event)) {
+                if let Some(event) =
+                    event(raw, salvaged).filter(|event| question.holds(&batch.origin.cluster, event))
+                {
                     found.push(Kept::fresh(batch, &event));
                 }
             }

@@ -76,8 +76,19 @@ pub fn own_place(dir: &Path) -> Result<(), StoreError> {
     }
     for entry in fs::read_dir(dir).map_err(StoreError::io(dir))? {
         let name = entry.map_err(StoreError::io(dir))?.file_name().to_string_lossy().into_owned();
-        let ours = ["spool", "seal", "keys", "tls", "clusters", "dead", "desk.db", "redaction.key", "lake.json.new", "lost+found"]
-            .contains(&name.as_str());
+        let ours = [
+            "spool",
+            "seal",
+            "keys",
+            "tls",
+            "clusters",
+            "dead",
+            "desk.db",
+            "redaction.key",
+            "lake.json.new",
+            "lost+found",
+        ]
+        .contains(&name.as_str());
         if !ours && !name.starts_with('.') && !name.starts_with("desk.db-") {
             return Err(StoreError::NotEmpty { dir: dir.to_owned(), other: name });
         }

@@ -62,9 +62,9 @@ impl Sight {
         if *filter == Filter::All {
             return true;
         }
-        kind == VerdictKind::Finding && about(&verdict.json).is_some_and(|text| {
-            Event::parse(&text).is_ok_and(|event| filter.matches(&event))
-        })
+        kind == VerdictKind::Finding
+            && about(&verdict.json)
+                .is_some_and(|text| Event::parse(&text).is_ok_and(|event| filter.matches(&event)))
     }
 
     /// The rows of a group that may be seen perhaps, and those that may be seen for certain.

@@ -101,8 +101,14 @@ impl Writer {
             return Err(StoreError::Damaged { file: dir.join("seal").display().to_string(), said });
         }
         let signer = signer(dir)?;
-        let mut writer =
-            Self { lake, log, signer, spool: Arc::new(spool), positions: BTreeMap::new(), attested: (0, i64::MIN) };
+        let mut writer = Self {
+            lake,
+            log,
+            signer,
+            spool: Arc::new(spool),
+            positions: BTreeMap::new(),
+            attested: (0, i64::MIN),
+        };
         writer.recover()?;
         writer.opened(identity)?;
         writer.grow()?;

@@ -19,8 +19,8 @@ pub use people::{
     Entered, NewTokenView, SessionPage, SessionView, TokenPage, TokenView, UserPage, UserView, WhoView,
 };
 pub use place::{
-    Completeness, DeadLetterPage, DeadLetterView, IntegrityView, ReplayView, SourcePage, SourceView, Verdict,
-    Verification,
+    Completeness, DeadLetterPage, DeadLetterView, Gap, IntegrityView, ReplayView, SourcePage, SourceView,
+    Verdict, Verification,
 };
 pub use story::{StoryEventView, StoryPage, StoryView};
 pub use subject::SubjectView;

@@ -20,6 +20,8 @@ mod scan;
 #[cfg(feature = "lake")]
 mod serve;
 #[cfg(feature = "lake")]
+mod sources;
+#[cfg(feature = "lake")]
 mod sql;
 #[cfg(feature = "lake")]
 mod stats;
@@ -49,6 +51,9 @@ pub enum Command {
     #[cfg(feature = "lake")]
     #[command(subcommand)]
     Connect(connect::Connect),
+    /// Show how each source of a running server is.
+    #[cfg(feature = "lake")]
+    Sources(sources::Sources),
     /// Say who may use the server, and what each may see.
     #[cfg(feature = "lake")]
     #[command(subcommand)]
@@ -105,6 +110,8 @@ impl Command {
             Self::Serve(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Connect(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Sources(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::User(c) => c.run(),
             #[cfg(feature = "lake")]

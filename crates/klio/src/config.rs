@@ -122,9 +122,8 @@ pub struct Reference(String);
 impl Reference {
     /// The secret.
     pub fn read(&self) -> Result<String, Failure> {
-        let failed = |said: String| {
-            Failure::usage(format!("{}: {said}", self.0)).hint("give env:NAME or file:PATH")
-        };
+        let failed =
+            |said: String| Failure::usage(format!("{}: {said}", self.0)).hint("give env:NAME or file:PATH");
         let text = match self.0.split_once(':') {
             Some(("env", name)) => std::env::var(name).map_err(|e| failed(e.to_string()))?,
             Some(("file", path)) => std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?,
@@ -184,7 +183,10 @@ impl Config {
         let host = self.server.url.as_deref().and_then(|url| {
             let rest = url.strip_prefix("https://")?;
             let host = rest.split('/').next()?;
-            let host = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(h, _)| h);
+            let host = host
+                .rsplit_once(':')
+                .filter(|(_, port)| port.parse::<u16>().is_ok())
+                .map_or(host, |(h, _)| h);
             Some(host.trim_matches(['[', ']']).to_owned())
         });
         tls.names.extend(host.filter(|host| !host.is_empty()));
@@ -199,8 +201,10 @@ impl Config {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => return Err(Failure::world(format!("{}: {e}", path.display()))),
         };
-        let config = Self::parse(&text)
-            .map_err(|failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure })?;
+        let config = Self::parse(&text).map_err(|failure| Failure {
+            message: format!("{}: {}", path.display(), failure.message),
+            ..failure
+        })?;
         Ok(config)
     }
 
@@ -213,7 +217,10 @@ impl Config {
         config.clusters.keys().try_for_each(|name| check_cluster(name))?;
         for (name, cluster) in &config.clusters {
             if let Some(one) = cluster.apiservers.iter().find(|one| !one.url.starts_with("https://")) {
-                return Err(Failure::usage(format!("clusters.{name}.apiservers: {} does not begin with https://", one.url)));
+                return Err(Failure::usage(format!(
+                    "clusters.{name}.apiservers: {} does not begin with https://",
+                    one.url
+                )));
             }
         }
         let server = &config.server;
@@ -224,7 +231,9 @@ impl Config {
             return Err(Failure::usage("server.in_flight_bytes must be at least server.body_bytes"));
         }
         if server.flush_seconds == 0 || server.connections == 0 || server.body_bytes == 0 {
-            return Err(Failure::usage("server: `flush_seconds`, `connections` and `body_bytes` must be at least 1"));
+            return Err(Failure::usage(
+                "server: `flush_seconds`, `connections` and `body_bytes` must be at least 1",
+            ));
         }
         Ok(config)
     }

@@ -17,7 +17,7 @@ mod pulse;
 mod recent;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,19 +58,29 @@ pub struct Judge {
     readers: Vec<std::thread::JoinHandle<()>>,
 }
 
-/// Opens the lake in `dir` and starts its judge.
-pub fn start(
-    dir: &Path,
-    settings: &Settings,
-    clusters: &BTreeMap<String, Cluster>,
-    terms: Arc<Terms>,
-    secret: [u8; 32],
-    rules: RuleSet,
-    every: Duration,
-    metrics: &Arc<Metrics>,
-) -> Result<(Arc<Pipeline>, Judge), Failure> {
-    let mut keeper = Keeper::open(dir, settings, terms.clone())?;
-    let dead = DeadLetters::open(dir, settings, secret).map_err(refused)?;
+/// What a pipeline is made of.
+pub struct Setup {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// How the lake is kept.
+    pub lake: Settings,
+    /// Whose files are followed.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// How events are kept.
+    pub terms: Arc<Terms>,
+    /// The secret of redaction.
+    pub secret: [u8; 32],
+    /// What is judged by.
+    pub rules: RuleSet,
+    /// Events wait no longer than this for a file.
+    pub every: Duration,
+}
+
+/// Opens the lake and starts its judge.
+pub fn start(setup: Setup, metrics: &Arc<Metrics>) -> Result<(Arc<Pipeline>, Judge), Failure> {
+    let Setup { dir, lake, clusters, terms, secret, rules, every } = setup;
+    let mut keeper = Keeper::open(&dir, &lake, terms.clone())?;
+    let dead = DeadLetters::open(&dir, &lake, secret).map_err(refused)?;
     let intake = Intake::new(keeper.intake(), dead, terms.clone()).map_err(Failure::world)?;
     let note = &mut |cluster: &str, json: &str| intake.know(cluster, json);
     keeper.writer().latest(REPEATS, MOST, note).map_err(Failure::world)?;

@@ -31,11 +31,11 @@ use crate::failure::Failure;
 use crate::keep::{self, Keeper, Terms};
 use feed::Feed;
 pub use feed::named;
-#[cfg(feature = "lake")]
-pub use stream::{Stream, Watch, Wish, follow};
 pub use report::{Report, RuleCount, RuleName, Summary};
 pub use sequence::REUSE;
 use sequence::Sequence;
+#[cfg(feature = "lake")]
+pub use stream::{Stream, Watch, Wish, follow};
 use turns::Turns;
 use worker::Worker;
 

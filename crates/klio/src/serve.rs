@@ -33,7 +33,7 @@ use crate::data::redaction_key;
 use crate::failure::Failure;
 use crate::keep::Terms;
 use crate::pack::Rules;
-use crate::pipeline::{self, Judge, Pipeline};
+use crate::pipeline::{self, Judge, Pipeline, Setup};
 use credentials::{Credentials, Strangers};
 use listen::Door;
 use metrics::Metrics;
@@ -86,7 +86,7 @@ impl Shared {
         let path = self.dir.join("spool/probe");
         let file = std::fs::File::create(&path)?;
         file.set_len(0)?;
-        std::os::unix::fs::FileExt::write_all_at(&file, &[0; 65536], 0)?;
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0; 4096], 0)?;
         file.sync_all()?;
         std::fs::remove_file(&path)
     }
@@ -120,10 +120,18 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
     metrics.certificate.set(served.ends);
     let every = Duration::from_secs(config.server.flush_seconds);
     let (pipeline, judge) = {
-        let (dir, lake, metrics) = (dir.clone(), config.lake.clone(), metrics.clone());
-        let clusters = config.clusters.clone();
-        let start = move || pipeline::start(&dir, &lake, &clusters, terms, secret, set, every, &metrics);
-        tokio::task::spawn_blocking(start).await.map_err(Failure::world)??
+        let setup = Setup {
+            dir: dir.clone(),
+            lake: config.lake.clone(),
+            clusters: config.clusters.clone(),
+            terms,
+            secret,
+            rules: set,
+            every,
+        };
+        let metrics = metrics.clone();
+        let start = tokio::task::spawn_blocking(move || pipeline::start(setup, &metrics));
+        start.await.map_err(Failure::world)??
     };
     let room = config.server.in_flight_bytes.div_ceil(webhook::PERMIT);
     let most = config.server.connections;
@@ -143,10 +151,12 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
     });
     let own = Arc::new(audit::Own(shared.pipeline.clone()));
     let place = shared.config.load().desk(&shared.dir)?;
-    let desk = Desk::open(&place, own.clone(), klio_desk::Options::default()).await.map_err(Failure::world)?;
-    let api = api(&shared, &desk, own, secret);
+    let desk =
+        Desk::open(&place, own.clone(), klio_desk::Options::default()).await.map_err(Failure::world)?;
+    let api = api(&shared, &desk, own, secret).ok_or_else(|| Failure::world("there is no key for places"))?;
     let (close, closing) = watch::channel(false);
-    let address = |listener: &TcpListener| listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string());
+    let address =
+        |listener: &TcpListener| listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string());
     tracing::info!(
         listen = format!("https://{}", address(&listen)),
         ops = format!("http://{}", address(&ops)),
@@ -156,7 +166,9 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
     );
     let follows = shared.config.load().clusters.values().any(|cluster| !cluster.files.is_empty());
     if clusters == 0 && !follows {
-        tracing::warn!("no cluster can deliver yet: `klio connect cluster NAME` prints what its API server needs");
+        tracing::warn!(
+            "no cluster can deliver yet: `klio connect cluster NAME` prints what its API server needs"
+        );
     }
     let door = Door {
         listener: listen,
@@ -200,7 +212,7 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
 }
 
 /// The API, over the lake and the desk.
-fn api(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 32]) -> Router {
+fn api(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 32]) -> Option<Router> {
     let config = shared.config.load();
     let sources = shared.pipeline.clone();
     let memory = archive::Memory::new(
@@ -209,7 +221,7 @@ fn api(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 32]
         secret,
         shared.pipeline.clone(),
         move || sources::all(&sources),
-    );
+    )?;
     let rules = shared.pipeline.orders.rules();
     let rules: Vec<_> = rules.rules.iter().map(|rule| rule.about.clone()).collect();
     let options = klio_web::Options {
@@ -217,7 +229,7 @@ fn api(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 32]
         rules: rules.into(),
         ..klio_web::Options::default()
     };
-    klio_web::router(klio_web::Web::new(Arc::new(memory), desk.clone(), own, options))
+    Some(klio_web::router(klio_web::Web::new(Arc::new(memory), desk.clone(), own, options)))
 }
 
 /// Sees to the desk now and then: what was not told yet, and what has passed away.

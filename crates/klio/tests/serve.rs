@@ -17,7 +17,8 @@ use server::{Server, body, connect, runtime, send};
 
 /// The bodies that a real API server posted.
 fn recordings() -> Vec<Vec<u8>> {
-    let mut paths: Vec<_> = std::fs::read_dir(recorded("webhook")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(recorded("webhook")).unwrap().map(|e| e.unwrap().path()).collect();
     paths.retain(|path| path.to_string_lossy().ends_with(".json.zst"));
     paths.sort();
     let read = |path: &std::path::PathBuf| zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap();
@@ -89,7 +90,7 @@ fn one_bad_item_costs_none_of_the_others() {
     assert_eq!(answer.json(), json!({"kept": 3, "known": 0, "deadLetters": 2}));
     // The API server saw no answer and comes again.
     assert_eq!(server.post("/audit", &token, list).json()["known"], 3);
-    assert_eq!(server.metric("klio_dead_letters"), 2.0);
+    assert!(server.metric("klio_dead_letters") > 1.5 && server.metric("klio_dead_letters") < 2.5);
     server.settled();
     server.stop();
     assert_eq!(count(&data), 3);
@@ -182,7 +183,8 @@ fn a_client_certificate_is_as_good_as_a_token_and_one_of_a_stranger_is_not() {
     let text = std::fs::read_to_string(format!("{out}/klio-webhook.yaml")).unwrap();
     let (before, after) = text.split_once("certificate-authority-data: ").unwrap();
     let after = after.split_once('\n').unwrap().1;
-    let forged = made::file(dir.path(), "forged.yaml", &format!("{before}certificate-authority-data: {ca}\n{after}"));
+    let forged =
+        made::file(dir.path(), "forged.yaml", &format!("{before}certificate-authority-data: {ca}\n{after}"));
     let refused = made::klio(&data, &["connect", "test", &forged]);
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
     server.settled();
@@ -233,7 +235,8 @@ fn an_attack_is_a_finding_at_once_and_an_incident_in_the_lake() {
     let found = "SELECT count(DISTINCT id) FROM incidents WHERE cluster = ";
     assert!(number(&data, &format!("{found}'prod'")) > 0);
     assert_eq!(number(&data, &format!("{found}'prod'")), number(&data, &format!("{found}'test'")));
-    let both = "SELECT count(*) FROM (SELECT id FROM findings GROUP BY id HAVING count(DISTINCT cluster) > 1)";
+    let both =
+        "SELECT count(*) FROM (SELECT id FROM findings GROUP BY id HAVING count(DISTINCT cluster) > 1)";
     assert_eq!(number(&data, both), 0);
     ok(&data, &["verify"]);
 }
@@ -255,7 +258,7 @@ fn the_server_goes_down_in_order_and_in_time() {
     assert!(server.get("/readyz?verbose").body.contains("[+]spool ok"));
     assert_eq!(server.get("/livez/judge").status, 200);
     assert_eq!(server.get("/readyz/nothing").status, 404);
-    assert!(server.metric("klio_ready") == 1.0);
+    assert!(server.metric("klio_ready") > 0.5);
     assert_eq!(server.post("/audit", &token, body(&events(0..100))).status, 200);
     server.signal("-TERM");
     server.until("it is not ready", |server| server.get("/readyz").status == 503);

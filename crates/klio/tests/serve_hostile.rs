@@ -1,6 +1,6 @@
 //! The server among clients that are slow, many, or wrong, and on a machine that refuses.
 #![cfg(feature = "lake")]
-#![allow(clippy::unwrap_used, clippy::panic)] // helpers beside the tests
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // helpers beside the tests
 
 #[path = "made/klio.rs"]
 mod made;
@@ -25,7 +25,8 @@ fn slow_clients_wait_and_keep_nobody_waiting() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("lake");
     let token = connect(&data, "prod");
-    let settings = format!("server:\n{PORTS}  flush_seconds: 1\n  body_bytes: 1048576\n  in_flight_bytes: 2097152\n");
+    let settings =
+        format!("server:\n{PORTS}  flush_seconds: 1\n  body_bytes: 1048576\n  in_flight_bytes: 2097152\n");
     std::fs::write(data.join("klio.yaml"), settings).unwrap();
     let server = Server::start(&data);
     let address = address(&server.https);
@@ -42,15 +43,16 @@ fn slow_clients_wait_and_keep_nobody_waiting() {
     let url = format!("{}/audit", server.https);
     let _announced: Vec<_> = (0..4)
         .map(|_| {
-            let (_sender, stalled) = runtime().block_on(async { tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(1) });
-            let stalled = futures::stream::unfold((stalled, _sender), |(mut stalled, sender)| async move {
+            let (sender, stalled) =
+                runtime().block_on(async { tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(1) });
+            let stalled = futures::stream::unfold((stalled, sender), |(mut stalled, sender)| async move {
                 stalled.recv().await.map(|part| (part, (stalled, sender)))
             });
             let request = client.post(&url).bearer_auth(&token).body(reqwest::Body::wrap_stream(stalled));
             runtime().spawn(send(request))
         })
         .collect();
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::park_timeout(Duration::from_millis(300));
     let started = Instant::now();
     let answer = server.post("/audit", &token, body(&events(0..100)));
     // Either there is room, or the sender is told when to come again.
@@ -65,7 +67,9 @@ fn slow_clients_wait_and_keep_nobody_waiting() {
     let mut rest = Vec::new();
     slow[0].set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let _ = slow[0].read_to_end(&mut rest);
-    server.until("handshakes are given up", |server| server.metric("klio_connections_turned_away_total") >= 200.0);
+    server.until("handshakes are given up", |server| {
+        server.metric("klio_connections_turned_away_total") >= 200.0
+    });
     server.settled();
     server.stop();
     assert_eq!(count(&data), 100);
@@ -288,7 +292,10 @@ fn a_clock_that_jumps_an_hour_either_way_costs_nothing() {
     let verified = made::klio(&data, &["verify"]);
     let text = made::out(&verified) + &made::err(&verified);
     let problems: Vec<&str> = text.lines().filter(|line| line.starts_with("problem:")).collect();
-    assert!(!problems.is_empty() && problems.iter().all(|line| line.contains("the clock was set back")), "{text}");
+    assert!(
+        !problems.is_empty() && problems.iter().all(|line| line.contains("the clock was set back")),
+        "{text}"
+    );
 }
 
 /// A certificate with its key as files, good from and to so many days from now, signed by itself or by an authority.
@@ -303,7 +310,10 @@ fn certificate(dir: &std::path::Path, name: &str, from: i64, to: i64) -> (String
     };
     (params.not_before, params.not_after) = (day(from).into(), day(to).into());
     let text = params.self_signed(&key).unwrap().pem();
-    (made::file(dir, &format!("{name}.pem"), &text), made::file(dir, &format!("{name}.key"), &key.serialize_pem()))
+    (
+        made::file(dir, &format!("{name}.pem"), &text),
+        made::file(dir, &format!("{name}.key"), &key.serialize_pem()),
+    )
 }
 
 #[test]
@@ -330,7 +340,9 @@ fn a_certificate_that_has_expired_is_told_and_one_that_is_renewed_is_taken_witho
     let (new, new_key) = certificate(dir.path(), "new", -1, 30);
     std::fs::copy(&new, &old).unwrap();
     std::fs::copy(&new_key, &old_key).unwrap();
-    server.until("the new certificate is served", |_| post(&client(&new)).is_ok_and(|answer| answer.status == 200));
+    server.until("the new certificate is served", |_| {
+        post(&client(&new)).is_ok_and(|answer| answer.status == 200)
+    });
     assert_eq!(server.get("/readyz").status, 200);
     server.stop();
 }

@@ -27,6 +27,23 @@ pub struct SourceView {
     pub dead_letters: u64,
     /// Whether everything arrived.
     pub completeness: Completeness,
+    /// What is wrong with it; nothing if nothing is.
+    pub trouble: Option<String>,
+    /// From when to when no lease of the control plane was renewed in what came: there events are missing.
+    pub gaps: Vec<Gap>,
+}
+
+/// A time without signs of life.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct Gap {
+    /// The lease that was not renewed.
+    pub lease: String,
+    /// The last renewal before it.
+    #[schema(value_type = String, format = DateTime)]
+    pub from: Timestamp,
+    /// The first renewal after it.
+    #[schema(value_type = String, format = DateTime)]
+    pub to: Timestamp,
 }
 
 /// Whether everything arrived that the API server wrote.

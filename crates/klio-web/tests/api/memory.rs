@@ -372,6 +372,8 @@ pub fn source(cluster: &str, mark: &str) -> SourceView {
         errors: 0,
         dead_letters: 1,
         completeness: Completeness::Unproven,
+        trouble: None,
+        gaps: Vec::new(),
     }
 }
 

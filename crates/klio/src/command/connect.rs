@@ -3,6 +3,7 @@
 mod guide;
 mod knock;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ impl Connect {
             Self::Cluster(c) => c.run(),
             Self::Test(c) => {
                 let said = knock::deliver(&c.kubeconfig)?;
-                println!("{said}");
+                writeln!(std::io::stdout(), "{said}")?;
                 Ok(())
             }
         }
@@ -100,8 +101,7 @@ impl Cluster {
         let url = format!("{}/audit/{}", url.trim_end_matches('/'), self.name);
         let authority = tls::authority(&dir, &config.tls())?;
         let user = if self.mtls {
-            let (certificate, key) =
-                tls::client(&dir, &config.tls(), &credentials::common_name(&self.name))?;
+            let (certificate, key) = tls::client(&dir, &config.tls(), &credentials::common_name(&self.name))?;
             format!(
                 "    client-certificate-data: {}\n    client-key-data: {}\n",
                 BASE64_STANDARD.encode(certificate),
@@ -116,13 +116,16 @@ impl Cluster {
         tls::write(&kubeconfig, &webhook(&url, authority.as_deref(), &user))?;
         let policy = out.join("audit-policy.yaml");
         std::fs::write(&policy, POLICY).map_err(|e| Failure::world(format!("{}: {e}", policy.display())))?;
-        println!("{}", guide::text(self.platform, &self.name, &kubeconfig, &policy));
+        writeln!(std::io::stdout(), "{}", guide::text(self.platform, &self.name, &kubeconfig, &policy))?;
         if self.no_wait || self.platform.is_managed() {
             return Ok(());
         }
-        eprintln!("klio: waiting for the first event of {} (Ctrl-C ends the waiting, and nothing else)", self.name);
+        eprintln!(
+            "klio: waiting for the first event of {} (Ctrl-C ends the waiting, and nothing else)",
+            self.name
+        );
         let said = knock::wait(&kubeconfig, Duration::from_secs(self.wait))?;
-        println!("{said}");
+        writeln!(std::io::stdout(), "{said}")?;
         Ok(())
     }
 }

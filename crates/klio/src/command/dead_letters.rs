@@ -94,7 +94,10 @@ impl Letters {
     }
 }
 
-fn read(data: &Data, after: u64) -> Result<impl Iterator<Item = Result<(u64, DeadLetter), Failure>>, Failure> {
+fn read(
+    data: &Data,
+    after: u64,
+) -> Result<impl Iterator<Item = Result<(u64, DeadLetter), Failure>>, Failure> {
     let dir = data.dir()?;
     let settings = data.config()?.lake;
     let letters = DeadLetters::read(&dir, &settings, redaction_key(&dir)?, after).map_err(refused)?;

@@ -49,9 +49,11 @@ impl Serve {
         // A level alone is ours: the libraries say much that helps nobody.
         let plain = ["off", "error", "warn", "info", "debug", "trace"].contains(&self.log.as_str());
         let log = if plain { format!("error,klio={}", self.log) } else { self.log.clone() };
-        let filter = EnvFilter::try_new(log)
-            .map_err(|e| Failure::usage(format!("--log {}: {e}", self.log)).hint("info, debug, klio=debug,warn …"))?;
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        let filter = EnvFilter::try_new(log).map_err(|e| {
+            Failure::usage(format!("--log {}: {e}", self.log)).hint("info, debug, klio=debug,warn …")
+        })?;
+        let log =
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
         match self.log_format {
             LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
             LogFormat::Json => log.json().flatten_event(true).init(),

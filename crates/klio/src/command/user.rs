@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use klio_desk::{
-    Action, By, Desk, DeskError, ExposeSecret, Ledger, LedgerError, NewUser, Options, Role, Scope, Secret, TokenOrder,
+    Action, By, Desk, DeskError, ExposeSecret, Ledger, LedgerError, NewUser, Options, Role, Scope, Secret,
+    TokenOrder,
 };
 use klio_model::Timestamp;
 
@@ -157,7 +158,10 @@ impl Users {
                 let (password, told) = password(password_file)?;
                 let new = NewUser { name, role, scope, password: Some(password.clone()) };
                 let user = desk(&data).await?.create_user(&by, new).await.map_err(wrong)?;
-                eprintln!("klio: {} may use the server as {} and sees `{}`", user.name, user.role, user.scope);
+                eprintln!(
+                    "klio: {} may use the server as {} and sees `{}`",
+                    user.name, user.role, user.scope
+                );
                 show(&password, told)
             }
             Self::List { data } => {
@@ -165,12 +169,20 @@ impl Users {
                 for user in desk(&data).await?.users(&by).await.map_err(wrong)? {
                     let state = if user.disabled { "disabled" } else { "" };
                     let signed_in = user.signed_in.map_or_else(|| "never".to_owned(), |t| t.to_string());
-                    grid.row(vec![user.name, user.role.to_string(), user.scope.to_string(), signed_in, state.into()]);
+                    grid.row(vec![
+                        user.name,
+                        user.role.to_string(),
+                        user.scope.to_string(),
+                        signed_in,
+                        state.into(),
+                    ]);
                 }
                 write!(std::io::stdout(), "{grid}")?;
                 Ok(())
             }
-            Self::Role { name, role, data } => desk(&data).await?.set_role(&by, &name, role).await.map_err(wrong),
+            Self::Role { name, role, data } => {
+                desk(&data).await?.set_role(&by, &name, role).await.map_err(wrong)
+            }
             Self::Scope { name, scope, data } => {
                 desk(&data).await?.set_scope(&by, &name, &scope).await.map_err(wrong)
             }
@@ -207,7 +219,8 @@ async fn desk(data: &Data) -> Result<Desk, Failure> {
 /// The password in a file, or a new one, and whether it is to be told.
 fn password(file: Option<PathBuf>) -> Result<(Secret, bool), Failure> {
     if let Some(path) = file {
-        let text = std::fs::read_to_string(&path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
         return Ok((text.trim_end_matches(['\r', '\n']).to_owned().into(), false));
     }
     let mut random = [0; 18];

@@ -31,7 +31,7 @@ pub fn follow(
             pipeline.live.files(cluster, follower.status());
         }
         let Some(piece) = follower.piece() else {
-            std::thread::sleep(follower.idle().min(NAP));
+            std::thread::park_timeout(follower.idle().min(NAP));
             continue;
         };
         let source = piece.source();
@@ -48,7 +48,7 @@ pub fn follow(
                 pipeline.live.trouble("intake", Some(e.to_string()));
                 metrics.refuse("file");
                 tracing::error!(cluster, error = %e, "lines of a log cannot be made durable; they are read again");
-                std::thread::sleep(AGAIN);
+                std::thread::park_timeout(AGAIN);
             }
         }
     }

@@ -89,7 +89,11 @@ struct Ready {
 
 impl Intake {
     /// An intake into the spool of a lake.
-    pub fn new(spool: klio_store::Intake, dead: DeadLetters, terms: Arc<Terms>) -> Result<Self, getrandom::Error> {
+    pub fn new(
+        spool: klio_store::Intake,
+        dead: DeadLetters,
+        terms: Arc<Terms>,
+    ) -> Result<Self, getrandom::Error> {
         let mut secret = Box::new([0; 192]);
         getrandom::fill(secret.as_mut_slice())?;
         let (recent, pulse, accounts) = (Recent::default(), Pulse::default(), Mutex::default());
@@ -129,7 +133,9 @@ impl Intake {
     pub fn again(&self, letter: &DeadLetter) -> Result<Receipt, StoreError> {
         let from = Sender { cluster: &letter.cluster, source: &letter.source, received: letter.received };
         let mut read = Read::default();
-        decode_bytes(from.source, &letter.bytes, &mut |decoded| self.item(from, &decoded, &letter.bytes, &mut read));
+        decode_bytes(from.source, &letter.bytes, &mut |decoded| {
+            self.item(from, &decoded, &letter.bytes, &mut read)
+        });
         self.keep(from, None, read)
     }
 
@@ -137,7 +143,9 @@ impl Intake {
     pub fn replay(&self, letter: &DeadLetter) -> Result<(Receipt, Option<String>), StoreError> {
         let from = Sender { cluster: &letter.cluster, source: &letter.source, received: letter.received };
         let mut read = Read::default();
-        decode_bytes(from.source, &letter.bytes, &mut |decoded| self.item(from, &decoded, &letter.bytes, &mut read));
+        decode_bytes(from.source, &letter.bytes, &mut |decoded| {
+            self.item(from, &decoded, &letter.bytes, &mut read)
+        });
         if read.ready.is_empty() {
             let reason = read.dead.first().map_or("there is nothing in it", |dead| &dead.reason);
             return Ok((Receipt::default(), Some(reason.to_owned())));
@@ -200,7 +208,9 @@ impl Intake {
             };
             self.spool.append(&origin, &records)?;
             self.account(from.cluster, |account| {
-                seconds.iter().for_each(|(second, count)| account.durable(*second, *count));
+                for (second, count) in &seconds {
+                    account.durable(*second, *count);
+                }
             });
         }
         claim.kept_of(&batch.iter().map(|ready| ready.remember).collect::<Vec<_>>());
@@ -231,7 +241,8 @@ impl Intake {
         let event = Event::parse(record.json)
             .map_err(|why| diagnose(record.json).unwrap_or_else(|| Reason::NotAnEvent(why.to_string())))?;
         let mut text = String::new();
-        let json = if self.terms.redact(record.json, &event, &mut text) { text } else { record.json.to_owned() };
+        let json =
+            if self.terms.redact(record.json, &event, &mut text) { text } else { record.json.to_owned() };
         if json.len() > MAX_PAYLOAD / 2 {
             return Err(Reason::NotAnEvent(format!("of {} bytes is too large to be kept", json.len())));
         }

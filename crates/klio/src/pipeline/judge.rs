@@ -1,7 +1,7 @@
 //! The judge's thread: one, for the life of the server. It reads what is durable, asks the rules, and writes the lake.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -31,7 +31,12 @@ pub struct Orders {
 impl Orders {
     /// Judge by these rules.
     pub fn new(rules: RuleSet) -> Self {
-        Self { stop: AtomicBool::new(false), rules: ArcSwap::from_pointee(rules), changed: AtomicBool::new(false), found: Mutex::default() }
+        Self {
+            stop: AtomicBool::new(false),
+            rules: ArcSwap::from_pointee(rules),
+            changed: AtomicBool::new(false),
+            found: Mutex::default(),
+        }
     }
 
     /// Judge by other rules from now on.
@@ -74,8 +79,7 @@ pub fn run(pipeline: &Pipeline, metrics: &Metrics, mut keeper: Keeper, every: Du
     while !orders.is_over() {
         orders.changed.store(false, Ordering::Release);
         let rules = orders.rules.load_full();
-        let stream =
-            Stream { rules: &rules, terms: &pipeline.terms, intake: pipeline.intake.spool(), every };
+        let stream = Stream { rules: &rules, terms: &pipeline.terms, intake: pipeline.intake.spool(), every };
         let (back, ended) = follow(&stream, keeper, &desk);
         let Some(back) = back else { return };
         keeper = back;
@@ -86,7 +90,7 @@ pub fn run(pipeline: &Pipeline, metrics: &Metrics, mut keeper: Keeper, every: Du
             metrics.flush_failures.inc();
             let until = Instant::now() + AGAIN;
             while Instant::now() < until && !orders.is_over() {
-                std::thread::sleep(Duration::from_millis(100));
+                std::thread::park_timeout(Duration::from_millis(100));
             }
             if orders.is_over() {
                 return;
@@ -122,7 +126,8 @@ impl Watch for Desk<'_> {
     }
 
     fn idle(&self, keeper: &mut Keeper) {
-        let found = std::mem::take(&mut *self.pipeline.orders.found.lock().unwrap_or_else(PoisonError::into_inner));
+        let found =
+            std::mem::take(&mut *self.pipeline.orders.found.lock().unwrap_or_else(PoisonError::into_inner));
         if !found.is_empty() {
             keeper.find(found);
         }
@@ -130,7 +135,11 @@ impl Watch for Desk<'_> {
             return;
         }
         self.merged.set(Instant::now());
-        match keeper.writer().compact(&CompactOptions { min_files: 8, fan_in: 16, ..CompactOptions::default() }) {
+        match keeper.writer().compact(&CompactOptions {
+            min_files: 8,
+            fan_in: 16,
+            ..CompactOptions::default()
+        }) {
             Ok(done) if done.files_before > 0 => {
                 tracing::info!(before = done.files_before, after = done.files_after, "merged small files");
             }

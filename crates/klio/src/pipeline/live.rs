@@ -207,6 +207,9 @@ impl Live {
 
     /// What is wrong now, by part, and for how long.
     pub fn troubles(&self) -> Vec<(&'static str, String, Duration)> {
-        lock(&self.troubles).iter().map(|(part, (said, since))| (*part, said.clone(), since.elapsed())).collect()
+        lock(&self.troubles)
+            .iter()
+            .map(|(part, (said, since))| (*part, said.clone(), since.elapsed()))
+            .collect()
     }
 }

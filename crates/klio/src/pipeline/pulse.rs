@@ -78,8 +78,9 @@ impl Pulse {
             return;
         }
         let (Some(name), Some(at)) = (event.text_of(Field::Name), event.staged_at()) else { return };
-        let is_known = matches!(name, "kube-controller-manager" | "kube-scheduler" | "cloud-controller-manager")
-            || name.starts_with("apiserver-");
+        let is_known =
+            matches!(name, "kube-controller-manager" | "kube-scheduler" | "cloud-controller-manager")
+                || name.starts_with("apiserver-");
         if !is_known {
             return;
         }

@@ -87,7 +87,8 @@ impl Claim<'_> {
     /// They are durable, and of those that were asked for the ones marked here may be delivered again.
     pub fn kept_of(mut self, remember: &[bool]) {
         self.kept = true;
-        self.forget = self.places.iter().map(|place| !remember.get(*place).copied().unwrap_or(true)).collect();
+        self.forget =
+            self.places.iter().map(|place| !remember.get(*place).copied().unwrap_or(true)).collect();
     }
 }
 

@@ -57,7 +57,11 @@ pub struct Stream<'s> {
 
 /// Judges the batches after those in the lake, until the watch wants it to stop; then what was judged is flushed, and the rest
 /// stays in the spool. On an error the keeper is to be reopened: what was not flushed is still in the spool.
-pub fn follow(stream: &Stream<'_>, keeper: Keeper, watch: &dyn Watch) -> (Option<Keeper>, Result<(), Failure>) {
+pub fn follow(
+    stream: &Stream<'_>,
+    keeper: Keeper,
+    watch: &dyn Watch,
+) -> (Option<Keeper>, Result<(), Failure>) {
     let engine = Engine::new(stream.rules.rules.clone(), Options::of(Vec::new()).matching);
     let secret = keys::secret();
     let options = Options::of(Vec::new());
@@ -98,7 +102,7 @@ struct Cluster<'c> {
     last: HashMap<String, u64>,
 }
 
-impl<'j> Judge<'j> {
+impl Judge<'_> {
     fn run(&mut self) -> Result<(), Failure> {
         self.upto = self.keeper()?.flushed()?;
         let mut batches = self.stream.intake.follow(self.upto);
@@ -167,7 +171,8 @@ impl<'j> Judge<'j> {
         taken?;
         self.upto = batch.seq();
         self.since.get_or_insert_with(Instant::now);
-        let found = self.keeper.as_ref().and_then(|keeper| keeper.waiting().get(before..)).unwrap_or_default();
+        let found =
+            self.keeper.as_ref().and_then(|keeper| keeper.waiting().get(before..)).unwrap_or_default();
         self.watch.judged(batch, events, found);
         Ok(())
     }

@@ -60,21 +60,23 @@ pub async fn read(shared: Arc<Shared>) {
     }
 }
 
-async fn one(clients: &mut HashMap<String, Client>, apiserver: &Apiserver) -> Result<(Counters, i64), String> {
+async fn one(
+    clients: &mut HashMap<String, Client>,
+    apiserver: &Apiserver,
+) -> Result<(Counters, i64), String> {
     let told = |e: reqwest::Error| e.without_url().to_string();
-    let client = match clients.get(&apiserver.url) {
-        Some(client) => client.clone(),
-        None => {
-            let mut builder = Client::builder().timeout(PATIENCE);
-            if let Some(ca) = &apiserver.ca {
-                let pem = std::fs::read(ca).map_err(|e| format!("{}: {e}", ca.display()))?;
-                let roots = Certificate::from_pem_bundle(&pem).map_err(|e| format!("{}: {e}", ca.display()))?;
-                builder = builder.tls_certs_only(roots);
-            }
-            let client = builder.build().map_err(told)?;
-            clients.insert(apiserver.url.clone(), client.clone());
-            client
+    let client = if let Some(client) = clients.get(&apiserver.url) {
+        client.clone()
+    } else {
+        let mut builder = Client::builder().timeout(PATIENCE);
+        if let Some(ca) = &apiserver.ca {
+            let pem = std::fs::read(ca).map_err(|e| format!("{}: {e}", ca.display()))?;
+            let roots = Certificate::from_pem_bundle(&pem).map_err(|e| format!("{}: {e}", ca.display()))?;
+            builder = builder.tls_certs_only(roots);
         }
+        let client = builder.build().map_err(told)?;
+        clients.insert(apiserver.url.clone(), client.clone());
+        client
     };
     let mut request = client.get(format!("{}/metrics", apiserver.url.trim_end_matches('/')));
     if let Some(token) = &apiserver.token {
@@ -86,7 +88,8 @@ async fn one(clients: &mut HashMap<String, Client>, apiserver: &Apiserver) -> Re
         return Err(format!("answered {}", answer.status()));
     }
     let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
-    let at = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp().as_second());
+    let at =
+        date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()).map(|date| date.timestamp().as_second());
     let mut text = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(told)? {
         if text.len() + part.len() > MOST {

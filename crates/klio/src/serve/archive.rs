@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use klio_model::{Field, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
+use klio_store::keys::Cipher;
 use klio_store::{Cancel, ExportColumns, Format, Kept, Lake, Limits, Settings, Sight as Seen, StoreError};
 use klio_web::archive::{
     ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Verdict, VerdictKind,
@@ -34,6 +35,8 @@ pub struct Memory {
     dir: PathBuf,
     settings: Settings,
     secret: [u8; 32],
+    /// Seals places in a tail.
+    places: Cipher,
     pipeline: Arc<Pipeline>,
     lakes: Mutex<Vec<Lake>>,
     integrity: Arc<Integrity>,
@@ -48,9 +51,10 @@ impl Memory {
         secret: [u8; 32],
         pipeline: Arc<Pipeline>,
         sources: impl Fn() -> Vec<SourceView> + Send + Sync + 'static,
-    ) -> Self {
+    ) -> Option<Self> {
         let (lakes, integrity) = (Mutex::default(), Arc::new(Integrity::default()));
-        Self { dir, settings, secret, pipeline, lakes, integrity, sources: Box::new(sources) }
+        let places = tail::key(secret)?;
+        Some(Self { dir, settings, secret, places, pipeline, lakes, integrity, sources: Box::new(sources) })
     }
 
     /// Asks a lake that shows nothing but what of the question's clusters may be seen.
@@ -70,6 +74,14 @@ impl Memory {
             lakes.push(lake);
         }
         answer.map_err(wrong)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let lakes = std::mem::take(&mut *self.lakes.lock().unwrap_or_else(PoisonError::into_inner));
+        // Each has a runtime of its own, which may not end on a thread of another.
+        std::thread::spawn(move || drop(lakes));
     }
 }
 
@@ -113,11 +125,7 @@ fn place(position: Option<&Position>) -> Result<Option<(Option<i64>, usize)>, Ar
 }
 
 /// A page of what stands in order, the newest first, each with its time: what comes after a place.
-fn page<T>(
-    all: Vec<(Option<Timestamp>, T)>,
-    after: Option<(Option<i64>, usize)>,
-    most: usize,
-) -> Page<T> {
+fn page<T>(all: Vec<(Option<Timestamp>, T)>, after: Option<(Option<i64>, usize)>, most: usize) -> Page<T> {
     let mut skip = after.map_or(0, |(_, told)| told);
     let mut items = Vec::new();
     let mut last: Option<(Option<Timestamp>, usize)> = None;
@@ -250,9 +258,9 @@ impl Archive for Memory {
     fn proofs(&self, sight: &Sight, _: &Patience, audit_id: &str) -> Result<Vec<String>, ArchiveError> {
         let sight = sight.clone();
         let seen = Seen::new(move |cluster| sight.filter_for(cluster));
-        let proofs =
-            self.ask(seen, |lake| lake.prove_all(&with_id(audit_id), TimeRange::default(), 1000))?;
-        let text = |proof| serde_json::to_string(&proof).map_err(|e| ArchiveError::Unavailable(e.to_string()));
+        let proofs = self.ask(seen, |lake| lake.prove_all(&with_id(audit_id), TimeRange::default(), 1000))?;
+        let text =
+            |proof| serde_json::to_string(&proof).map_err(|e| ArchiveError::Unavailable(e.to_string()));
         proofs.into_iter().map(text).collect()
     }
 
@@ -363,13 +371,21 @@ impl Archive for Memory {
         range: TimeRange,
     ) -> Result<Vec<RuleHits>, ArchiveError> {
         let mut hits: BTreeMap<String, RuleHits> = BTreeMap::new();
-        self.each_verdict(sight, patience, VerdictKind::Finding, &Wanted { range, ..Wanted::default() }, &mut |v| {
-            let of = hits
-                .entry(v.rule.clone())
-                .or_insert_with(|| RuleHits { rule: v.rule.clone(), hits: 0, last: None });
-            of.hits += 1;
-            of.last = of.last.max(v.time);
-        })?;
+        self.each_verdict(
+            sight,
+            patience,
+            VerdictKind::Finding,
+            &Wanted { range, ..Wanted::default() },
+            &mut |v| {
+                let of = hits.entry(v.rule.clone()).or_insert_with(|| RuleHits {
+                    rule: v.rule.clone(),
+                    hits: 0,
+                    last: None,
+                });
+                of.hits += 1;
+                of.last = of.last.max(v.time);
+            },
+        )?;
         Ok(hits.into_values().collect())
     }
 

@@ -65,7 +65,11 @@ fn event(action: &Action) -> Value {
         _ => "update",
     };
     let done = action.outcome == Outcome::Done;
-    let status = if done { json!({ "metadata": {}, "code": 200 }) } else { json!({ "metadata": {}, "status": "Failure", "code": 403 }) };
+    let status = if done {
+        json!({ "metadata": {}, "code": 200 })
+    } else {
+        json!({ "metadata": {}, "status": "Failure", "code": 403 })
+    };
     let mut annotations = serde_json::Map::new();
     annotations.insert("klio.dev/deed".into(), deed.into());
     for (name, value) in &action.detail {

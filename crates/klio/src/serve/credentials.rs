@@ -76,12 +76,15 @@ impl Credentials {
         }
         let Ok(entries) = std::fs::read_dir(dir.join("clusters")) else { return Ok(all) };
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let Some(name) = path.file_name().and_then(|n| n.to_str()?.strip_suffix(".json")) else { continue };
+            let Some(name) = path.file_name().and_then(|n| n.to_str()?.strip_suffix(".json")) else {
+                continue;
+            };
             check_cluster(name)?;
             let wrong = |said: String| Failure::world(format!("{}: {said}", path.display()));
             let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
             let kept: Kept = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-            let digest = unhex(&kept.token_sha256).ok_or_else(|| wrong("`token_sha256` is not 64 hexadecimal digits".into()))?;
+            let digest = unhex(&kept.token_sha256)
+                .ok_or_else(|| wrong("`token_sha256` is not 64 hexadecimal digits".into()))?;
             all.token(digest, name)?;
         }
         Ok(all)
@@ -124,12 +127,10 @@ pub fn issue(dir: &Path, cluster: &str) -> Result<String, Failure> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(Failure::world)?;
     let token = format!("klio_c_{}", BASE64_URL_SAFE_NO_PAD.encode(random));
-    let kept = Kept {
-        token_sha256: digest(&token).iter().map(|b| format!("{b:02x}")).collect(),
-        created: jiff::Timestamp::now().to_string(),
-    };
+    let kept = Kept { token_sha256: hex(&digest(&token)), created: jiff::Timestamp::now().to_string() };
     let path = place(dir, cluster);
-    std::fs::create_dir_all(dir.join("clusters")).map_err(|e| Failure::world(format!("{}: {e}", dir.display())))?;
+    std::fs::create_dir_all(dir.join("clusters"))
+        .map_err(|e| Failure::world(format!("{}: {e}", dir.display())))?;
     tls::write(&path, &serde_json::to_string_pretty(&kept).map_err(Failure::world)?)?;
     Ok(token)
 }
@@ -142,6 +143,15 @@ pub fn has(dir: &Path, cluster: &str) -> bool {
 /// The common name of the certificate of a cluster, as Klio makes it.
 pub fn common_name(cluster: &str) -> String {
     format!("{PREFIX}{cluster}")
+}
+
+fn hex(digest: &Digest256) -> String {
+    use std::fmt::Write as _;
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn unhex(text: &str) -> Option<Digest256> {
@@ -198,14 +208,22 @@ mod tests {
         let all = Credentials::read(dir.path(), &config).unwrap();
         assert_eq!(all.cluster(Some(&token), None).as_deref(), Some("prod"));
         assert_eq!(all.cluster(Some(&other), None).as_deref(), Some("test"));
-        assert_eq!(all.cluster(Some(&first), None).as_deref(), None, "a new token takes the place of the old one");
+        assert_eq!(
+            all.cluster(Some(&first), None).as_deref(),
+            None,
+            "a new token takes the place of the old one"
+        );
         assert_eq!(all.cluster(None, None).as_deref(), None);
         assert_eq!(all.cluster(Some(""), None).as_deref(), None);
         assert_eq!(all.cluster(None, Some("apiserver")).as_deref(), Some("prod"));
         assert_eq!(all.cluster(None, Some("klio:cluster:edge")).as_deref(), Some("edge"));
         assert_eq!(all.cluster(None, Some("klio:cluster:../x")).as_deref(), None);
         assert_eq!(all.cluster(None, Some("somebody")).as_deref(), None);
-        assert_eq!(all.cluster(Some(&token), Some("klio:cluster:test")).as_deref(), None, "two identities are none");
+        assert_eq!(
+            all.cluster(Some(&token), Some("klio:cluster:test")).as_deref(),
+            None,
+            "two identities are none"
+        );
         assert_eq!(all.cluster(Some("wrong"), Some("apiserver")).as_deref(), None);
         assert_eq!(all.cluster(Some(&token), Some("apiserver")).as_deref(), Some("prod"));
     }

@@ -128,9 +128,8 @@ impl Door {
 fn admit(guests: &Guests, most: usize, number: u64, guest: &Arc<Guest>) -> bool {
     let mut guests = guests.lock().unwrap_or_else(PoisonError::into_inner);
     if guests.len() >= most {
-        let idle = |guest: &Guest| {
-            !guest.trusted.load(Ordering::Relaxed) && !guest.busy.load(Ordering::Relaxed)
-        };
+        let idle =
+            |guest: &Guest| !guest.trusted.load(Ordering::Relaxed) && !guest.busy.load(Ordering::Relaxed);
         let Some(oldest) = guests.iter().find(|(_, guest)| idle(guest)).map(|(number, _)| *number) else {
             return false;
         };

@@ -99,9 +99,18 @@ impl Metrics {
         let m = &metrics;
         registry.register("ingest_events", "Events that were made durable", m.events.clone());
         registry.register("ingest_repeated_events", "Events that were delivered again", m.repeated.clone());
-        registry.register_with_unit("ingest", "Bytes of bodies that were taken", Unit::Bytes, m.bytes.clone());
+        registry.register_with_unit(
+            "ingest",
+            "Bytes of bodies that were taken",
+            Unit::Bytes,
+            m.bytes.clone(),
+        );
         registry.register("ingest_dead_letters", "Items that are no events", m.dead.clone());
-        registry.register("ingest_last_seen_timestamp_seconds", "When the last delivery came", m.seen.clone());
+        registry.register(
+            "ingest_last_seen_timestamp_seconds",
+            "When the last delivery came",
+            m.seen.clone(),
+        );
         registry.register("ingest_refused", "Deliveries that were refused", m.refused.clone());
         registry.register_with_unit(
             "ingest_acknowledge_duration",
@@ -109,8 +118,17 @@ impl Metrics {
             Unit::Seconds,
             m.acknowledged.clone(),
         );
-        registry.register_with_unit("lake_flush_duration", "Writing files of the lake", Unit::Seconds, m.flush.clone());
-        registry.register("lake_flush_failures", "Times that the lake could not be written", m.flush_failures.clone());
+        registry.register_with_unit(
+            "lake_flush_duration",
+            "Writing files of the lake",
+            Unit::Seconds,
+            m.flush.clone(),
+        );
+        registry.register(
+            "lake_flush_failures",
+            "Times that the lake could not be written",
+            m.flush_failures.clone(),
+        );
         registry.register("judged_events", "Events that were judged", m.judged.clone());
         registry.register("findings", "Findings", m.findings.clone());
         registry.register_with_unit(
@@ -120,9 +138,22 @@ impl Metrics {
             m.verdict.clone(),
         );
         registry.register("connections", "Connections that are open", m.connections.clone());
-        registry.register("connections_turned_away", "Connections that were closed at the door", m.turned_away.clone());
-        registry.register_with_unit("spool", "Bytes in the spool's files", Unit::Bytes, m.spool_bytes.clone());
-        registry.register("spool_waiting_batches", "Batches that are not in the lake yet", m.spool_batches.clone());
+        registry.register(
+            "connections_turned_away",
+            "Connections that were closed at the door",
+            m.turned_away.clone(),
+        );
+        registry.register_with_unit(
+            "spool",
+            "Bytes in the spool's files",
+            Unit::Bytes,
+            m.spool_bytes.clone(),
+        );
+        registry.register(
+            "spool_waiting_batches",
+            "Batches that are not in the lake yet",
+            m.spool_batches.clone(),
+        );
         registry.register("dead_letters", "Dead letters that wait for somebody", m.dead_letters.clone());
         registry.register(
             "tls_certificate_expiry_timestamp_seconds",
@@ -130,7 +161,11 @@ impl Metrics {
             m.certificate.clone(),
         );
         registry.register("ready", "1 if events are taken", m.ready.clone());
-        registry.register("build", "Which build this is", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register(
+            "build",
+            "Which build this is",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
         Self { registry, ..metrics }
     }
 

@@ -63,7 +63,10 @@ pub fn look(dir: &Path, config: &Config, rules: &Rules) -> Seen {
     paths.extend(config.clusters.values().filter_map(|cluster| cluster.token.as_ref()?.file()));
     let of = |paths: &[PathBuf]| {
         let mut hash = Xxh3::new();
-        paths.iter().for_each(|path| add(path, &mut hash, &mut MOST.clone()));
+        let mut room = MOST;
+        for path in paths {
+            add(path, &mut hash, &mut room);
+        }
         hash.finish()
     };
     let rules = [rules.rules.clone(), rules.falco_rules.clone()].concat();
@@ -80,7 +83,9 @@ fn add(path: &Path, hash: &mut Xxh3, room: &mut usize) {
         let Ok(entries) = std::fs::read_dir(path) else { return };
         let mut all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         all.sort();
-        all.iter().for_each(|path| add(path, hash, room));
+        for path in &all {
+            add(path, hash, room);
+        }
     } else if let Ok(bytes) = std::fs::read(path) {
         hash.update(&bytes);
     }
@@ -92,7 +97,8 @@ fn settings(shared: &Shared) {
     match read {
         Ok((config, credentials)) => {
             let old = shared.config.load();
-            let fixed = |c: &Config| (c.server.listen, c.server.ops, c.server.connections, c.server.flush_seconds);
+            let fixed =
+                |c: &Config| (c.server.listen, c.server.ops, c.server.connections, c.server.flush_seconds);
             if fixed(&old) != fixed(&config) {
                 tracing::warn!("some of what changed in `server` counts only after a restart");
             }

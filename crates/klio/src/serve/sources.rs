@@ -7,13 +7,15 @@ use std::time::Duration;
 use klio_model::{Actor, Finding, Object, Proof, RuleRef, Severity, Tactic, Timestamp};
 use klio_store::Verdict;
 use klio_web::OWN_CLUSTER;
-use klio_web::view::{Completeness, SourceView};
+use klio_web::view::{Completeness, Gap, SourceView};
 
 use super::Shared;
 use crate::pipeline::Pipeline;
 
 /// A source that is silent for so long has fallen silent, in microseconds.
 const SILENCE: i64 = 5 * 60 * 1_000_000;
+/// What is missing for so long does not come any more, in microseconds.
+const LATE: i64 = 3 * 60 * 1_000_000;
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(10);
 /// The rule that a silent source breaks.
@@ -22,11 +24,16 @@ const RULE: (&str, &str) = ("klio-source-silent", "A source of audit events has 
 /// All sources.
 pub fn all(pipeline: &Pipeline) -> Vec<SourceView> {
     let now = jiff::Timestamp::now();
-    let mut dead: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut views = Vec::new();
     let followed = pipeline.live.followed();
+    let unproven = pipeline.live.why_unproven();
+    let trouble = |cluster: &str, source: &str| {
+        let files = followed.get(cluster).filter(|_| source == "file").into_iter().flatten();
+        let mut of_files =
+            files.filter_map(|file| Some(format!("{}: {}", file.path, file.trouble.as_ref()?)));
+        of_files.next().or_else(|| unproven.get(cluster).cloned())
+    };
     for ((cluster, source), known) in pipeline.live.sources() {
-        *dead.entry((cluster.clone(), source.clone())).or_default() += known.dead;
         let balance = pipeline.intake.account(&cluster, |account| account.balance(now.as_second()));
         let lag = match (source.as_str(), followed.get(&cluster)) {
             ("file", Some(files)) => {
@@ -42,12 +49,30 @@ pub fn all(pipeline: &Pipeline) -> Vec<SourceView> {
             lag_seconds: lag,
             errors: known.refused,
             dead_letters: known.dead,
-            completeness: balance.map_or(Completeness::Unproven, |b| Completeness::Compared { ratio: b.ratio() }),
+            completeness: balance
+                .map_or(Completeness::Unproven, |b| Completeness::Compared { ratio: b.ratio() }),
+            trouble: trouble(&cluster, &source),
+            gaps: gaps(pipeline, &cluster),
             cluster,
             source,
         });
     }
     views
+}
+
+/// Times without signs of life that are over for so long that nothing can come late any more.
+fn gaps(pipeline: &Pipeline, cluster: &str) -> Vec<Gap> {
+    let ripe = jiff::Timestamp::now().as_microsecond() - LATE;
+    let mut gaps = Vec::new();
+    for (lease, beat) in pipeline.intake.pulse().of(cluster) {
+        let over = beat.gaps.into_iter().filter(|(_, to)| *to < ripe);
+        gaps.extend(over.map(|(from, to)| Gap {
+            lease: lease.clone(),
+            from: Timestamp(from),
+            to: Timestamp(to),
+        }));
+    }
+    gaps
 }
 
 /// Looks for ever whether a source has fallen silent, and makes a finding of it, once for each silence.
@@ -63,9 +88,8 @@ pub async fn watch(shared: Arc<Shared>) {
             }
             told.insert(name.clone(), seen);
             tracing::warn!(cluster = name.0, source = name.1, "a source has fallen silent");
-            match silent(&name.0, &name.1, seen, now) {
-                Some(verdict) => shared.pipeline.orders.find(verdict),
-                None => tracing::error!("a finding cannot be written"),
+            if let Some(verdict) = silent(&name.0, &name.1, seen, now) {
+                shared.pipeline.orders.find(verdict);
             }
         }
     }

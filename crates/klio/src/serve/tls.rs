@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -39,13 +40,12 @@ pub struct Served {
 
 /// Reads the certificates, and makes what is to be made.
 pub fn load(dir: &Path, tls: &Tls) -> Result<Served, Failure> {
-    let (certificate, key) = match (&tls.certificate, &tls.key) {
-        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
-        _ => {
-            let own = dir.join("tls");
-            renew(&own, tls)?;
-            (own.join("server.pem"), own.join("server.key"))
-        }
+    let (certificate, key) = if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
+        (certificate.clone(), key.clone())
+    } else {
+        let own = dir.join("tls");
+        renew(&own, tls)?;
+        (own.join("server.pem"), own.join("server.key"))
     };
     let chain = certificates(&certificate)?;
     let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", key.display()));

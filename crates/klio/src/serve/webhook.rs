@@ -106,7 +106,10 @@ async fn take(
     let cluster = authenticate(server, peer, path.as_deref(), request.headers())?;
     peer.trusted();
     if server.is_draining() {
-        return Err(("draining", Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is going down").again(AGAIN)));
+        return Err((
+            "draining",
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is going down").again(AGAIN),
+        ));
     }
     let most = server.config.load().server.body_bytes;
     let headers = request.headers();
@@ -125,7 +128,10 @@ async fn take(
     let due = if is_gzip { most } else { length.unwrap_or(most) };
     let room = room(server, due).await?;
     let body = read(request.into_body(), length, most).await.map_err(|wrong| match wrong {
-        Wrong::Slow => ("slow", Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took longer than 30 seconds").close()),
+        Wrong::Slow => (
+            "slow",
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took longer than 30 seconds").close(),
+        ),
         Wrong::Large => too_large(server, &cluster, most),
         Wrong::Broken(said) => ("broken", Problem::new(StatusCode::BAD_REQUEST, said).close()),
     })?;
@@ -146,7 +152,9 @@ async fn take(
             return Ok(receipt);
         }
         Ok(Err(Taking::Large)) => too_large(server, &cluster, most),
-        Ok(Err(Taking::Gzip(said))) => ("gzip", Problem::new(StatusCode::BAD_REQUEST, format!("the body is no gzip: {said}"))),
+        Ok(Err(Taking::Gzip(said))) => {
+            ("gzip", Problem::new(StatusCode::BAD_REQUEST, format!("the body is no gzip: {said}")))
+        }
         Ok(Err(Taking::Refused(Refusal::NotJson(reason)))) => {
             tracing::warn!(cluster, address = %peer.address, %reason, "a body is no JSON");
             ("json", Problem::new(StatusCode::BAD_REQUEST, format!("the body is no JSON: {reason}")))
@@ -160,7 +168,9 @@ async fn take(
             let said = "events cannot be made durable now";
             (reason, Problem::new(StatusCode::SERVICE_UNAVAILABLE, said).again(AGAIN))
         }
-        Err(_) => ("bug", Problem::new(StatusCode::SERVICE_UNAVAILABLE, "a bug: see the server's log").again(AGAIN)),
+        Err(_) => {
+            ("bug", Problem::new(StatusCode::SERVICE_UNAVAILABLE, "a bug: see the server's log").again(AGAIN))
+        }
     };
     live.source(&cluster, SOURCE, |now| now.refused += 1);
     Err(problem)
@@ -213,7 +223,12 @@ async fn room(server: &Shared, bytes: u64) -> Result<OwnedSemaphorePermit, Refus
     let room = server.room.clone().acquire_many_owned(permits);
     match tokio::time::timeout(ROOM, room).await {
         Ok(Ok(room)) => Ok(room),
-        _ => Err(("busy", Problem::new(StatusCode::TOO_MANY_REQUESTS, "too much is being delivered at once").again(AGAIN).close())),
+        _ => Err((
+            "busy",
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too much is being delivered at once")
+                .again(AGAIN)
+                .close(),
+        )),
     }
 }
 
@@ -226,7 +241,8 @@ fn too_large(server: &Shared, cluster: &str, most: u64) -> Refused {
              told --audit-webhook-truncate-enabled or a smaller --audit-webhook-batch-max-size"
         );
     }
-    let said = format!("the body is larger than {most} bytes: send smaller batches, or raise server.body_bytes");
+    let said =
+        format!("the body is larger than {most} bytes: send smaller batches, or raise server.body_bytes");
     ("large", Problem::new(StatusCode::PAYLOAD_TOO_LARGE, said).close())
 }
 

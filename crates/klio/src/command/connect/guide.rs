@@ -42,8 +42,10 @@ const FLAGS: [(&str, &str); 8] = [
     ("audit-webhook-truncate-enabled", "true"),
 ];
 /// Bytes of one event, and of a batch, before it is cut.
-const LIMITS: [(&str, &str); 2] =
-    [("audit-webhook-truncate-max-event-size", "8388608"), ("audit-webhook-truncate-max-batch-size", "33554432")];
+const LIMITS: [(&str, &str); 2] = [
+    ("audit-webhook-truncate-max-event-size", "8388608"),
+    ("audit-webhook-truncate-max-batch-size", "33554432"),
+];
 
 /// The whole text.
 pub fn text(platform: Platform, cluster: &str, kubeconfig: &Path, policy: &Path) -> String {

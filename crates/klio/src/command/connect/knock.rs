@@ -64,7 +64,9 @@ impl Door {
         let wrong = |said: String| Failure::usage(format!("{}: {said}", kubeconfig.display()));
         let text = std::fs::read_to_string(kubeconfig).map_err(|e| wrong(e.to_string()))?;
         let config: Kubeconfig = serde_saphyr::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-        let (Some(target), Some(user)) = (config.clusters.into_iter().next(), config.users.into_iter().next()) else {
+        let (Some(target), Some(user)) =
+            (config.clusters.into_iter().next(), config.users.into_iter().next())
+        else {
             return Err(wrong("there is no cluster or no user in it".into()));
         };
         let decode = |data: &str| BASE64_STANDARD.decode(data).map_err(|e| wrong(e.to_string()));

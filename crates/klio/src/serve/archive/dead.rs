@@ -30,7 +30,8 @@ impl Memory {
     }
 
     fn find(&self, sight: &Sight, number: u64) -> Result<DeadLetter, ArchiveError> {
-        let found = self.all()?.into_iter().find(|(own, letter)| *own == number && sight.sees_whole(&letter.cluster));
+        let found =
+            self.all()?.into_iter().find(|(own, letter)| *own == number && sight.sees_whole(&letter.cluster));
         found.map(|(_, letter)| letter).ok_or(ArchiveError::NotFound)
     }
 

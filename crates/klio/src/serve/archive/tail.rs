@@ -3,13 +3,19 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use klio_model::{Event, Filter, TimeRange, Timestamp};
+use klio_store::keys::{Cipher, Secret};
 use klio_store::{Kept, Spooled};
 use klio_web::archive::{Followed, Patience, Position, Question, Record};
 use klio_web::{ArchiveError, Sight};
+use sha2::{Digest, Sha256};
 
 use super::{Memory, record, seen};
 
+/// What the key is for.
+const LABEL: &[u8] = b"klio tail position";
 /// How long is waited for something new.
 const WAIT: Duration = Duration::from_millis(500);
 /// Events happened no longer than this before they were received, but for those of long requests.
@@ -24,16 +30,33 @@ struct Place {
 }
 
 impl Place {
-    fn read(position: &Position) -> Option<Self> {
-        let mut parts = position.0.split('.');
-        let place =
-            Self { batch: parts.next()?.parse().ok()?, told: parts.next()?.parse().ok()?, received: parts.next()?.parse().ok()? };
-        parts.next().is_none().then_some(place)
+    fn read(key: &Cipher, position: &Position) -> Option<Self> {
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(&position.0).ok()?;
+        let mut plain = Vec::new();
+        key.open(LABEL, &sealed, &mut plain).ok()?;
+        let mut numbers = plain.as_chunks::<8>().0.iter().map(|eight| u64::from_le_bytes(*eight));
+        Some(Self {
+            batch: numbers.next()?,
+            told: numbers.next()? as usize,
+            received: numbers.next()?.cast_signed(),
+        })
     }
 
-    fn position(self) -> Position {
-        Position(format!("{}.{}.{}", self.batch, self.told, self.received))
+    /// Sealed: the numbers of batches would tell how much comes for others.
+    fn position(self, key: &Cipher) -> Position {
+        let numbers = [self.batch, self.told as u64, self.received.cast_unsigned()];
+        let plain: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let mut sealed = Vec::new();
+        // Without chance there is no seal, and the reader begins anew.
+        let _ = key.seal(LABEL, &plain, &mut sealed);
+        Position(BASE64_URL_SAFE_NO_PAD.encode(sealed))
     }
+}
+
+/// The key that seals places.
+pub(super) fn key(secret: [u8; 32]) -> Option<Cipher> {
+    let digest = Sha256::new().chain_update(LABEL).chain_update(secret).finalize();
+    Secret::from_slice(&digest).map(Cipher::new)
 }
 
 impl Memory {
@@ -49,12 +72,13 @@ impl Memory {
         let now = || jiff::Timestamp::now().as_microsecond();
         let Some(after) = after else {
             let place = Place { batch: live.progress().0, told: 0, received: now() };
-            return Ok(Followed { items: Vec::new(), next: place.position(), lost: 0 });
+            return Ok(Followed { items: Vec::new(), next: place.position(&self.places), lost: 0 });
         };
-        let mut place = Place::read(after).ok_or(ArchiveError::BadPosition)?;
+        let mut place = Place::read(&self.places, after).ok_or(ArchiveError::BadPosition)?;
         let mut followed = Followed { items: Vec::new(), next: after.clone(), lost: 0 };
         // A place in the middle of a batch is before the batch is through.
-        let through = |place: Place| if place.told == 0 { place.batch } else { place.batch.saturating_sub(1) };
+        let through =
+            |place: Place| if place.told == 0 { place.batch } else { place.batch.saturating_sub(1) };
         let until = patience.until().min(Instant::now() + WAIT);
         loop {
             let held = live.batches(through(place));
@@ -66,7 +90,7 @@ impl Memory {
                 for (number, kept) in missed.into_iter().enumerate() {
                     let at = Place { batch: place.batch, told: 0, received: kept.received.micros() };
                     if number < most {
-                        followed.items.push((at.position(), record(kept)));
+                        followed.items.push((at.position(&self.places), record(kept)));
                     } else {
                         followed.lost += 1;
                     }
@@ -77,10 +101,14 @@ impl Memory {
                 if followed.items.len() >= most || patience.is_over() {
                     break;
                 }
-                place = tell(sight, question, batch, place, most, &mut followed);
+                place = self.tell(sight, question, batch, place, most, &mut followed);
             }
-            followed.next = place.position();
-            if !followed.items.is_empty() || followed.lost > 0 || Instant::now() >= until || patience.is_over() {
+            followed.next = place.position(&self.places);
+            if !followed.items.is_empty()
+                || followed.lost > 0
+                || Instant::now() >= until
+                || patience.is_over()
+            {
                 return Ok(followed);
             }
             live.wait(through(place), until.saturating_duration_since(Instant::now()));
@@ -118,31 +146,34 @@ impl Memory {
     }
 }
 
-/// Tells what of a batch matches and comes after a place; returns the place after it.
-fn tell(
-    sight: &Sight,
-    question: &Question,
-    batch: &Spooled,
-    place: Place,
-    most: usize,
-    followed: &mut Followed,
-) -> Place {
-    let skip = if place.batch == batch.seq() { place.told } else { 0 };
-    let origin = batch.origin();
-    let received = batch.received();
-    let behind = Place { batch: batch.seq(), told: 0, received: received.micros() };
-    let Some(filter) = question.for_cluster(sight, &origin.cluster) else { return behind };
-    for (number, (raw, salvaged)) in batch.entries().enumerate().skip(skip) {
-        if followed.items.len() >= most {
-            return Place { told: number, ..behind };
+impl Memory {
+    /// Tells what of a batch matches and comes after a place; returns the place after it.
+    fn tell(
+        &self,
+        sight: &Sight,
+        question: &Question,
+        batch: &Spooled,
+        place: Place,
+        most: usize,
+        followed: &mut Followed,
+    ) -> Place {
+        let skip = if place.batch == batch.seq() { place.told } else { 0 };
+        let origin = batch.origin();
+        let received = batch.received();
+        let behind = Place { batch: batch.seq(), told: 0, received: received.micros() };
+        let Some(filter) = question.for_cluster(sight, &origin.cluster) else { return behind };
+        for (number, (raw, salvaged)) in batch.entries().enumerate().skip(skip) {
+            if followed.items.len() >= most {
+                return Place { told: number, ..behind };
+            }
+            if matches(&filter, question.range, raw, salvaged) {
+                let (cluster, source) = (origin.cluster.clone(), origin.source.clone());
+                let record = Record { raw: raw.to_owned(), cluster, source, received, salvaged };
+                followed.items.push((Place { told: number + 1, ..behind }.position(&self.places), record));
+            }
         }
-        if matches(&filter, question.range, raw, salvaged) {
-            let (cluster, source) = (origin.cluster.clone(), origin.source.clone());
-            let record = Record { raw: raw.to_owned(), cluster, source, received, salvaged };
-            followed.items.push((Place { told: number + 1, ..behind }.position(), record));
-        }
+        behind
     }
-    behind
 }
 
 fn matches(filter: &Filter, range: TimeRange, raw: &str, salvaged: bool) -> bool {

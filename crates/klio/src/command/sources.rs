@@ -1,0 +1,137 @@
+//! `klio sources`
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::data::Data;
+use crate::failure::Failure;
+use crate::output::Grid;
+
+/// Show how each source of a running server is: when it was heard last, how fast it is, what it lost.
+///
+/// Asks the server's API, with a token that `klio user token` made. The completeness is the part of what the API servers counted that
+/// has come (`clusters.NAME.apiservers` in klio.yaml); without their counters it is unproven.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  KLIO_TOKEN=klio_… klio sources
+  klio sources --url https://klio.example.org:8443 -o json")]
+pub struct Sources {
+    /// The server's address; `server.url` or `server.listen` of klio.yaml unless given.
+    #[arg(long, env = "KLIO_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// An API token.
+    #[arg(long, env = "KLIO_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// PEM file with the authority of its certificate; Klio's own of the data directory, if it is there, unless given.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// table, or json as the API has it.
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: Form,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+/// How it is printed.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// For a terminal.
+    Table,
+    /// As the API has it.
+    Json,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Source>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Source {
+    cluster: String,
+    source: String,
+    last_seen: Option<String>,
+    events: u64,
+    rate: Option<f64>,
+    lag_seconds: Option<f64>,
+    errors: u64,
+    dead_letters: u64,
+    completeness: Completeness,
+}
+
+#[derive(Deserialize)]
+struct Completeness {
+    ratio: Option<f64>,
+}
+
+impl Sources {
+    /// Runs the command.
+    pub fn run(self) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let text = runtime.map_err(Failure::world)?.block_on(self.ask())?;
+        if self.output == Form::Json {
+            writeln!(std::io::stdout(), "{text}")?;
+            return Ok(());
+        }
+        let page: Page = serde_json::from_str(&text).map_err(Failure::world)?;
+        let mut grid = Grid::new(&[
+            "cluster",
+            "source",
+            "last seen",
+            "events",
+            "rate",
+            "lag",
+            "errors",
+            "dead letters",
+            "complete",
+        ]);
+        for source in page.items {
+            let number =
+                |n: Option<f64>, unit: &str| n.map_or_else(|| "-".to_owned(), |n| format!("{n:.1}{unit}"));
+            let ratio = source.completeness.ratio;
+            grid.row(vec![
+                source.cluster,
+                source.source,
+                source.last_seen.unwrap_or_else(|| "never".into()),
+                source.events.to_string(),
+                number(source.rate, "/s"),
+                number(source.lag_seconds, " s"),
+                source.errors.to_string(),
+                source.dead_letters.to_string(),
+                ratio.map_or_else(|| "unproven".to_owned(), |ratio| format!("{:.3} %", 100.0 * ratio)),
+            ]);
+        }
+        write!(std::io::stdout(), "{grid}")?;
+        Ok(())
+    }
+
+    async fn ask(&self) -> Result<String, Failure> {
+        let (dir, config) = (self.data.dir()?, self.data.config()?);
+        let url = self.url.clone().or(config.server.url);
+        let url = url.unwrap_or_else(|| format!("https://{}", config.server.listen));
+        let mut client = reqwest::Client::builder().timeout(Duration::from_secs(30));
+        let own = dir.join("tls/ca.pem");
+        if let Some(ca) = self.ca.clone().or_else(|| own.is_file().then_some(own)) {
+            let pem = std::fs::read(&ca).map_err(|e| Failure::usage(format!("{}: {e}", ca.display())))?;
+            let roots = reqwest::Certificate::from_pem_bundle(&pem);
+            client =
+                client.tls_certs_only(roots.map_err(|e| Failure::usage(format!("{}: {e}", ca.display())))?);
+        }
+        let request = client.build().map_err(Failure::world)?.get(format!("{url}/api/v1/sources"));
+        let answer = request.bearer_auth(&self.token).send().await;
+        let answer = answer.map_err(|e| {
+            Failure::world(format!("{url} cannot be reached: {e}")).hint("is `klio serve` running there?")
+        })?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(Failure::world)?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        Err(Failure::world(format!("{url} answered {status}: {}", text.trim()))
+            .hint("`klio user token NAME --name cli` makes a token"))
+    }
+}
