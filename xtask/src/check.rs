@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::{arrows, cluster, house, links, run, s3};
+use crate::{arrows, cluster, deploy, house, links, run, s3};
 
 /// Seconds that each fuzz target runs in CI.
 const FUZZ_SECONDS: &str = "2";
@@ -34,6 +34,7 @@ pub fn test() -> ExitCode {
     tally.step("house", house::check);
     tally.step("links", links::check);
     tally.step("arrows", arrows::check);
+    tally.step("deploy", deploy::check);
     let lints = |which: &[&str]| {
         let mut clippy = run::cargo(&["clippy", "--quiet", "--locked"]);
         clippy.args(which).args(["--", "--deny", "warnings"]);

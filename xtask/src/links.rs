@@ -61,7 +61,7 @@ fn wrong(from: &str, text: &str, target: &str) -> Option<String> {
 }
 
 /// The name that a heading is linked by: lower case, hyphens for blanks, punctuation dropped.
-fn anchor(heading: &str) -> String {
+pub fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().chars().filter_map(|c| match c {
         ' ' => Some('-'),
         '-' | '_' => Some(c),

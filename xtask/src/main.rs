@@ -4,6 +4,7 @@
 mod arrows;
 mod check;
 mod cluster;
+mod deploy;
 mod house;
 mod links;
 mod measure;
@@ -29,6 +30,7 @@ cargo xtask COMMAND
   fuzz [SECONDS]        mutated input against every decoder and compiler, so many seconds each
 
   arrows                which crate may depend on what
+  deploy                chart, dashboard and alerts fit the program; helm is built if there is Go and no helm
   links                 links between the documents
   house                 file lengths and names
   picture               draw docs/scan.svg from what `klio demo` prints
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Some("bench") => measure::bench(rest),
         Some("fuzz") => measure::fuzz(rest),
         Some("arrows") => arrows::check(),
+        Some("deploy") => deploy::check(),
         Some("links") => links::check(),
         Some("house") => house::check(),
         Some("picture") => picture::draw(),

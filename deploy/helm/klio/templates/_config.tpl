@@ -3,12 +3,13 @@
 {{- $full := include "klio.fullname" . }}
 {{- $server := dict "listen" "0.0.0.0:8443" "ops" "0.0.0.0:8080" }}
 {{- $tls := dict }}
+{{- $names := dig "tls" "names" list (default dict .Values.config.server) }}
 {{- if .Values.tls.existingSecret }}
 {{- $_ := set $tls "certificate" "/etc/klio/tls/tls.crt" }}
 {{- $_ := set $tls "key" "/etc/klio/tls/tls.key" }}
 {{- else }}
 {{- $host := printf "%s.%s.svc" $full .Release.Namespace }}
-{{- $_ := set $tls "names" (list $full (printf "%s.%s" $full .Release.Namespace) $host (printf "%s.cluster.local" $host)) }}
+{{- $names = concat (list $full (printf "%s.%s" $full .Release.Namespace) $host (printf "%s.cluster.local" $host)) $names }}
 {{- end }}
 {{- if .Values.tls.clientCA.existingSecret }}
 {{- $_ := set $tls "client_ca" (printf "/etc/klio/client-ca/%s" .Values.tls.clientCA.key) }}
@@ -16,6 +17,7 @@
 {{- $_ := set $server "tls" $tls }}
 {{- $_ := set $server "url" (printf "https://%s.%s.svc:%v" $full .Release.Namespace .Values.service.port) }}
 {{- $config := mergeOverwrite (dict "server" $server) (deepCopy .Values.config) }}
+{{- with $names }}{{- $_ := set $config.server.tls "names" (uniq .) }}{{- end }}
 {{- range $key, $value := $config }}
 {{- if not $value }}{{- $_ := unset $config $key }}{{- end }}
 {{- end }}
