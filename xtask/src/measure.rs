@@ -27,10 +27,17 @@ pub fn corpus(words: &[String]) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// `bench scan|lake [SIZE] [--record]`.
+/// `bench scan|lake [SIZE] [--record]`, `bench load [EVENTS A SECOND]`.
 pub fn bench(words: &[String]) -> Result<(), String> {
+    if words.first().is_some_and(|what| what == "load") {
+        let path = corpus(&[LAKE_SIZE.to_owned()])?;
+        let mut load = bench_program()?;
+        load.arg("load").arg(path);
+        load.args(words.get(1).map(|rate| format!("--rate={rate}")));
+        return run::run(load);
+    }
     let Some(what @ ("scan" | "lake")) = words.first().map(String::as_str) else {
-        return Err("there are `bench scan` and `bench lake`".to_owned());
+        return Err("there are `bench scan`, `bench lake` and `bench load`".to_owned());
     };
     let record = words.iter().any(|word| word == "--record");
     let size: Vec<String> = words[1..].iter().filter(|word| !word.starts_with("--")).cloned().collect();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::eval::{self, Attack};
-use crate::{bad, klio, lake, speed};
+use crate::{bad, klio, lake, load, speed};
 
 /// One line of the table.
 struct Bar {
@@ -79,6 +79,9 @@ pub fn run(
             });
         }
     }
+    if let Some(corpus) = lake {
+        bars.extend(served(corpus)?);
+    }
     match corpus {
         Some(corpus) => bars.extend(fast(&speed::measure(corpus, runs)?)),
         None => bars.push(Bar {
@@ -96,6 +99,35 @@ pub fn run(
     }
     bars.push(bar("Bad input counted, named, survived", "all", told, failed.is_empty()));
     print(&bars, out)
+}
+
+/// The server under load.
+fn served(corpus: &Path) -> Result<Vec<Bar>, Error> {
+    let slow = load::run(corpus, 4_000, 20)?;
+    let middle = load::run(corpus, 10_000, 30)?;
+    let fast = load::run(corpus, 20_000, 60)?;
+    // Sent in time, and all of it in the lake.
+    let whole = fast.kept == fast.events && fast.seconds < 63.0;
+    let kept = format!(
+        "{} of {} in {:.1} s, {} pushed back, {:.0} s CPU",
+        fast.kept, fast.events, fast.seconds, fast.pushed_back, fast.cpu_s
+    );
+    Ok(vec![
+        bar(
+            "Acknowledgement at 4,000 events/s, p99",
+            "< 100 ms",
+            format!("{:.0} ms", slow.p99_ms),
+            slow.p99_ms < 100.0,
+        ),
+        bar(
+            "Receipt to verdict, which the API shows, at 10,000 events/s, p99",
+            "< 2 s",
+            format!("≤ {:.3} s", middle.verdict_p99_s),
+            middle.verdict_p99_s < 2.0 && middle.kept == middle.events,
+        ),
+        bar("20,000 events/s for 60 s, all durable", "all", kept, whole),
+        bar("Memory of the server at that", "< 768 MB", format!("{} MB", fast.rss_mb), fast.rss_mb < 768),
+    ])
 }
 
 fn fast(speed: &speed::Speed) -> Vec<Bar> {

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 #[cfg(feature = "lake")]
+mod config;
+#[cfg(feature = "lake")]
 mod connect;
 #[cfg(feature = "lake")]
 mod dead_letters;
@@ -51,6 +53,10 @@ pub enum Command {
     #[cfg(feature = "lake")]
     #[command(subcommand)]
     Connect(connect::Connect),
+    /// Show, check and explain the settings.
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    Config(config::Settings),
     /// Show how each source of a running server is.
     #[cfg(feature = "lake")]
     Sources(sources::Sources),
@@ -110,6 +116,8 @@ impl Command {
             Self::Serve(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Connect(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Config(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Sources(c) => c.run(),
             #[cfg(feature = "lake")]

@@ -1,5 +1,7 @@
 //! `klio.yaml`: how the lake is kept, what is removed, where the server listens and which clusters it hears.
 
+pub mod reference;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,7 +15,7 @@ use serde::Deserialize;
 use crate::failure::Failure;
 
 /// All settings.
-#[derive(Deserialize, Default, Clone)]
+#[derive(Deserialize, Default, Clone, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How the lake is kept.
@@ -147,7 +149,6 @@ impl<'d> Deserialize<'d> for Reference {
         if text.starts_with("env:") || text.starts_with("file:") {
             return Ok(Self(text));
         }
-        // Whoever wrote the secret itself is not to find it in a log.
         Err(serde::de::Error::custom("a secret is not written here but named: `env:NAME` or `file:PATH`"))
     }
 }
@@ -193,10 +194,9 @@ impl Config {
         tls
     }
 
-    /// Reads `klio.yaml` in a directory, if there is one.
-    pub fn read(dir: &Path) -> Result<Self, Failure> {
-        let path = dir.join("klio.yaml");
-        let text = match std::fs::read_to_string(&path) {
+    /// Reads a file of settings, if there is one.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => return Err(Failure::world(format!("{}: {e}", path.display()))),
@@ -210,10 +210,15 @@ impl Config {
 
     /// Reads and checks settings.
     pub fn parse(text: &str) -> Result<Self, Failure> {
+        // No excerpt: whoever wrote a secret here is not to find it in a log.
+        let options = serde_saphyr::options! { with_snippet: false };
         // A file of nothing but comments is no mapping.
         let is_empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-        let config: Self =
-            if is_empty { Self::default() } else { serde_saphyr::from_str(text).map_err(Failure::usage)? };
+        let config: Self = if is_empty {
+            Self::default()
+        } else {
+            serde_saphyr::from_str_with_options(text, options).map_err(Failure::usage)?
+        };
         config.clusters.keys().try_for_each(|name| check_cluster(name))?;
         for (name, cluster) in &config.clusters {
             if let Some(one) = cluster.apiservers.iter().find(|one| !one.url.starts_with("https://")) {

@@ -18,6 +18,9 @@ pub struct Data {
     /// Directory of the lake; $XDG_DATA_HOME/klio unless given.
     #[arg(long, env = "KLIO_DATA", value_name = "DIR", help_heading = "Lake", global = true)]
     data: Option<PathBuf>,
+    /// The settings; klio.yaml in that directory unless given.
+    #[arg(long, env = "KLIO_CONFIG", value_name = "FILE", help_heading = "Lake", global = true)]
+    config: Option<PathBuf>,
 }
 
 impl Data {
@@ -33,9 +36,20 @@ impl Data {
             .ok_or_else(|| Failure::usage("there is no home directory").hint("give --data DIR"))
     }
 
-    /// Reads `klio.yaml` in the directory, if there is one.
+    /// The settings' file: one that was named must be there.
+    pub fn config_path(&self) -> Result<PathBuf, Failure> {
+        match &self.config {
+            Some(path) if !path.exists() => {
+                Err(Failure::usage(format!("{}: there is no such file", path.display())))
+            }
+            Some(path) => Ok(path.clone()),
+            None => Ok(self.dir()?.join("klio.yaml")),
+        }
+    }
+
+    /// Reads the settings, if there are any.
     pub fn config(&self) -> Result<Config, Failure> {
-        Config::read(&self.dir()?)
+        Config::read(&self.config_path()?)
     }
 
     /// Opens the lake for reading.

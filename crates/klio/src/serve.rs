@@ -52,6 +52,8 @@ const WRITERS: usize = 48;
 /// What the parts of the server share.
 pub struct Shared {
     dir: PathBuf,
+    /// The file of settings.
+    settings: PathBuf,
     config: ArcSwap<Config>,
     credentials: ArcSwap<Credentials>,
     tls: Arc<ArcSwap<Served>>,
@@ -93,21 +95,21 @@ impl Shared {
 }
 
 /// Runs the server until it is told to end.
-pub fn run(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failure> {
+pub fn run(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -> Result<(), Failure> {
     raise_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(WRITERS)
         .build()
         .map_err(Failure::world)?;
-    let ended = runtime.block_on(serve(dir, config, rules));
+    let ended = runtime.block_on(serve(dir, settings, config, rules));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failure> {
+async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (heard(SignalKind::terminate())?, heard(SignalKind::interrupt())?);
-    let seen = reload::look(&dir, &config, rules);
+    let seen = reload::look(&settings, &dir, &config, rules);
     let credentials = Credentials::read(&dir, &config)?;
     let served = tls::load(&dir, &config.tls())?;
     // Bound before the lake is opened: whoever cannot listen need not try.
@@ -138,6 +140,7 @@ async fn serve(dir: PathBuf, config: Config, rules: &Rules) -> Result<(), Failur
     let clusters = credentials.len();
     let shared = Arc::new(Shared {
         dir,
+        settings,
         credentials: ArcSwap::from_pointee(credentials),
         tls: Arc::new(ArcSwap::from_pointee(served)),
         config: ArcSwap::from_pointee(config),

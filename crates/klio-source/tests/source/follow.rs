@@ -451,7 +451,7 @@ fn logrotate_loses_and_repeats_nothing() {
         fs::create_dir(world.path("logs")).unwrap();
         let log = world.path("logs/audit.log");
         let config = world.path("rotate.conf");
-        fs::write(&config, format!("su\n\"{}\" {{\nrotate 20\nsize 1\n{how}\n}}\n", log.display())).unwrap();
+        fs::write(&config, format!("\"{}\" {{\nrotate 20\nsize 1\n{how}\n}}\n", log.display())).unwrap();
         fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
         let mut read = Vec::new();
         for round in 0..6 {

@@ -19,15 +19,17 @@ pub(super) fn check(dir: &Path, settings: &Settings, found: &Found, ledger: &Led
     // Without the table nobody knows from where on.
     let Some(mut upto) = found.upto() else { return };
     let mut trial = Report::default();
-    let lake = found.opened().then(|| Lake::open(dir, settings).ok()).flatten();
-    let mut events = lake.map(|lake| lake.events);
+    let mut events = None;
     for _ in 0..TRIES {
         trial = Report::default();
         look(dir, upto, ledger, &mut trial);
         if trial.ok() {
             break;
         }
-        // A writer may have flushed meanwhile.
+        // A writer may have flushed meanwhile, and may be at it while the lake is opened.
+        if events.is_none() && found.opened() {
+            events = Lake::open(dir, settings).ok().map(|lake| lake.events);
+        }
         if let Some(events) = &mut events {
             let newer = events.refresh().and_then(|()| events.upto());
             upto = newer.unwrap_or(upto);

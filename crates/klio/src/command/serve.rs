@@ -60,6 +60,6 @@ impl Serve {
         }
         let dir = self.data.dir()?;
         own_place(&dir).map_err(refused)?;
-        serve::run(dir, self.data.config()?, &self.rules)
+        serve::run(dir, self.data.config_path()?, self.data.config()?, &self.rules)
     }
 }

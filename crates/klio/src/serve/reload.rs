@@ -24,7 +24,8 @@ pub async fn watch(shared: Arc<Shared>, rules: Rules, mut before: Seen) {
     loop {
         tokio::time::sleep(EVERY).await;
         let (own, paths) = (shared.clone(), rules.clone());
-        let looked = tokio::task::spawn_blocking(move || look(&own.dir, &own.config.load(), &paths));
+        let looked =
+            tokio::task::spawn_blocking(move || look(&own.settings, &own.dir, &own.config.load(), &paths));
         let Ok(now) = looked.await else { return };
         if now.settings != before.settings {
             settings(&shared);
@@ -56,8 +57,8 @@ pub struct Seen {
 }
 
 /// Looks at them.
-pub fn look(dir: &Path, config: &Config, rules: &Rules) -> Seen {
-    let mut paths = vec![dir.join("klio.yaml"), dir.join("clusters")];
+pub fn look(settings: &Path, dir: &Path, config: &Config, rules: &Rules) -> Seen {
+    let mut paths = vec![settings.to_owned(), dir.join("clusters")];
     let tls = &config.server.tls;
     paths.extend(tls.certificate.iter().chain(&tls.key).chain(&tls.client_ca).cloned());
     paths.extend(config.clusters.values().filter_map(|cluster| cluster.token.as_ref()?.file()));
@@ -92,7 +93,7 @@ fn add(path: &Path, hash: &mut Xxh3, room: &mut usize) {
 }
 
 fn settings(shared: &Shared) {
-    let read = Config::read(&shared.dir)
+    let read = Config::read(&shared.settings)
         .and_then(|config| Credentials::read(&shared.dir, &config).map(|credentials| (config, credentials)));
     match read {
         Ok((config, credentials)) => {
