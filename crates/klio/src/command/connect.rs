@@ -50,7 +50,8 @@ pub struct Cluster {
     /// A client certificate in place of a token.
     #[arg(long)]
     pub mtls: bool,
-    /// Where the files are written; a directory of the cluster's name unless given.
+    /// Where the files are written; a directory of the cluster's name unless given. With - the kubeconfig alone is printed, and
+    /// nothing is written.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// How long to wait for the first event, in seconds.
@@ -110,10 +111,18 @@ impl Cluster {
         } else {
             format!("    token: {}\n", credentials::issue(&dir, &self.name)?)
         };
+        let text = webhook(&url, authority.as_deref(), &user);
+        if self.out.as_deref() == Some("-".as_ref()) {
+            // From a container, say, in which no file can be fetched.
+            write!(std::io::stdout(), "{text}")?;
+            let (kubeconfig, policy) = ("klio-webhook.yaml".as_ref(), "audit-policy.yaml".as_ref());
+            eprintln!("{}", guide::text(self.platform, &self.name, kubeconfig, policy));
+            return Ok(());
+        }
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from(&self.name));
         std::fs::create_dir_all(&out).map_err(|e| Failure::world(format!("{}: {e}", out.display())))?;
         let kubeconfig = out.join("klio-webhook.yaml");
-        tls::write(&kubeconfig, &webhook(&url, authority.as_deref(), &user))?;
+        tls::write(&kubeconfig, &text)?;
         let policy = out.join("audit-policy.yaml");
         std::fs::write(&policy, POLICY).map_err(|e| Failure::world(format!("{}: {e}", policy.display())))?;
         writeln!(std::io::stdout(), "{}", guide::text(self.platform, &self.name, &kubeconfig, &policy))?;

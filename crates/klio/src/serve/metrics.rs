@@ -12,6 +12,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use klio_web::view::Completeness;
+
 use crate::pipeline::{Pipeline, Receipt};
 
 /// A source of events.
@@ -37,6 +39,24 @@ pub struct OfSeverity {
     pub severity: &'static str,
 }
 
+/// Why deliveries are refused.
+const REASONS: [&str; 14] = [
+    "brute-force",
+    "broken",
+    "bug",
+    "busy",
+    "cluster",
+    "credentials",
+    "disk",
+    "draining",
+    "encoding",
+    "full",
+    "gzip",
+    "json",
+    "large",
+    "slow",
+];
+
 /// All that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -45,6 +65,7 @@ pub struct Metrics {
     bytes: Family<OfSource, Counter>,
     dead: Family<OfSource, Counter>,
     seen: Family<OfSource, Gauge<f64, AtomicU64>>,
+    complete: Family<OfSource, Gauge<f64, AtomicU64>>,
     /// Deliveries that were refused.
     pub refused: Family<OfReason, Counter>,
     /// From the begin of a body to its answer, in seconds.
@@ -80,6 +101,7 @@ impl Metrics {
             bytes: Family::default(),
             dead: Family::default(),
             seen: Family::default(),
+            complete: Family::default(),
             refused: Family::default(),
             acknowledged: fine(),
             flush: fine(),
@@ -110,6 +132,11 @@ impl Metrics {
             "ingest_last_seen_timestamp_seconds",
             "When the last delivery came",
             m.seen.clone(),
+        );
+        registry.register(
+            "source_completeness_ratio",
+            "Part of what the API servers counted that has come; nothing where it is unproven",
+            m.complete.clone(),
         );
         registry.register("ingest_refused", "Deliveries that were refused", m.refused.clone());
         registry.register_with_unit(
@@ -166,6 +193,10 @@ impl Metrics {
             "Which build this is",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
+        // A counter that first appears with its first refusal is not seen to rise.
+        for reason in REASONS {
+            drop(metrics.refused.get_or_create(&OfReason { reason }));
+        }
         Self { registry, ..metrics }
     }
 
@@ -202,6 +233,13 @@ impl Metrics {
         self.spool_batches.set(spool.last().saturating_sub(flushed) as i64);
         self.dead_letters.set(pipeline.intake.dead().count() as i64);
         self.ready.set(i64::from(is_ready));
+        for source in super::sources::all(pipeline) {
+            let of = OfSource { cluster: source.cluster, source: source.source };
+            match source.completeness {
+                Completeness::Compared { ratio } => drop(self.complete.get_or_create(&of).set(ratio)),
+                Completeness::Unproven => drop(self.complete.remove(&of)),
+            }
+        }
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

@@ -177,7 +177,8 @@ fn names(tls: &Tls) -> Vec<String> {
         names.push(host.to_owned());
     }
     names.extend(tls.names.iter().cloned());
-    names.dedup();
+    let mut told = std::collections::HashSet::new();
+    names.retain(|name| told.insert(name.clone()));
     names
 }
 
