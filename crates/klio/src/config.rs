@@ -162,6 +162,10 @@ impl fmt::Debug for Reference {
 /// A name that can stand in a path and in a URL.
 pub fn check_cluster(name: &str) -> Result<(), Failure> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name == klio_web::OWN_CLUSTER {
+        return Err(Failure::usage(format!("`{name}` is the name of Klio's own audit"))
+            .hint("give the cluster another"));
+    }
     if !name.is_empty() && name.len() <= 63 && name.chars().all(is_plain) && !name.starts_with('.') {
         return Ok(());
     }

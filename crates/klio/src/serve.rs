@@ -61,6 +61,8 @@ pub struct Shared {
     pipeline: Arc<Pipeline>,
     judge: OnceLock<Judge>,
     metrics: Arc<Metrics>,
+    /// Permits for memory of bodies, all of them.
+    permits: u64,
     /// Memory for bodies.
     room: Arc<Semaphore>,
     draining: AtomicBool,
@@ -148,6 +150,7 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
         pipeline,
         judge: OnceLock::from(judge),
         metrics: metrics.clone(),
+        permits: room,
         room: Arc::new(Semaphore::new(room as usize)),
         draining: AtomicBool::new(false),
         said: Mutex::default(),

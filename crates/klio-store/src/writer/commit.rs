@@ -148,7 +148,8 @@ impl Writer {
         let upto = self.flushed()?;
         self.spool.cut(upto)?;
         for batch in self.pending()? {
-            let batch = batch?;
+            // What is damaged is told by whoever reads it; it must not keep the rest from being read.
+            let Ok(batch) = batch else { continue };
             if let Some(position) = batch.origin.position {
                 self.positions.insert(batch.origin.source, position);
             }

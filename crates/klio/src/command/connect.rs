@@ -96,13 +96,13 @@ impl Cluster {
             return Err(Failure::usage(format!("{url}: the server's address begins with https://")));
         }
         config.server.url = Some(url.clone());
-        if credentials::has(&dir, &self.name) && !self.mtls {
+        if credentials::has(&dir, &self.name) {
             eprintln!("klio: {} had a credential; the new one takes its place at once", self.name);
         }
         let url = format!("{}/audit/{}", url.trim_end_matches('/'), self.name);
         let authority = tls::authority(&dir, &config.tls())?;
         let user = if self.mtls {
-            let (certificate, key) = tls::client(&dir, &config.tls(), &credentials::common_name(&self.name))?;
+            let (certificate, key) = credentials::certify(&dir, &config, &self.name)?;
             format!(
                 "    client-certificate-data: {}\n    client-key-data: {}\n",
                 BASE64_STANDARD.encode(certificate),

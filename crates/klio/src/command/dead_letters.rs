@@ -153,11 +153,14 @@ fn replay(data: &Data) -> Result<(), Failure> {
         if number > last {
             break;
         }
-        let receipt = intake.again(&letter).map_err(Failure::world)?;
+        let (receipt, reason) = intake.replay(&letter).map_err(Failure::world)?;
         kept += receipt.kept + receipt.known;
-        still += receipt.dead;
+        if reason.is_some() {
+            still += 1;
+        } else {
+            intake.dead().forget(number).map_err(Failure::world)?;
+        }
     }
-    intake.dead().remove(last).map_err(Failure::world)?;
     eprintln!("klio: {kept} are events now and wait for the judge; {still} are still none");
     Ok(())
 }

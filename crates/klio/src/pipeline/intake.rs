@@ -18,6 +18,8 @@ use crate::keep::Terms;
 /// Bytes of records in a batch of the spool, about; a body with more becomes several.
 const BATCH: usize = 8 << 20;
 
+/// Letters of one delivery; more bad items become one letter together.
+const LETTERS: usize = 16;
 /// Bytes of a line that is no event that are kept.
 const LINE: usize = 1 << 20;
 /// What happened before that, in microseconds, nobody delivers again: it need not be remembered.
@@ -73,7 +75,8 @@ pub enum Refusal {
 #[derive(Default)]
 struct Read {
     ready: Vec<Ready>,
-    dead: Vec<DeadLetter>,
+    /// Items that are no events, or not wholly, with the first reason of each.
+    bad: Vec<(String, Vec<u8>)>,
 }
 
 /// A record on its way.
@@ -104,10 +107,7 @@ impl Intake {
     /// durable already will be known then.
     pub fn take(&self, from: Sender<'_>, body: &[u8]) -> Result<Receipt, Refusal> {
         let mut read = Read::default();
-        items(body, &mut |item| {
-            decode_bytes(from.source, item, &mut |decoded| self.item(from, &decoded, item, &mut read));
-        })
-        .map_err(Refusal::NotJson)?;
+        items(body, &mut |item| self.item(from, item, &mut read)).map_err(Refusal::NotJson)?;
         Ok(self.keep(from, None, read)?)
     }
 
@@ -115,39 +115,47 @@ impl Intake {
     /// besides, which the follower wants to know.
     pub fn take_piece(&self, from: Sender<'_>, piece: &Piece) -> Result<(Receipt, u64), StoreError> {
         let mut read = Read::default();
-        let records = piece.decode(&mut |decoded| match &decoded {
+        let (mut bad, mut count) = (Vec::new(), 0);
+        let records = piece.decode(&mut |decoded| {
             // Other lines are usual in logs: only what should have been an event is a letter.
-            Item::Skipped(_) => {}
-            Item::Rejected(rejected) => {
-                let number = rejected.line.saturating_sub(piece.line) as usize;
-                let line = piece.bytes.split(|b| *b == b'\n').nth(number).unwrap_or_default();
-                self.item(from, &decoded, line.get(..LINE).unwrap_or(line), &mut read);
+            if matches!(decoded, Item::Skipped(_)) {
+                return;
             }
-            Item::Record(record) => self.item(from, &decoded, record.raw, &mut read),
+            let line = match &decoded {
+                Item::Record(record) => record.line,
+                Item::Rejected(rejected) => rejected.line,
+                Item::Skipped(_) => 0,
+            };
+            if let Some(reason) = self.decoded(from, &decoded, &mut read) {
+                count += 1;
+                if bad.len() < LETTERS {
+                    bad.push((line.saturating_sub(piece.line) as usize, reason));
+                }
+            }
         });
+        if count > bad.len() {
+            let first = bad.first().map_or("", |(_, reason)| reason);
+            read.bad.push((format!("{count} lines, the first: {first}"), piece.bytes.to_vec()));
+        } else if !bad.is_empty() {
+            let lines: Vec<&[u8]> = piece.bytes.split(|b| *b == b'\n').collect();
+            for (number, reason) in bad {
+                let line = lines.get(number).copied().unwrap_or_default();
+                read.bad.push((reason, line.get(..LINE).unwrap_or(line).to_vec()));
+            }
+        }
         let receipt = self.keep(from, Some(piece.position(records)), read)?;
         Ok((receipt, records))
-    }
-
-    /// Takes a dead letter again.
-    pub fn again(&self, letter: &DeadLetter) -> Result<Receipt, StoreError> {
-        let from = Sender { cluster: &letter.cluster, source: &letter.source, received: letter.received };
-        let mut read = Read::default();
-        decode_bytes(from.source, &letter.bytes, &mut |decoded| {
-            self.item(from, &decoded, &letter.bytes, &mut read)
-        });
-        self.keep(from, None, read)
     }
 
     /// Takes a dead letter again, and says why it is still none if nothing in it is an event. Then nothing is kept.
     pub fn replay(&self, letter: &DeadLetter) -> Result<(Receipt, Option<String>), StoreError> {
         let from = Sender { cluster: &letter.cluster, source: &letter.source, received: letter.received };
         let mut read = Read::default();
-        decode_bytes(from.source, &letter.bytes, &mut |decoded| {
-            self.item(from, &decoded, &letter.bytes, &mut read)
-        });
+        if items(&letter.bytes, &mut |item| self.item(from, item, &mut read)).is_err() {
+            self.item(from, &letter.bytes, &mut read);
+        }
         if read.ready.is_empty() {
-            let reason = read.dead.first().map_or("there is nothing in it", |dead| &dead.reason);
+            let reason = read.bad.first().map_or("there is nothing in it", |(reason, _)| reason);
             return Ok((Receipt::default(), Some(reason.to_owned())));
         }
         Ok((self.keep(from, None, read)?, None))
@@ -155,10 +163,10 @@ impl Intake {
 
     /// Makes what was read durable, and with it how far the source has been read.
     fn keep(&self, from: Sender<'_>, position: Option<String>, read: Read) -> Result<Receipt, StoreError> {
-        let Read { ready, dead } = read;
+        let Read { ready, bad } = read;
         let last = ready.iter().filter_map(|ready| ready.staged).max();
-        let mut receipt = Receipt { dead: dead.len() as u64, last, ..Receipt::default() };
-        for letter in &dead {
+        let mut receipt = Receipt { dead: bad.len() as u64, last, ..Receipt::default() };
+        for letter in &Self::letters(from, bad) {
             let key = xxh3_64_with_secret(&letter.bytes, &*self.secret) ^ xxh3_64(from.cluster.as_bytes());
             let (claim, new) = self.recent.claim(&[key]);
             if new == [true] {
@@ -167,12 +175,14 @@ impl Intake {
             claim.kept();
         }
         let mut rest = ready.as_slice();
+        // A small spool takes small batches.
+        let most = BATCH.min(self.spool.room().1 as usize / 8);
         loop {
             let mut bytes = 0;
             let fits = rest.iter().take_while(|ready| {
                 let before = bytes;
                 bytes += ready.json.len();
-                before < BATCH
+                before < most
             });
             let (batch, after) = rest.split_at(fits.count());
             rest = after;
@@ -217,24 +227,56 @@ impl Intake {
         Ok(records.len())
     }
 
-    /// Takes one result of decoding `bytes`.
-    fn item(&self, from: Sender<'_>, item: &Item<'_>, bytes: &[u8], read: &mut Read) {
-        let reason = match item {
+    /// Reads one item, which may hold several events. Whatever is wrong with it, it is bad once.
+    fn item(&self, from: Sender<'_>, item: &[u8], read: &mut Read) {
+        let mut first = None;
+        decode_bytes(from.source, item, &mut |decoded| {
+            if let Some(reason) = self.decoded(from, &decoded, read) {
+                first.get_or_insert(reason);
+            }
+        });
+        if let Some(reason) = first {
+            read.bad.push((reason, item.to_vec()));
+        }
+    }
+
+    /// Takes one result of decoding; says why it is no event.
+    fn decoded(&self, from: Sender<'_>, item: &Item<'_>, read: &mut Read) -> Option<String> {
+        match item {
             Item::Record(record) => match self.record(from, record) {
-                Ok(ready) => return read.ready.push(ready),
-                Err(reason) => reason.to_string(),
+                Ok(ready) => {
+                    read.ready.push(ready);
+                    None
+                }
+                Err(reason) => Some(reason.to_string()),
             },
             // Repaired bytes are kept as an event; as they came they lie with the dead letters.
-            Item::Rejected(rejected) => rejected.reason.to_string(),
-            Item::Skipped(skipped) => skipped.reason.to_string(),
-        };
-        read.dead.push(DeadLetter {
+            Item::Rejected(rejected) => Some(rejected.reason.to_string()),
+            Item::Skipped(skipped) => Some(skipped.reason.to_string()),
+        }
+    }
+
+    /// The letters that bad items become: one for each, or one for all if they are many, since each is synced to the disk.
+    fn letters(from: Sender<'_>, bad: Vec<(String, Vec<u8>)>) -> Vec<DeadLetter> {
+        let letter = |reason: String, bytes: Vec<u8>| DeadLetter {
             cluster: from.cluster.to_owned(),
             source: from.source.to_owned(),
             received: from.received,
             reason,
-            bytes: bytes.to_vec(),
-        });
+            bytes,
+        };
+        if bad.len() <= LETTERS {
+            return bad.into_iter().map(|(reason, bytes)| letter(reason, bytes)).collect();
+        }
+        let first = bad.first().map_or("", |(reason, _)| reason);
+        let reason = format!("{} items, the first: {first}", bad.len());
+        let mut all = Vec::new();
+        for (_, bytes) in &bad {
+            all.extend_from_slice(if all.is_empty() { b"[" } else { b"," });
+            all.extend_from_slice(bytes);
+        }
+        all.push(b']');
+        vec![letter(reason, all)]
     }
 
     fn record(&self, from: Sender<'_>, record: &Record<'_>) -> Result<Ready, Reason> {

@@ -110,7 +110,9 @@ impl Watch for Desk<'_> {
     }
 
     fn judged(&self, batch: Spooled, events: u64, found: &[Verdict]) {
-        self.metrics.judged(&batch, events, found);
+        if batch.seq() > self.pipeline.live.progress().0 {
+            self.metrics.judged(&batch, events, found);
+        }
         self.pipeline.live.judged(batch, found);
     }
 

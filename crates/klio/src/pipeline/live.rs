@@ -144,6 +144,10 @@ impl Live {
     /// A batch was judged.
     pub fn judged(&self, batch: Spooled, found: &[Verdict]) {
         let seq = batch.seq();
+        if seq <= self.judged.load(Ordering::Acquire) {
+            // Judged again after the lake refused.
+            return;
+        }
         if !found.is_empty() {
             let mut fresh = lock(&self.fresh);
             fresh.extend(found.iter().map(|verdict| (seq, KeptVerdict::from(verdict))));

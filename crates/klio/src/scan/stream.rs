@@ -114,6 +114,7 @@ impl Judge<'_> {
                 if is_late || self.keeper()?.is_due() {
                     self.flush()?;
                 }
+                self.keeper()?.tick()?;
                 if self.watch.wish() == Wish::Stop {
                     break;
                 }
@@ -149,8 +150,13 @@ impl Judge<'_> {
             match batches.next() {
                 None => return Ok(None),
                 Some(Ok(batch)) => return Ok(Some(batch)),
-                Some(Err(e @ StoreError::Spool(SpoolError::Io { .. }))) => return Err(Failure::world(e)),
-                Some(Err(e)) => self.watch.damaged(&e.to_string()),
+                Some(Err(
+                    e @ (StoreError::Spool(SpoolError::Damaged { .. }) | StoreError::Damaged { .. }),
+                )) => {
+                    self.watch.damaged(&e.to_string());
+                }
+                // The reader ends with anything else, and begins again with what is in the lake.
+                Some(Err(e)) => return Err(Failure::world(e)),
             }
         }
     }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -31,7 +33,11 @@ const WATCHED: usize = 10_000;
 #[serde(deny_unknown_fields)]
 struct Kept {
     /// SHA-256 of the token, in hexadecimal digits.
-    token_sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_sha256: Option<String>,
+    /// SHA-256 of the client certificate that Klio made, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate_sha256: Option<String>,
     /// When it was made, RFC 3339.
     created: String,
 }
@@ -43,6 +49,8 @@ type Digest256 = [u8; 32];
 pub struct Credentials {
     tokens: HashMap<Digest256, String>,
     certificates: HashMap<String, String>,
+    /// Certificates that Klio made, by their SHA-256: a new one takes the place of the old.
+    prints: HashMap<Digest256, String>,
 }
 
 fn digest(token: &str) -> Digest256 {
@@ -74,7 +82,11 @@ impl Credentials {
                 }
             }
         }
-        let Ok(entries) = std::fs::read_dir(dir.join("clusters")) else { return Ok(all) };
+        let entries = match std::fs::read_dir(dir.join("clusters")) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(all),
+            Err(e) => return Err(Failure::world(format!("{}: {e}", dir.join("clusters").display()))),
+        };
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
             let Some(name) = path.file_name().and_then(|n| n.to_str()?.strip_suffix(".json")) else {
                 continue;
@@ -83,9 +95,15 @@ impl Credentials {
             let wrong = |said: String| Failure::world(format!("{}: {said}", path.display()));
             let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
             let kept: Kept = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-            let digest = unhex(&kept.token_sha256)
-                .ok_or_else(|| wrong("`token_sha256` is not 64 hexadecimal digits".into()))?;
-            all.token(digest, name)?;
+            let read = |text: &String| {
+                unhex(text).ok_or_else(|| wrong("a hash is not 64 hexadecimal digits".into()))
+            };
+            if let Some(token) = kept.token_sha256.as_ref().map(read).transpose()? {
+                all.token(token, name)?;
+            }
+            if let Some(print) = kept.certificate_sha256.as_ref().map(read).transpose()? {
+                all.prints.insert(print, name.to_owned());
+            }
         }
         Ok(all)
     }
@@ -100,12 +118,12 @@ impl Credentials {
     }
 
     /// Which cluster shows this.
-    pub fn cluster(&self, token: Option<&str>, common_name: Option<&str>) -> Option<String> {
+    pub fn cluster(&self, token: Option<&str>, certificate: Option<&CertificateDer<'_>>) -> Option<String> {
         let by_token = || self.tokens.get(&digest(token?)).cloned();
         let by_certificate = || {
-            let name = common_name?;
-            let own = || name.strip_prefix(PREFIX).filter(|name| check_cluster(name).is_ok());
-            self.certificates.get(name).cloned().or_else(|| own().map(str::to_owned))
+            let shown = certificate?;
+            let own = self.prints.get(&<Digest256>::from(Sha256::digest(shown.as_ref())));
+            own.or_else(|| self.certificates.get(&tls::common_name(shown)?)).cloned()
         };
         match (token.is_some(), by_token(), by_certificate()) {
             // Whoever shows both must be the same by both.
@@ -117,32 +135,46 @@ impl Credentials {
 
     /// How many clusters have one.
     pub fn len(&self) -> usize {
-        self.tokens.len() + self.certificates.len()
+        self.tokens.len() + self.certificates.len() + self.prints.len()
     }
 }
 
-/// Makes a token for a cluster, in place of the one it had; returns it, and it cannot be read again.
+/// Makes a token for a cluster, in place of the credential it had; returns it, and it cannot be read again.
 pub fn issue(dir: &Path, cluster: &str) -> Result<String, Failure> {
-    check_cluster(cluster)?;
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(Failure::world)?;
     let token = format!("klio_c_{}", BASE64_URL_SAFE_NO_PAD.encode(random));
-    let kept = Kept { token_sha256: hex(&digest(&token)), created: jiff::Timestamp::now().to_string() };
+    keep(dir, cluster, Some(hex(&digest(&token))), None)?;
+    Ok(token)
+}
+
+/// Makes a client certificate for a cluster, in place of the credential it had; returns it with its key, as PEM.
+pub fn certify(dir: &Path, config: &Config, cluster: &str) -> Result<(String, String), Failure> {
+    check_cluster(cluster)?;
+    let (certificate, key) = tls::client(dir, &config.tls(), &format!("{PREFIX}{cluster}"))?;
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(Failure::world)?;
+    keep(dir, cluster, None, Some(hex(&Sha256::digest(der.as_ref()).into())))?;
+    Ok((certificate, key))
+}
+
+fn keep(
+    dir: &Path,
+    cluster: &str,
+    token: Option<String>,
+    certificate: Option<String>,
+) -> Result<(), Failure> {
+    check_cluster(cluster)?;
+    let created = jiff::Timestamp::now().to_string();
+    let kept = Kept { token_sha256: token, certificate_sha256: certificate, created };
     let path = place(dir, cluster);
     std::fs::create_dir_all(dir.join("clusters"))
         .map_err(|e| Failure::world(format!("{}: {e}", dir.display())))?;
-    tls::write(&path, &serde_json::to_string_pretty(&kept).map_err(Failure::world)?)?;
-    Ok(token)
+    tls::write(&path, &serde_json::to_string_pretty(&kept).map_err(Failure::world)?)
 }
 
 /// Whether a cluster has a token that `klio connect cluster` made.
 pub fn has(dir: &Path, cluster: &str) -> bool {
     place(dir, cluster).is_file()
-}
-
-/// The common name of the certificate of a cluster, as Klio makes it.
-pub fn common_name(cluster: &str) -> String {
-    format!("{PREFIX}{cluster}")
 }
 
 fn hex(digest: &Digest256) -> String {
@@ -201,31 +233,33 @@ mod tests {
     #[test]
     fn a_cluster_is_known_by_its_token_or_certificate_and_nobody_else_is() {
         let dir = tempfile::tempdir().unwrap();
+        let config = Config::parse("clusters:\n  prod:\n    certificate: apiserver\n").unwrap();
+        let shown = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let named = |name: &str| shown(&tls::client(dir.path(), &config.tls(), name).unwrap().0);
         let first = issue(dir.path(), "prod").unwrap();
         let token = issue(dir.path(), "prod").unwrap();
         let other = issue(dir.path(), "test").unwrap();
-        let config = Config::parse("clusters:\n  prod:\n    certificate: apiserver\n").unwrap();
+        let lost = shown(&certify(dir.path(), &config, "edge").unwrap().0);
+        let edge = shown(&certify(dir.path(), &config, "edge").unwrap().0);
         let all = Credentials::read(dir.path(), &config).unwrap();
-        assert_eq!(all.cluster(Some(&token), None).as_deref(), Some("prod"));
-        assert_eq!(all.cluster(Some(&other), None).as_deref(), Some("test"));
-        assert_eq!(
-            all.cluster(Some(&first), None).as_deref(),
-            None,
-            "a new token takes the place of the old one"
-        );
-        assert_eq!(all.cluster(None, None).as_deref(), None);
-        assert_eq!(all.cluster(Some(""), None).as_deref(), None);
-        assert_eq!(all.cluster(None, Some("apiserver")).as_deref(), Some("prod"));
-        assert_eq!(all.cluster(None, Some("klio:cluster:edge")).as_deref(), Some("edge"));
-        assert_eq!(all.cluster(None, Some("klio:cluster:../x")).as_deref(), None);
-        assert_eq!(all.cluster(None, Some("somebody")).as_deref(), None);
-        assert_eq!(
-            all.cluster(Some(&token), Some("klio:cluster:test")).as_deref(),
-            None,
-            "two identities are none"
-        );
-        assert_eq!(all.cluster(Some("wrong"), Some("apiserver")).as_deref(), None);
-        assert_eq!(all.cluster(Some(&token), Some("apiserver")).as_deref(), Some("prod"));
+        let cluster =
+            |token: Option<&str>, certificate: Option<&CertificateDer<'_>>| all.cluster(token, certificate);
+        let (prod, is) = (named("apiserver"), |name: &str| Some(name.to_owned()));
+        assert_eq!(cluster(Some(&token), None), is("prod"));
+        assert_eq!(cluster(Some(&other), None), is("test"));
+        assert_eq!(cluster(Some(&first), None), None, "a new token takes the place of the old one");
+        assert_eq!(cluster(None, None), None);
+        assert_eq!(cluster(Some(""), None), None);
+        assert_eq!(cluster(None, Some(&prod)), is("prod"));
+        assert_eq!(cluster(None, Some(&edge)), is("edge"));
+        assert_eq!(cluster(None, Some(&lost)), None, "a new certificate takes the place of the old one");
+        for name in ["klio:cluster:edge", "klio:cluster:klio", "klio:cluster:../x", "somebody"] {
+            assert_eq!(cluster(None, Some(&named(name))), None, "{name}");
+        }
+        assert_eq!(cluster(Some(&token), Some(&edge)), None, "two identities are none");
+        assert_eq!(cluster(Some("wrong"), Some(&prod)), None);
+        assert_eq!(cluster(Some(&token), Some(&prod)), is("prod"));
+        assert!(issue(dir.path(), "klio").is_err(), "that is Klio's own audit");
     }
 
     #[test]

@@ -189,7 +189,11 @@ where
             let certificate = peer.certificate.as_ref().map(|der| Arc::from(der.as_ref()));
             request.extensions_mut().insert(klio_web::Peer { address: peer.address.ip(), certificate });
             request.extensions_mut().insert(peer);
-            let answer = router.call(request).await;
+            let is_api = request.uri().path().starts_with("/api/");
+            let answer: Result<axum::response::Response, Infallible> = router.call(request).await;
+            if is_api && answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
+                guest.trusted.store(true, Ordering::Relaxed);
+            }
             guest.busy.store(false, Ordering::Relaxed);
             answer as Result<_, Infallible>
         }

@@ -93,7 +93,11 @@ fn add(path: &Path, hash: &mut Xxh3, room: &mut usize) {
 }
 
 fn settings(shared: &Shared) {
-    let read = Config::read(&shared.settings)
+    // A file that is being replaced is gone or empty for a moment.
+    let old = shared.config.load_full();
+    let is_whole = std::fs::metadata(&shared.settings).is_ok_and(|meta| meta.len() > 0);
+    let config = if is_whole { Config::read(&shared.settings) } else { Ok((*old).clone()) };
+    let read = config
         .and_then(|config| Credentials::read(&shared.dir, &config).map(|credentials| (config, credentials)));
     match read {
         Ok((config, credentials)) => {

@@ -20,7 +20,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Shared;
 use super::answer::Problem;
 use super::listen::Peer;
-use super::tls::common_name;
 use crate::pipeline::{Receipt, Refusal, Sender, is_full};
 
 /// How long a body may take: the API server gives up after 30 seconds.
@@ -195,8 +194,7 @@ fn authenticate(
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let name = peer.certificate.as_ref().and_then(common_name);
-    let Some(cluster) = credentials.cluster(token, name.as_deref()) else {
+    let Some(cluster) = credentials.cluster(token, peer.certificate.as_ref()) else {
         let (tries, waits) = server.strangers.refused(peer.address.ip());
         if tries == 1 || waits && server.says("strangers") {
             tracing::warn!(address = %peer.address.ip(), "wrong credentials for the audit webhook");
@@ -219,7 +217,9 @@ fn authenticate(
 
 /// Room in memory for a body.
 async fn room(server: &Shared, bytes: u64) -> Result<OwnedSemaphorePermit, Refused> {
-    let permits = u32::try_from(bytes.div_ceil(PERMIT).max(1)).unwrap_or(u32::MAX);
+    // Never more than there is: settings may have changed since.
+    let permits = bytes.div_ceil(PERMIT).clamp(1, server.permits);
+    let permits = u32::try_from(permits).unwrap_or(u32::MAX);
     let room = server.room.clone().acquire_many_owned(permits);
     match tokio::time::timeout(ROOM, room).await {
         Ok(Ok(room)) => Ok(room),
