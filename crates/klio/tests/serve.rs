@@ -173,8 +173,11 @@ fn a_client_certificate_is_as_good_as_a_token_and_one_of_a_stranger_is_not() {
     let out = dir.path().join("files").display().to_string();
     let url = &server.https;
     ok(&data, &["connect", "cluster", "edge", "--mtls", "--no-wait", "--url", url, "--out", &out]);
-    let said = ok(&data, &["connect", "test", &format!("{out}/klio-webhook.yaml")]);
-    assert!(said.contains("durable after"), "{said}");
+    let kubeconfig = format!("{out}/klio-webhook.yaml");
+    server.until("the certificate is known", |_| {
+        let told = made::klio(&data, &["connect", "test", &kubeconfig]);
+        told.status.success() && made::out(&told).contains("durable after")
+    });
     // Another authority.
     let strange = dir.path().join("strange");
     ok(&strange, &["connect", "cluster", "edge", "--mtls", "--no-wait", "--url", url, "--out", &out]);
