@@ -129,25 +129,15 @@ impl Lake {
         Ok(stated)
     }
 
-    /// The last `n` matching events of a range by their time, the latest first, and with them all that happened at the same
-    /// time as the earliest of them. Events of one time stand in an order that is always the same.
-    pub fn newest(
+    /// Hands matching events to `take`, those of the latest files first. It returns a time before which none is wanted any more:
+    /// files and rows before it are left out.
+    fn backwards(
         &mut self,
         filter: &Filter,
         range: TimeRange,
-        n: usize,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Vec<Kept>, StoreError> {
-        let mut kept: BTreeMap<Option<Timestamp>, Vec<Kept>> = BTreeMap::new();
-        let mut count = 0;
-        let mut take = |event: Kept| {
-            count += 1;
-            kept.entry(event.time).or_default().push(event);
-            while let Some(first) = kept.first_entry().filter(|first| count - first.get().len() >= n) {
-                count -= first.remove().len();
-            }
-            (count >= n).then(|| kept.keys().next().copied().flatten()).flatten()
-        };
+        take: &mut dyn FnMut(Kept) -> Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         let question = Question::new(filter, range, self);
         let mut view = self.view(range)?;
         let mut scanned = Scanned::default();
@@ -174,6 +164,29 @@ impl Lake {
                 })?;
             }
         }
+        Ok(())
+    }
+
+    /// The last `n` matching events of a range by their time, the latest first, and with them all that happened at the same
+    /// time as the earliest of them. Events of one time stand in an order that is always the same.
+    pub fn newest(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+        n: usize,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let mut kept: BTreeMap<Option<Timestamp>, Vec<Kept>> = BTreeMap::new();
+        let mut count = 0;
+        let mut take = |event: Kept| {
+            count += 1;
+            kept.entry(event.time).or_default().push(event);
+            while let Some(first) = kept.first_entry().filter(|first| count - first.get().len() >= n) {
+                count -= first.remove().len();
+            }
+            (count >= n).then(|| kept.keys().next().copied().flatten()).flatten()
+        };
+        self.backwards(filter, range, stop, &mut take)?;
         let mut found: Vec<Kept> = Vec::with_capacity(count);
         for (_, mut alike) in kept.into_iter().rev() {
             alike.sort_by(|a, b| (&a.cluster, &a.raw).cmp(&(&b.cluster, &b.raw)));
@@ -199,29 +212,7 @@ impl Lake {
             }
             (heap.len() >= n).then(|| heap.peek().and_then(|Reverse((time, _))| *time)).flatten()
         };
-        let question = Question::new(filter, TimeRange::default(), self);
-        let mut view = self.view(TimeRange::default())?;
-        let mut scanned = Scanned::default();
-        let mut least = None;
-        view.each_fresh(&question, &mut scanned, &mut |batch, event| {
-            least = take(Kept::fresh(batch, event));
-            std::ops::ControlFlow::Continue(())
-        });
-        while let Some((open, end)) = view.next_back(self)? {
-            if least.is_some_and(|least: Timestamp| end < least.micros()) {
-                continue;
-            }
-            for group in 0..open.groups() {
-                let group = Group::new(&open, group);
-                let Some(rows) = question.candidates(&group)? else { continue };
-                let _ = question.records(&group, &rows, &mut scanned, &mut |row| {
-                    if least.is_none() || row.time() >= least {
-                        least = take(row.kept());
-                    }
-                    Ok(std::ops::ControlFlow::Continue(()))
-                })?;
-            }
-        }
+        self.backwards(filter, TimeRange::default(), &|| false, &mut take)?;
         let mut found: Vec<Kept> = kept.into_values().collect();
         found.sort_by_key(|event| (event.time, event.received));
         Ok(found)

@@ -5,9 +5,19 @@ pub const TEXT: &str = include_str!("reference.yaml");
 
 /// What a key such as `server.tls.names` means, and its default.
 pub fn explain(key: &str) -> Option<String> {
-    let wanted: Vec<&str> = key.split('.').collect();
+    entries().into_iter().find_map(|(own, meaning)| (own == key).then_some(meaning))
+}
+
+/// All keys that can be explained.
+pub fn keys() -> Vec<String> {
+    entries().into_iter().map(|(key, _)| key).collect()
+}
+
+/// Each key of the page, and what it says of it.
+fn entries() -> Vec<(String, String)> {
     let mut path: Vec<(usize, &str)> = Vec::new();
     let mut comment: Vec<&str> = Vec::new();
+    let mut entries = Vec::new();
     for line in TEXT.lines() {
         let (indent, text) = (line.len() - line.trim_start().len(), line.trim());
         let bare = text.strip_prefix("# ").unwrap_or(text);
@@ -20,40 +30,22 @@ pub fn explain(key: &str) -> Option<String> {
         };
         path.retain(|(own, _)| *own < indent);
         path.push((indent, name));
-        if path.iter().map(|(_, name)| *name).eq(wanted.iter().copied()) {
-            let value = value.trim();
-            let default = match (text.starts_with('#'), value) {
-                (true, "") => "not set".to_owned(),
-                (true, example) => format!("not set; for example {example}"),
-                (false, "") => "see the keys below it".to_owned(),
-                (false, value) => format!("default: {value}"),
-            };
-            return Some(format!("{}\n{default}\n", comment.join("\n")));
-        }
+        let default = match (text.starts_with('#'), value.trim()) {
+            (true, "") => "not set".to_owned(),
+            (true, example) => format!("not set; for example {example}"),
+            (false, "") => "see the keys below it".to_owned(),
+            (false, value) => format!("default: {value}"),
+        };
+        let key = path.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(".");
+        entries.push((key, format!("{}\n{default}\n", comment.join("\n"))));
         comment.clear();
     }
-    None
+    entries
 }
 
 fn is_key(name: &str, value: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_lowercase() || c == '_';
     !name.is_empty() && name.chars().all(is_plain) && (value.is_empty() || value.starts_with(' '))
-}
-
-/// All keys that can be explained.
-pub fn keys() -> Vec<String> {
-    let mut path: Vec<(usize, &str)> = Vec::new();
-    let mut keys = Vec::new();
-    for line in TEXT.lines() {
-        let (indent, text) = (line.len() - line.trim_start().len(), line.trim());
-        let bare = text.strip_prefix("# ").unwrap_or(text);
-        if let Some((name, _)) = bare.split_once(':').filter(|(name, value)| is_key(name, value)) {
-            path.retain(|(own, _)| *own < indent);
-            path.push((indent, name));
-            keys.push(path.iter().map(|(_, name)| *name).collect::<Vec<_>>().join("."));
-        }
-    }
-    keys
 }
 
 #[cfg(test)]
