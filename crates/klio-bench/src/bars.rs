@@ -120,10 +120,16 @@ fn served(corpus: &Path) -> Result<Vec<Bar>, Error> {
             slow.p99_ms < 100.0,
         ),
         bar(
-            "Receipt to verdict, which the API shows, at 10,000 events/s, p99",
+            "Event to finding in the API at 10,000 events/s, p99",
             "< 2 s",
-            format!("≤ {:.3} s", middle.verdict_p99_s),
-            middle.verdict_p99_s < 2.0 && middle.kept == middle.events,
+            format!(
+                "{:.2} s of {} probes; to verdict ≤ {:.2} s",
+                middle.shown_p99_s, middle.probes, middle.verdict_p99_s
+            ),
+            middle.shown_p99_s < 2.0
+                && middle.probes >= 20
+                && middle.verdict_p99_s < 2.0
+                && middle.kept == middle.events,
         ),
         bar("20,000 events/s for 60 s, all durable", "all", kept, whole),
         bar("Memory of the server at that", "< 768 MB", format!("{} MB", fast.rss_mb), fast.rss_mb < 768),

@@ -5,14 +5,18 @@
 //! old ones stay on disk for a while, for readers who are still at them ([`Writer::sweep`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use klio_model::Timestamp;
 use klio_seal::{Compaction, Hash, RowTree, Statement};
+use parquet::encryption::decrypt::FileDecryptionProperties;
 
 use crate::columns::columns_of;
 use crate::error::StoreError;
-use crate::ledger::{Ledger, Live};
+use crate::ledger::Ledger;
 use crate::merge::Merge;
+use crate::place::Place;
 use crate::segment::{Packer, Packing, Segment};
 use crate::table::{ChangeKind, DataFile};
 use crate::vault::Vault;
@@ -58,96 +62,146 @@ pub struct Compacted {
     pub refused: Vec<String>,
 }
 
+/// Files of one partition that are to become one. Merging them takes seconds, and needs nothing of the writer: it may run on
+/// another thread, while the writer goes on.
+pub struct Merging {
+    table: &'static str,
+    files: Vec<DataFile>,
+    /// What the log says of each file: its leaf and its hash.
+    stated: Vec<(u64, Hash)>,
+    /// What the log says of each segment in them: its rows and the root of their tree.
+    segments: BTreeMap<u64, Option<(u64, Hash)>>,
+    place: Place,
+    keys: Option<Arc<FileDecryptionProperties>>,
+    vault: Option<Arc<Vault>>,
+}
+
+/// Files that became one.
+pub struct Merged {
+    table: &'static str,
+    files: Vec<DataFile>,
+    replaces: Vec<u64>,
+    rows: u64,
+    segment: Segment,
+}
+
 impl Writer {
     /// Merges small files of each table and partition.
     pub fn compact(&mut self, options: &CompactOptions) -> Result<Compacted, StoreError> {
         let mut done = Compacted::default();
-        let mut ledger = self.ledger()?;
-        self.sweep_known(&ledger, now(), options.grace)?;
-        for name in TABLES {
-            // What comes out of one round may be merged in the next.
-            loop {
-                let mut files = self.table(name).files()?;
-                files.retain(|file| !ledger.shredded.contains(&format!("{}/{}", file.class, file.day)));
-                let groups = groups(files, options);
-                let before = done.files_before;
-                for group in groups {
-                    self.merge(name, &group, &mut ledger, &mut done)?;
-                }
-                if done.files_before == before || !done.refused.is_empty() {
-                    break;
+        self.sweep(Timestamp(now()), options.grace)?;
+        // What comes out of one round may be merged in the next.
+        loop {
+            let before = done.files_before;
+            for merging in self.mergings(options, &mut done.refused)? {
+                match merging.run() {
+                    Ok(merged) => self.adopt(merged, &mut done)?,
+                    Err(e @ StoreError::Damaged { .. }) => done.refused.push(e.to_string()),
+                    Err(e) => return Err(e),
                 }
             }
+            if done.files_before == before || !done.refused.is_empty() {
+                break;
+            }
         }
-        self.sweep_known(&ledger, now(), options.grace)?;
+        self.sweep(Timestamp(now()), options.grace)?;
         Ok(done)
     }
 
-    fn merge(
+    /// What there is to merge. Files that the log does not know are named and left as they are.
+    pub fn mergings(
         &mut self,
-        table: &'static str,
-        group: &[DataFile],
-        ledger: &mut Ledger,
-        done: &mut Compacted,
-    ) -> Result<(), StoreError> {
-        let mut inputs = Vec::new();
-        for file in group {
-            match self.sound(table, file, ledger) {
-                Ok(input) => inputs.push(input),
-                Err(said) => {
-                    done.refused.push(said);
-                    return Ok(());
+        options: &CompactOptions,
+        refused: &mut Vec<String>,
+    ) -> Result<Vec<Merging>, StoreError> {
+        let ledger = self.ledger()?;
+        let mut mergings = Vec::new();
+        for name in TABLES {
+            let mut files = self.table(name).files()?;
+            files.retain(|file| !ledger.shredded.contains(&format!("{}/{}", file.class, file.day)));
+            for group in groups(files, options) {
+                match self.merging(name, group, &ledger) {
+                    Ok(merging) => mergings.push(merging),
+                    Err(said) => refused.push(said),
                 }
             }
         }
+        Ok(mergings)
+    }
+
+    fn merging(&self, name: &'static str, group: Vec<DataFile>, ledger: &Ledger) -> Result<Merging, String> {
+        let stated = group.iter().map(|file| {
+            let path = format!("{name}/{}", file.path);
+            let leaf = ledger.leaf_of(&path);
+            let known =
+                leaf.and_then(|leaf| Some((leaf, ledger.live.get(&leaf)?.stored.file_hash, file.clone())));
+            known.ok_or_else(|| format!("{path}: not in the log"))
+        });
+        let mut stated = stated.collect::<Result<Vec<_>, _>>()?;
         // Within equals the order of arrival stays.
-        inputs.sort_by_key(|(leaf, _)| *leaf);
-        let (replaces, files): (Vec<u64>, Vec<Whole>) = inputs.into_iter().unzip();
-        let (Some(first), rows) = (group.first(), files.iter().map(Whole::rows).sum::<u64>()) else {
+        stated.sort_by_key(|(leaf, ..)| *leaf);
+        let origins = stated.iter().flat_map(|(leaf, ..)| ledger.origins(*leaf));
+        let segments =
+            origins.map(|leaf| (leaf, ledger.sources.get(&leaf).map(|source| (source.rows, source.root))));
+        let table = self.lake.table(name);
+        Ok(Merging {
+            table: name,
+            segments: segments.collect(),
+            stated: stated.iter().map(|(leaf, hash, _)| (*leaf, *hash)).collect(),
+            files: stated.into_iter().map(|(.., file)| file).collect(),
+            place: table.place.clone(),
+            keys: table.keys.clone(),
+            vault: self.lake.vault.clone(),
+        })
+    }
+
+    /// Puts a merged file in the place of those that it was made of, if they are still there.
+    pub fn adopt(&mut self, merged: Merged, done: &mut Compacted) -> Result<(), StoreError> {
+        let Merged { table, files, replaces, rows, segment } = merged;
+        let there = self.table(table).files()?;
+        if files.iter().any(|file| there.iter().all(|other| other.path != file.path)) {
             return Ok(());
-        };
-        let (segment, trees) = merged(table, first, &files, self.lake.vault.as_deref())?;
-        for leaf in replaces.iter().flat_map(|leaf| ledger.origins(*leaf)) {
-            let expected = ledger.sources.get(&leaf).map(|source| (source.rows, source.root));
-            let found = trees.get(&leaf).map(|tree| (tree.size(), tree.root()));
-            if expected != found {
-                done.refused
-                    .push(format!("{table}, {}: the rows of log entry {leaf} are not as stated", first.day));
-                return Ok(());
-            }
         }
-        done.files_before += group.len() as u64;
+        done.files_before += files.len() as u64;
         done.files_after += 1;
         done.rows += rows;
-        done.bytes_before += group.iter().map(|file| file.size).sum::<u64>();
+        done.bytes_before += files.iter().map(|file| file.size).sum::<u64>();
         done.bytes_after += segment.file.len() as u64;
         let path = Self::path(&segment, self.log.size());
         let compaction = Compaction { stored: stored(table, &path, &segment), replaces };
         let add = vec![self.write(table, path, segment)?];
-        let statement = Statement::Compaction(compaction);
-        let batch = Batch {
-            add,
-            remove: group.to_vec(),
-            kind: ChangeKind::Compact,
-            statements: vec![statement.clone()],
-        };
-        let (leaf, time) = self.commit(table, batch)?;
-        ledger.take(leaf, time, &statement);
-        Ok(())
+        let statements = vec![Statement::Compaction(compaction)];
+        self.commit(table, Batch { add, remove: files, kind: ChangeKind::Compact, statements }).map(drop)
     }
+}
 
-    /// A file and its leaf, if it is what the log says.
-    fn sound(&self, table: &str, file: &DataFile, ledger: &Ledger) -> Result<(u64, Whole), String> {
-        let path = format!("{table}/{}", file.path);
-        let leaf = ledger.leaf_of(&path);
-        let known = leaf.and_then(|leaf| Some((leaf, ledger.live.get(&leaf)?)));
-        let Some((leaf, Live { stored, .. })) = known else { return Err(format!("{path}: not in the log")) };
-        let whole = Whole::open(self.lake.table(table), &file.path, file.size).map_err(|e| e.to_string())?;
-        if Hash::of(&whole.bytes) == stored.file_hash {
-            Ok((leaf, whole))
-        } else {
-            Err(format!("{path}: it is not the file that log entry {leaf} states"))
+impl Merging {
+    /// Merges them.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if they are not what the log says.
+    pub fn run(self) -> Result<Merged, StoreError> {
+        let mut inputs = Vec::new();
+        for (file, (leaf, hash)) in self.files.iter().zip(&self.stated) {
+            let path = format!("{}/{}", self.table, file.path);
+            let bytes = self.place.read_all(&file.path, file.size)?;
+            if Hash::of(&bytes) != *hash {
+                let said = format!("it is not the file that log entry {leaf} states");
+                return Err(StoreError::Damaged { file: path, said });
+            }
+            inputs.push(Whole::of(&path, bytes, self.keys.as_ref())?);
         }
+        let like = self.files.first().ok_or_else(|| StoreError::Query("nothing is to be merged".into()))?;
+        let (segment, trees) = merged(self.table, like, &inputs, self.vault.as_deref())?;
+        for (leaf, stated) in &self.segments {
+            if trees.get(leaf).map(|tree| (tree.size(), tree.root())) != *stated {
+                let said = format!("the rows of log entry {leaf} are not as stated");
+                return Err(StoreError::Damaged { file: format!("{}, {}", self.table, like.day), said });
+            }
+        }
+        let rows = inputs.iter().map(Whole::rows).sum();
+        let replaces = self.stated.into_iter().map(|(leaf, _)| leaf).collect();
+        Ok(Merged { table: self.table, files: self.files, replaces, rows, segment })
     }
 }
 

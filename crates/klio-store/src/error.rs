@@ -23,6 +23,9 @@ pub enum StoreError {
         /// In the words of the Delta library.
         said: String,
     },
+    /// The lake is behind what was acknowledged, and an answer would have to read all of that.
+    #[error("{0}")]
+    Behind(String),
     /// A data file is damaged.
     #[error("{file}: {said}")]
     Damaged {

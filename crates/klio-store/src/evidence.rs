@@ -140,7 +140,8 @@ impl Lake {
     fn fresh_matches(&mut self, request: &Request<'_>) -> Result<u64, StoreError> {
         let question = Question::new(request.filter, request.range, self);
         let mut count = 0;
-        for batch in self.fresh()? {
+        for batch in self.fresh()?.batches() {
+            let batch = batch?;
             count +=
                 batch.events().filter(|event| question.holds(&batch.origin.cluster, event)).count() as u64;
         }

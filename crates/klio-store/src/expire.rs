@@ -10,14 +10,14 @@ use klio_model::Timestamp;
 use klio_seal::{Expiry, Statement};
 
 use crate::batch::event;
-use crate::day::{DAY, day_begin};
+use crate::day::{DAY, FIRST_DATE, LAST_DATE, day_begin};
 use crate::error::StoreError;
 use crate::hold::Held;
 use crate::ledger::Ledger;
 use crate::settings::Classes;
 use crate::table::{ChangeKind, DataFile};
 use crate::whole::{Whole, salvaged};
-use crate::writer::{Batch, TABLES, Writer};
+use crate::writer::{Batch, TABLES, Writer, now};
 
 /// Files that one statement of the log names, so that it fits into an entry.
 const FILES: usize = 300;
@@ -51,6 +51,14 @@ pub struct ExpiredPartition {
 }
 
 impl Writer {
+    /// The time, but no later than two days after the last day with events: a clock that runs ahead must not cost evidence.
+    pub fn careful_now(&mut self) -> Result<Timestamp, StoreError> {
+        let files = self.table("events").files()?;
+        let dated = files.iter().filter(|file| file.day != FIRST_DATE && file.day != LAST_DATE);
+        let last = dated.filter_map(|file| day_begin(&file.day)).max();
+        Ok(Timestamp(last.map_or(0, |last| last.saturating_add(3 * DAY)).min(now())))
+    }
+
     /// Removes the files of all partitions whose days are over at `now`, but for those under a hold. With `dry_run`
     /// only says which.
     pub fn expire(

@@ -39,15 +39,17 @@ impl Lake {
         let fresh = self.fresh()?;
         let flushed = self.events.upto()?;
         let mut cursor = Cursor {
-            batch: fresh.last().map_or(flushed, |batch| batch.seq),
+            batch: flushed,
             flushed,
             leaves: self.log()?.size(),
             told: HashSet::new(),
             waited: 0,
             hasher: RandomState::new(),
         };
-        for batch in &fresh {
+        for batch in fresh.batches() {
+            let batch = batch?;
             cursor.told.extend(batch.records().map(|raw| cursor.hasher.hash_one(raw)));
+            cursor.batch = batch.seq;
         }
         Ok(cursor)
     }
@@ -66,24 +68,32 @@ impl Lake {
             }
             cursor.waited = 0;
             cursor.told.clear();
-            for batch in fresh.iter().filter(|batch| batch.seq <= cursor.batch) {
+            for batch in fresh.batches() {
+                let batch = batch?;
+                if batch.seq > cursor.batch {
+                    break;
+                }
                 cursor.told.extend(batch.records().map(|raw| cursor.hasher.hash_one(raw)));
             }
             (cursor.flushed, cursor.leaves) = (flushed, leaves);
             cursor.batch = cursor.batch.max(flushed);
         }
         let question = Question::new(filter, TimeRange::default(), self);
-        for batch in fresh.iter().filter(|batch| batch.seq > cursor.batch) {
+        for batch in fresh.batches() {
+            let batch = batch?;
+            if batch.seq <= cursor.batch {
+                continue;
+            }
             for (raw, salvaged) in batch.entries() {
                 cursor.told.insert(cursor.hasher.hash_one(raw));
                 if let Some(event) =
                     event(raw, salvaged).filter(|event| question.holds(&batch.origin.cluster, event))
                 {
-                    found.push(Kept::fresh(batch, &event));
+                    found.push(Kept::fresh(&batch, &event));
                 }
             }
+            cursor.batch = batch.seq;
         }
-        cursor.batch = cursor.batch.max(fresh.last().map_or(0, |batch| batch.seq));
         found.sort_by_key(|kept| (kept.time, kept.received));
         Ok(found)
     }
@@ -135,7 +145,6 @@ impl Lake {
         &mut self,
         filter: &Filter,
         range: TimeRange,
-        stop: &dyn Fn() -> bool,
         take: &mut dyn FnMut(Kept) -> Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let question = Question::new(filter, range, self);
@@ -145,11 +154,8 @@ impl Lake {
         view.each_fresh(&question, &mut scanned, &mut |batch, event| {
             least = take(Kept::fresh(batch, event));
             std::ops::ControlFlow::Continue(())
-        });
+        })?;
         while let Some((open, end)) = view.next_back(self)? {
-            if stop() {
-                return Err(StoreError::Stopped("its time was over".into()));
-            }
             if least.is_some_and(|least: Timestamp| end < least.micros()) {
                 continue;
             }
@@ -169,13 +175,7 @@ impl Lake {
 
     /// The last `n` matching events of a range by their time, the latest first, and with them all that happened at the same
     /// time as the earliest of them. Events of one time stand in an order that is always the same.
-    pub fn newest(
-        &mut self,
-        filter: &Filter,
-        range: TimeRange,
-        n: usize,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Vec<Kept>, StoreError> {
+    pub fn newest(&mut self, filter: &Filter, range: TimeRange, n: usize) -> Result<Vec<Kept>, StoreError> {
         let mut kept: BTreeMap<Option<Timestamp>, Vec<Kept>> = BTreeMap::new();
         let mut count = 0;
         let mut take = |event: Kept| {
@@ -186,7 +186,7 @@ impl Lake {
             }
             (count >= n).then(|| kept.keys().next().copied().flatten()).flatten()
         };
-        self.backwards(filter, range, stop, &mut take)?;
+        self.backwards(filter, range, &mut take)?;
         let mut found: Vec<Kept> = Vec::with_capacity(count);
         for (_, mut alike) in kept.into_iter().rev() {
             alike.sort_by(|a, b| (&a.cluster, &a.raw).cmp(&(&b.cluster, &b.raw)));
@@ -212,7 +212,7 @@ impl Lake {
             }
             (heap.len() >= n).then(|| heap.peek().and_then(|Reverse((time, _))| *time)).flatten()
         };
-        self.backwards(filter, TimeRange::default(), &|| false, &mut take)?;
+        self.backwards(filter, TimeRange::default(), &mut take)?;
         let mut found: Vec<Kept> = kept.into_values().collect();
         found.sort_by_key(|event| (event.time, event.received));
         Ok(found)

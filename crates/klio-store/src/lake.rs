@@ -8,16 +8,13 @@ use klio_model::{Filter, TimeRange, Timestamp};
 use klio_seal::LogReader;
 use tokio::runtime::Runtime;
 
-use crate::batch::Spooled;
 use crate::columns::schema_of;
 use crate::error::StoreError;
 use crate::file::Footers;
 use crate::group::Group;
-use crate::keys::Cipher;
 use crate::scan::{Kept, Question, Scanned};
 use crate::settings::Settings;
 use crate::sight::Sight;
-use crate::spool::SpoolReader;
 use crate::table::Table;
 use crate::vault::Vault;
 
@@ -38,7 +35,11 @@ pub struct Lake {
     pub(crate) vault: Option<Arc<Vault>>,
     /// What may be seen of it; everything unless it says otherwise.
     pub(crate) sight: Option<Arc<Sight>>,
+    /// Whether nobody waits for an answer any more.
+    stop: Option<Stop>,
 }
+
+type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl Lake {
     /// Opens a lake for reading, while another process may write to it.
@@ -82,12 +83,24 @@ impl Lake {
             footers: Footers::of(keys.clone()),
             vault,
             sight: None,
+            stop: None,
         })
     }
 
     /// The lake as somebody sees it who may see this: whatever is asked, the rest is not there.
     pub fn show_to(&mut self, sight: Option<Arc<Sight>>) {
         self.sight = sight;
+    }
+
+    /// Questions end with [`StoreError::Stopped`] when this says so; it is asked before each file.
+    pub fn stop_when(&mut self, stop: Option<Arc<dyn Fn() -> bool + Send + Sync>>) {
+        self.stop = stop;
+    }
+
+    /// Refuses to go on if nobody waits.
+    pub(crate) fn go_on(&self) -> Result<(), StoreError> {
+        let over = self.stop.as_ref().is_some_and(|stop| stop());
+        if over { Err(StoreError::Stopped("its time was over".into())) } else { Ok(()) }
     }
 
     /// Reads what was committed meanwhile.
@@ -114,7 +127,7 @@ impl Lake {
         view.each_fresh(&question, &mut scanned, &mut |batch, event| {
             waiting.push(Kept::fresh(batch, event));
             ControlFlow::Continue(())
-        });
+        })?;
         loop {
             let horizon = view.horizon();
             waiting.sort_by_key(|kept| (kept.time, kept.received));
@@ -167,42 +180,8 @@ impl Lake {
                 failed = Err(e);
                 ControlFlow::Break(())
             }
-        });
+        })?;
         failed.map(|()| scanned)
-    }
-
-    /// The batches of the spool that are in no file of the table, which is brought up to date with them.
-    pub(crate) fn fresh(&mut self) -> Result<Vec<Spooled>, StoreError> {
-        let mut last = None;
-        for _ in 0..TRIES {
-            self.events.refresh()?;
-            let upto = self.events.upto()?;
-            let reader = SpoolReader::after(&self.dir.join("spool"), self.spool_key()?, upto);
-            let read: Result<Vec<_>, _> = reader.map(|batch| batch.map_err(StoreError::from)).collect();
-            let read = read.and_then(|all| all.into_iter().map(Spooled::read).collect::<Result<Vec<_>, _>>());
-            match read {
-                // Batches are numbered without gaps: a gap was flushed and cut between the two reads.
-                Ok(all) if all.first().is_none_or(|b| b.seq == upto + 1) => {
-                    if self.unchanged(upto)? {
-                        return Ok(all);
-                    }
-                }
-                Ok(_) => {}
-                Err(e) => last = Some(e),
-            }
-        }
-        Err(last.unwrap_or_else(|| {
-            StoreError::Query("the spool is cut faster than it can be read; try again".into())
-        }))
-    }
-
-    pub(crate) fn spool_key(&self) -> Result<Option<Arc<Cipher>>, StoreError> {
-        Ok(self.vault.as_ref().map(|vault| vault.spool_if_any()).transpose()?.flatten())
-    }
-
-    fn unchanged(&mut self, upto: u64) -> Result<bool, StoreError> {
-        self.events.refresh()?;
-        Ok(self.events.upto()? == upto)
     }
 
     pub(crate) fn table(&self, name: &str) -> &Table {

@@ -13,6 +13,7 @@ mod expire;
 mod export;
 mod file;
 mod follow;
+mod fresh;
 mod grams;
 mod group;
 mod hold;
@@ -47,7 +48,7 @@ mod writer;
 
 pub use batch::{Origin, Records, Spooled};
 pub use check::{Check, Info, TableInfo};
-pub use compact::{CompactOptions, Compacted};
+pub use compact::{CompactOptions, Compacted, Merged, Merging};
 pub use dead::{DeadLetter, DeadLetters};
 pub use error::StoreError;
 pub use evidence::{Exported, Request};

@@ -28,6 +28,7 @@ use crate::keys::Cipher;
 use error::io_at;
 use log::Log;
 use position::Position;
+pub(crate) use walk::Held;
 use walk::Walk;
 
 /// How a spool is kept.

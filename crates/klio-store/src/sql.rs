@@ -4,6 +4,7 @@
 //! opened before it begins; events that are in no file yet are in `events` with the rest, without a `class`.
 
 mod answer;
+mod curtain;
 mod json_get;
 mod memory;
 mod session;

@@ -80,10 +80,10 @@ impl Lake {
             }
         }
         let each = asked.into_iter().map(|(question, mut scanned)| {
-            view.each_fresh(&question, &mut scanned, &mut |_, _| ControlFlow::Continue(()));
-            scanned
+            view.each_fresh(&question, &mut scanned, &mut |_, _| ControlFlow::Continue(()))?;
+            Ok(scanned)
         });
-        Ok(each.collect())
+        each.collect()
     }
 
     /// The `n` most frequent values of a field among the events that match.
@@ -212,7 +212,7 @@ impl Lake {
         view.each_fresh(&question, &mut scanned, &mut |_, event| {
             failed = f(Seen::Event(event)).map(drop);
             if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
+        })?;
         failed.map(|()| scanned)
     }
 }

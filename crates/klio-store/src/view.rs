@@ -12,6 +12,7 @@ use crate::batch::{Spooled, event};
 use crate::day::{DAY, FIRST_DATE, LAST_DATE, day_begin};
 use crate::error::StoreError;
 use crate::file::OpenFile;
+use crate::fresh::Fresh;
 use crate::lake::{Lake, TRIES};
 use crate::scan::{Question, Scanned};
 use crate::table::DataFile;
@@ -23,7 +24,7 @@ pub(crate) const HELD: usize = 384;
 pub(crate) struct View {
     /// The last is to be read first.
     files: Vec<(DataFile, Option<OpenFile>)>,
-    pub fresh: Vec<Spooled>,
+    fresh: Fresh,
     pub scanned: Scanned,
 }
 
@@ -74,6 +75,7 @@ impl Lake {
 impl View {
     /// The next file to be read.
     pub(crate) fn next(&mut self, lake: &Lake) -> Result<Option<OpenFile>, StoreError> {
+        lake.go_on()?;
         let Some((file, open)) = self.files.pop() else { return Ok(None) };
         if let Some(open) = open {
             return Ok(Some(open));
@@ -89,6 +91,7 @@ impl View {
 
     /// The file with the latest events of those that are left, opened, and the last moment that it may hold.
     pub(crate) fn next_back(&mut self, lake: &Lake) -> Result<Option<(OpenFile, i64)>, StoreError> {
+        lake.go_on()?;
         let end = |file: &DataFile| span(file).map_or(i64::MAX, |(_, last)| last);
         let latest = self.files.iter().enumerate().max_by_key(|(_, (file, _))| end(file));
         let Some((number, (file, _))) = latest else { return Ok(None) };
@@ -104,19 +107,21 @@ impl View {
         question: &Question<'_>,
         scanned: &mut Scanned,
         f: &mut dyn FnMut(&Spooled, &Event<'_>) -> ControlFlow<()>,
-    ) {
-        for batch in &self.fresh {
+    ) -> Result<(), StoreError> {
+        for batch in self.fresh.batches() {
+            let batch = batch?;
             for (record, salvaged) in batch.entries() {
                 scanned.fresh += 1;
                 let Some(event) = event(record, salvaged) else { continue };
                 if question.holds(&batch.origin.cluster, &event) {
                     scanned.matched += 1;
-                    if f(batch, &event).is_break() {
-                        return;
+                    if f(&batch, &event).is_break() {
+                        return Ok(());
                     }
                 }
             }
         }
+        Ok(())
     }
 
     /// No event of the files that are left is earlier.

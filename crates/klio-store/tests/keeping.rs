@@ -8,7 +8,9 @@ mod made;
 use std::time::Duration;
 
 use klio_model::{TimeRange, Timestamp};
-use klio_store::{Classes, CompactOptions, Flush, Hold, Lake, Settings, Trusted, Writer, narrowed};
+use klio_store::{
+    Classes, CompactOptions, Compacted, Flush, Hold, Lake, Settings, Trusted, Writer, narrowed,
+};
 use made::{NEW, OLD, append, classes, files, flush, holds_exactly, judged, numbers, problems, settings};
 
 fn day(text: &str) -> Timestamp {
@@ -291,4 +293,61 @@ fn a_look_at_the_lake() {
     assert!(named("others may read this key") && named("it has 5 bytes"), "{check:?}");
     std::fs::remove_file(&one).unwrap();
     assert!(writer.lake().check().unwrap().problems.iter().any(|p| p.contains("it is missing")));
+}
+
+#[test]
+fn a_reader_meets_each_event_once_while_files_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), &settings()).unwrap();
+    append(&mut writer, 0..5, NEW);
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            for n in 1..120 {
+                append(&mut writer, n * 5..n * 5 + 5, NEW);
+                if n % 3 == 0 {
+                    flush(&mut writer);
+                }
+            }
+        });
+        let mut lake = Lake::open(dir.path(), &settings()).unwrap();
+        let (mut before, mut asked) = (0, 0);
+        while !worker.is_finished() {
+            let met = numbers(&mut lake);
+            assert!(met.values().all(|times| *times == 1), "{met:?}");
+            // Whole batches, none between left out, and never fewer than before.
+            assert!(met.len() >= before && met.len().is_multiple_of(5), "{} after {before}", met.len());
+            assert_eq!(met.keys().next_back().copied(), Some(met.len() as u64 - 1));
+            (before, asked) = (met.len(), asked + 1);
+        }
+        assert!(asked > 3, "{asked}");
+    });
+}
+
+#[test]
+fn files_are_merged_while_the_writer_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), &settings()).unwrap();
+    let mut write = |writer: &mut Writer, n: u64| {
+        append(writer, n * 5..n * 5 + 5, NEW);
+        flush(writer);
+    };
+    (0..6).for_each(|n| write(&mut writer, n));
+    let (options, mut refused, mut done) = (CompactOptions::default(), Vec::new(), Compacted::default());
+    let mergings = writer.mergings(&options, &mut refused).unwrap();
+    let late = writer.mergings(&options, &mut refused).unwrap();
+    write(&mut writer, 6);
+    for merging in mergings {
+        let merged = std::thread::spawn(|| merging.run()).join().unwrap().unwrap();
+        write(&mut writer, 7);
+        writer.adopt(merged, &mut done).unwrap();
+    }
+    assert_eq!((done.files_before, done.files_after, refused.len()), (6, 1, 0));
+    // Whoever is late finds other files, and changes nothing.
+    for merging in late {
+        writer.adopt(merging.run().unwrap(), &mut done).unwrap();
+    }
+    assert_eq!(done.files_before, 6);
+    drop(writer);
+    holds_exactly(&mut Lake::open(dir.path(), &settings()).unwrap(), 0..40);
+    assert_eq!(problems(dir.path(), &Trusted::default()), Vec::<String>::new());
 }

@@ -15,7 +15,7 @@ use klio_model::{Event, Severity, Timestamp};
 pub use klio_source::head;
 use klio_source::redact::{Policy, Redactor};
 use klio_source::{Chunks, Options, Pool, discover};
-use klio_store::{Classes, Custody, Flush, Intake, Records, Rows, Settings, Writer};
+use klio_store::{Classes, Custody, Expired, Flush, Intake, Records, Rows, Settings, Writer};
 pub use klio_store::{Origin, Spooled, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,8 @@ pub struct Keeper {
     /// Findings about events that were taken, and those about events of chunks that are not taken yet.
     findings: Vec<Verdict>,
     fresh: Vec<Verdict>,
+    /// Those of others than rules that are in no file yet: no record of the spool would bring them again.
+    others: Vec<Verdict>,
     last: u64,
     /// Of which cluster the findings are.
     cluster: Arc<str>,
@@ -163,6 +165,7 @@ impl Keeper {
             spare: Vec::new(),
             findings: Vec::new(),
             fresh: Vec::new(),
+            others: Vec::new(),
             last,
             early: 0,
             attested: Instant::now(),
@@ -325,6 +328,7 @@ impl Keeper {
             redaction: self.terms.policy.clone(),
         };
         self.writer.flush(&flush).map_err(Failure::world)?;
+        self.others.clear();
         self.rows = flush.rows.pop().unwrap_or_default();
         self.rows.recycle(&mut self.spare);
         Ok(())
@@ -375,7 +379,7 @@ impl Keeper {
     pub fn reopen(&mut self) -> Result<(), Failure> {
         self.rows = Rows::new();
         self.files.clear();
-        (self.findings, self.fresh, self.early) = (Vec::new(), Vec::new(), 0);
+        (self.findings, self.fresh, self.early) = (self.others.clone(), Vec::new(), 0);
         self.writer.reopen().map_err(Failure::world)?;
         self.last = self.writer.flushed().map_err(Failure::world)?;
         Ok(())
@@ -388,7 +392,14 @@ impl Keeper {
 
     /// Takes findings of others than rules, which the next flush keeps.
     pub fn find(&mut self, mut found: Vec<Verdict>) {
+        self.others.extend_from_slice(&found);
         self.findings.append(&mut found);
+    }
+
+    /// Removes what has been kept as long as the settings say.
+    pub fn expire(&mut self) -> Result<Expired, Failure> {
+        let now = self.writer.careful_now().map_err(Failure::world)?;
+        self.writer.expire(now, &self.terms.classes, false).map_err(Failure::world)
     }
 
     /// The spool, for those who receive.

@@ -15,6 +15,7 @@ mod judge;
 mod live;
 mod pulse;
 mod recent;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -113,8 +114,8 @@ impl Judge {
         self.judge.is_finished() && self.readers.iter().all(std::thread::JoinHandle::is_finished)
     }
 
-    /// Whether the judge has ended.
+    /// Whether the judge has ended, or somebody who follows files.
     pub fn is_gone(&self) -> bool {
-        self.judge.is_finished()
+        self.judge.is_finished() || self.readers.iter().any(std::thread::JoinHandle::is_finished)
     }
 }

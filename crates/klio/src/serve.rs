@@ -46,8 +46,9 @@ const REQUESTS: Duration = Duration::from_secs(4);
 const LAST: Duration = Duration::from_secs(4);
 /// How often the same is said in the log at most.
 const SAID: Duration = Duration::from_mins(1);
-/// Threads that write, at most.
-const WRITERS: usize = 48;
+/// Threads that may wait for a disk: those of all questions and live tails that [`klio_web::Limits`] allows, and as many again for
+/// who delivers and for the audit.
+const WRITERS: usize = 160;
 
 /// What the parts of the server share.
 pub struct Shared {

@@ -77,6 +77,7 @@ fn nobody_sees_or_counts_what_is_not_his_whether_it_is_in_the_spool_or_in_the_la
     let admin = token(&data, "root", "admin", "*");
     let ana = token(&data, "ana", "analyst", "prod/shop");
     let ben = token(&data, "ben", "analyst", "test");
+    let cara = token(&data, "cara", "analyst", "*");
     let nobody = token(&data, "nobody", "viewer", "elsewhere");
     let server = Server::start(&data);
     let mine: Vec<String> =
@@ -140,6 +141,17 @@ fn nobody_sees_or_counts_what_is_not_his_whether_it_is_in_the_spool_or_in_the_la
         assert_eq!(post(&server, &ana, "/api/v1/sql", &sql).status, 403, "{round}");
         let answer = post(&server, &admin, "/api/v1/sql", &sql);
         assert_eq!(json(&answer)["rows"][0]["n"], 52, "{round} {answer:?}");
+        // Who sees all clusters, but not what others did with Klio, cannot learn of it by what fails or is explained either.
+        let probe = "CAST(CASE WHEN cluster = 'klio' THEN 'x' ELSE '1' END AS INT) = 1";
+        for (condition, n) in [("true", 52), ("cluster = 'klio'", 0), (probe, 52), ("cluster = 'prod'", 51)] {
+            let sql =
+                serde_json::json!({ "query": format!("SELECT count(*) AS n FROM events WHERE {condition}") });
+            let answer = post(&server, &cara, "/api/v1/sql", &sql);
+            assert_eq!(json(&answer)["rows"][0]["n"], n, "{round} {condition} {answer:?}");
+        }
+        let explain = serde_json::json!({ "query": "EXPLAIN ANALYZE SELECT * FROM events" });
+        let told = post(&server, &cara, "/api/v1/sql", &explain).body;
+        assert!(told.contains("What may be seen") && !told.contains("parquet"), "{told}");
         assert_eq!(get(&server, "klio_wrong", "/api/v1/events").status, 401);
     }
     let paged: usize = {

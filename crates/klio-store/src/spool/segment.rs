@@ -5,17 +5,21 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::format::{FILE_HEAD, FileHead, RECORD_HEAD, RECORD_MAGIC, RecordHead, body_sum};
 
 /// A readable file.
+#[derive(Clone)]
 pub(super) struct Segment {
     pub path: PathBuf,
     pub head: FileHead,
     /// Whether both copies of the head are whole.
     pub intact: bool,
-    file: File,
+    file: Arc<File>,
+    /// What lies beyond is not looked at.
+    end: u64,
 }
 
 /// What stands at an offset.
@@ -42,13 +46,20 @@ impl Segment {
             path: path.to_owned(),
             head,
             intact,
-            file,
+            file: Arc::new(file),
+            end: u64::MAX,
         }))
+    }
+
+    /// The file as it is now, whatever is written to it.
+    pub fn held(mut self) -> io::Result<Self> {
+        self.end = self.len()?;
+        Ok(self)
     }
 
     /// Length at this moment.
     pub fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        Ok(self.file.metadata()?.len().min(self.end))
     }
 
     /// Reads the record at `offset`.

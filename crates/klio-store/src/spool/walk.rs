@@ -16,6 +16,59 @@ use super::{
 };
 use crate::keys::Cipher;
 
+/// A file of the spool that is held open, so that it can be read although it was cut; without a readable head it is only named.
+#[derive(Clone)]
+struct Open {
+    first: u64,
+    path: PathBuf,
+    segment: Option<Segment>,
+}
+
+/// The files of a spool from some batch on, as they were at one moment.
+#[derive(Clone)]
+pub(crate) struct Held {
+    dir: PathBuf,
+    after: u64,
+    files: Arc<[Open]>,
+}
+
+impl Held {
+    /// Opens the files with the batches above `after`; `None` if one was cut meanwhile.
+    pub fn open(dir: &Path, after: u64) -> Result<Option<Self>, SpoolError> {
+        let listed = files(dir)?;
+        let begin = listed.iter().rposition(|(first, _)| *first <= after + 1);
+        // Batches are numbered without gaps.
+        if begin.is_none() && !listed.is_empty() {
+            return Ok(None);
+        }
+        let mut open = Vec::new();
+        for (first, path) in listed.into_iter().skip(begin.unwrap_or(0)) {
+            let segment = match Segment::open(&path) {
+                Ok(segment) => segment.map(Segment::held).transpose(),
+                Err(e) if e.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(&path).is_err() => {
+                    return Ok(None);
+                }
+                Err(e) => Err(e),
+            };
+            open.push(Open { first, segment: segment.map_err(io_at("open", &path))?, path });
+        }
+        Ok(Some(Self { dir: dir.to_owned(), after, files: open.into() }))
+    }
+
+    /// Its batches.
+    pub fn batches(
+        &self,
+        key: Option<Arc<Cipher>>,
+    ) -> impl Iterator<Item = Result<Batch, SpoolError>> + use<> {
+        Walk { held: Some(self.files.clone()), ..Walk::new(&self.dir, key, self.after, u64::MAX) }
+    }
+
+    /// Bytes of the files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().filter_map(|file| file.segment.as_ref()?.len().ok()).sum()
+    }
+}
+
 /// Walks over the batches above a number. Once it has returned `None`, it may return more later.
 pub(super) struct Walk {
     dir: PathBuf,
@@ -39,6 +92,8 @@ pub(super) struct Walk {
     failed: bool,
     /// Only sums and order are looked at; nothing is opened with a key.
     check: bool,
+    /// The files, if it does not go by those in the directory.
+    held: Option<Arc<[Open]>>,
 }
 
 /// Where the readable part of the last file ends.
@@ -65,6 +120,7 @@ impl Walk {
             started: false,
             failed: false,
             check: false,
+            held: None,
         }
     }
 
@@ -179,7 +235,7 @@ impl Walk {
 
     /// Goes to the next file. `false` if there is none.
     fn open_next(&mut self) -> Result<bool, SpoolError> {
-        let files = files(&self.dir)?;
+        let files = self.files()?;
         let next = if self.started {
             files.iter().find(|(first, _)| *first > self.file)
         } else {
@@ -187,7 +243,10 @@ impl Walk {
             files.get(holds.unwrap_or(0))
         };
         let Some((first, path)) = next else { return Ok(false) };
-        let segment = match Segment::open(path) {
+        let held = self.held.as_ref().map(|held| held.iter().find(|open| open.first == *first));
+        let opened =
+            held.map_or_else(|| Segment::open(path), |held| Ok(held.and_then(|open| open.segment.clone())));
+        let segment = match opened {
             Ok(segment) => segment,
             // Cut since the directory was read; a link to nothing stays there.
             Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
@@ -251,7 +310,14 @@ impl Walk {
     }
 
     fn file_above(&self, first: u64) -> Result<Option<u64>, SpoolError> {
-        Ok(files(&self.dir)?.into_iter().map(|(other, _)| other).find(|other| *other > first))
+        Ok(self.files()?.into_iter().map(|(other, _)| other).find(|other| *other > first))
+    }
+
+    fn files(&self) -> Result<Vec<(u64, PathBuf)>, SpoolError> {
+        match &self.held {
+            Some(held) => Ok(held.iter().map(|open| (open.first, open.path.clone())).collect()),
+            None => files(&self.dir),
+        }
     }
 
     fn damaged(&mut self, file: &Path, offset: u64, first: u64, last: u64, what: &'static str) {

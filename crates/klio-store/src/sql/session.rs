@@ -96,7 +96,7 @@ const NESTING: [Keyword; 17] = [
     Keyword::EXPLAIN,
 ];
 
-/// A session over these tables, or over as much of them as may be seen: then they themselves have no name in it.
+/// A session over these tables, or over as much of them as may be seen.
 pub(super) fn session(
     tables: Vec<LakeTable>,
     limits: &Limits,
@@ -124,15 +124,9 @@ pub(super) fn session(
         context.deregister_udf(name);
         context.deregister_udtf(name);
     }
-    for table in tables {
-        let (name, table) = (table.name, Arc::new(table));
-        let Some(sight) = sight else {
-            context.register_table(name, table).map_err(wrong)?;
-            continue;
-        };
-        let condition = sight.condition()?;
-        let seen = context.read_table(table).and_then(|all| all.filter(condition)).map_err(wrong)?;
-        context.register_table(name, seen.into_view()).map_err(wrong)?;
+    for mut table in tables {
+        table.seen = sight.map(Sight::condition).transpose()?;
+        context.register_table(table.name, Arc::new(table)).map_err(wrong)?;
     }
     Ok(context)
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ScalarValue, Statistics};
+use datafusion::common::{DFSchema, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -23,7 +23,9 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::union::UnionExec;
 use futures::FutureExt;
@@ -33,6 +35,7 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::curtain::{Curtain, is_harmless};
 use super::session::PARTS;
 use crate::batch::Spooled;
 use crate::columns::schema_of;
@@ -55,7 +58,13 @@ pub(super) struct LakeTable {
     listed: Vec<DataFile>,
     fresh: Vec<RecordBatch>,
     pub passed: Passed,
+    /// The condition on rows that may be seen.
+    pub seen: Option<Expr>,
 }
+
+/// Fresh events that are made into rows at most, in bytes: usually there are a few seconds of them, but where the lake cannot be
+/// written they become gigabytes.
+const FRESH: u64 = 384 << 20;
 
 /// Files that a question passes over, since their key was destroyed.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +86,13 @@ impl Lake {
     pub(super) fn sql_tables(&mut self) -> Result<Vec<LakeTable>, StoreError> {
         self.steady(|lake| {
             let fresh = lake.fresh()?;
+            if fresh.bytes() > FRESH {
+                return Err(StoreError::Behind(format!(
+                    "{} MB of events wait to be written to the lake; SQL is answered when they are in it",
+                    fresh.bytes() >> 20
+                )));
+            }
+            let fresh = fresh.batches().collect::<Result<Vec<_>, _>>()?;
             lake.findings.refresh()?;
             lake.incidents.refresh()?;
             let tables = ["events", "findings", "incidents"].map(|name| {
@@ -107,7 +123,7 @@ impl Lake {
         let batch = as_batch(fresh, table.table_schema()).map_err(|e| StoreError::Query(e.to_string()))?;
         let fresh = batch.into_iter().collect();
         let passed = Passed { files: shredded, ..Passed::default() };
-        Ok(LakeTable { name, table, files: Arc::new(Files(files)), listed, fresh, passed })
+        Ok(LakeTable { name, table, files: Arc::new(Files(files)), listed, fresh, passed, seen: None })
     }
 }
 
@@ -163,12 +179,31 @@ impl TableProvider for LakeTable {
 
     async fn scan(
         &self,
-        _: &dyn Session,
+        session: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _: &[Expr],
+        conditions: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         self.passed.asked.store(true, Ordering::Relaxed);
+        let Some(seen) = &self.seen else { return self.rows(projection, limit, None) };
+        let schema = DFSchema::try_from(self.schema())?;
+        let ask = |condition: Expr| session.create_physical_expr(condition, &schema);
+        let harmless = conditions.iter().filter(|condition| is_harmless(condition)).cloned();
+        let narrow = harmless.fold(seen.clone(), Expr::and);
+        let rows = self.rows(None, None, Some(ask(narrow)?))?;
+        let rows = FilterExecBuilder::new(ask(seen.clone())?, rows).apply_projection(projection.cloned())?;
+        Ok(Arc::new(Curtain(Arc::new(rows.build()?))))
+    }
+}
+
+impl LakeTable {
+    /// All rows, or at least those for which a condition on them is true.
+    fn rows(
+        &self,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+        condition: Option<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let fresh = || {
             let partition = std::slice::from_ref(&self.fresh);
             MemorySourceConfig::try_new_exec(partition, self.schema(), projection.cloned())
@@ -181,6 +216,10 @@ impl TableProvider for LakeTable {
             .with_pushdown_filters(true)
             .with_bloom_filter_on_read(true)
             .with_enable_page_index(true);
+        let source = match condition {
+            Some(condition) => source.with_predicate(condition),
+            None => source,
+        };
         let mut groups = vec![Vec::new(); PARTS];
         let mut total = 0;
         for (number, file) in self.listed.iter().enumerate() {

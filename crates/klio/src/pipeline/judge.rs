@@ -1,22 +1,22 @@
 //! The judge's thread: one, for the life of the server. It reads what is durable, asks the rules, and writes the lake.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use klio_detect::RuleSet;
-use klio_store::{CompactOptions, Spooled, Verdict};
+use klio_store::{Spooled, Verdict};
 
 use super::Pipeline;
+use super::upkeep::Upkeep;
 use crate::keep::Keeper;
 use crate::scan::{Stream, Watch, Wish, follow};
 use crate::serve::metrics::Metrics;
 
 /// How long it waits before it tries again what the disk refused.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How often small files are merged, when there is nothing else to do.
-const MERGE: Duration = Duration::from_mins(10);
 
 /// What the judge is asked by others.
 pub struct Orders {
@@ -69,12 +69,12 @@ impl Orders {
 struct Desk<'d> {
     pipeline: &'d Pipeline,
     metrics: &'d Metrics,
-    merged: std::cell::Cell<Instant>,
+    upkeep: RefCell<Upkeep>,
 }
 
 /// Judges until it is told to stop. Whatever the disk refuses is tried again: what is durable stays in the spool.
 pub fn run(pipeline: &Pipeline, metrics: &Metrics, mut keeper: Keeper, every: Duration) {
-    let desk = Desk { pipeline, metrics, merged: std::cell::Cell::new(Instant::now()) };
+    let desk = Desk { pipeline, metrics, upkeep: RefCell::new(Upkeep::new()) };
     let orders = &pipeline.orders;
     while !orders.is_over() {
         orders.changed.store(false, Ordering::Release);
@@ -127,26 +127,12 @@ impl Watch for Desk<'_> {
         self.pipeline.live.trouble("spool", Some(said.to_owned()));
     }
 
-    fn idle(&self, keeper: &mut Keeper) {
+    fn chores(&self, keeper: &mut Keeper) {
         let found =
             std::mem::take(&mut *self.pipeline.orders.found.lock().unwrap_or_else(PoisonError::into_inner));
         if !found.is_empty() {
             keeper.find(found);
         }
-        if self.merged.get().elapsed() < MERGE {
-            return;
-        }
-        self.merged.set(Instant::now());
-        match keeper.writer().compact(&CompactOptions {
-            min_files: 8,
-            fan_in: 16,
-            ..CompactOptions::default()
-        }) {
-            Ok(done) if done.files_before > 0 => {
-                tracing::info!(before = done.files_before, after = done.files_after, "merged small files");
-            }
-            Ok(_) => {}
-            Err(e) => tracing::warn!(error = %e, "small files cannot be merged"),
-        }
+        self.upkeep.borrow_mut().step(keeper);
     }
 }

@@ -40,7 +40,7 @@ pub trait Watch {
     /// A batch cannot be read; the judge goes on with the next.
     fn damaged(&self, said: &str);
     /// The time for chores, at most twice a second.
-    fn idle(&self, keeper: &mut Keeper);
+    fn chores(&self, keeper: &mut Keeper);
 }
 
 /// What is judged, and how.
@@ -115,6 +115,7 @@ impl Judge<'_> {
                     self.flush()?;
                 }
                 self.keeper()?.tick()?;
+                self.chores(&mut rested)?;
                 if self.watch.wish() == Wish::Stop {
                     break;
                 }
@@ -126,18 +127,22 @@ impl Judge<'_> {
                 self.flush()?;
             }
             self.keeper()?.tick()?;
-            if rested.elapsed() >= 5 * BREATH {
-                rested = Instant::now();
-                let watch = self.watch;
-                let keeper = self.keeper()?;
-                watch.idle(keeper);
-                let waits = !keeper.waiting().is_empty();
-                if waits {
-                    self.since.get_or_insert_with(Instant::now);
-                }
-            }
+            self.chores(&mut rested)?;
             self.stream.intake.wait(self.upto, BREATH);
         }
+    }
+
+    fn chores(&mut self, rested: &mut Instant) -> Result<(), Failure> {
+        if rested.elapsed() >= 5 * BREATH {
+            *rested = Instant::now();
+            let watch = self.watch;
+            let keeper = self.keeper()?;
+            watch.chores(keeper);
+            if !keeper.waiting().is_empty() {
+                self.since.get_or_insert_with(Instant::now);
+            }
+        }
+        Ok(())
     }
 
     fn keeper(&mut self) -> Result<&mut Keeper, Failure> {

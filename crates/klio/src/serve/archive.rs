@@ -61,13 +61,17 @@ impl Memory {
     fn ask<T>(
         &self,
         seen: Seen,
+        patience: &Patience,
         ask: impl FnOnce(&mut Lake) -> Result<T, StoreError>,
     ) -> Result<T, ArchiveError> {
         let open = self.lakes.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut lake = open.map_or_else(|| Lake::open(&self.dir, &self.settings), Ok).map_err(wrong)?;
+        let patience = patience.clone();
         lake.show_to(Some(Arc::new(seen)));
+        lake.stop_when(Some(Arc::new(move || patience.is_over())));
         let answer = ask(&mut lake);
         lake.show_to(None);
+        lake.stop_when(None);
         let mut lakes = self.lakes.lock().unwrap_or_else(PoisonError::into_inner);
         // A lake that refused is not asked again.
         if answer.is_ok() && lakes.len() < OPEN {
@@ -173,16 +177,16 @@ impl Archive for Memory {
             let end = Timestamp(at.saturating_add(1));
             range.end = Some(range.end.map_or(end, |own| own.min(end)));
         }
-        let found = self.ask(seen(sight, &question.clusters), |lake| {
+        let found = self.ask(seen(sight, &question.clusters), patience, |lake| {
             // One more than is told says whether there is more.
-            lake.newest(&question.filter, range, slice.most + told + 1, &|| patience.is_over())
+            lake.newest(&question.filter, range, slice.most + told + 1)
         })?;
         let found = found.into_iter().map(|kept| (kept.time, record(kept))).collect();
         Ok(page(found, after, slice.most))
     }
 
-    fn count(&self, sight: &Sight, _: &Patience, question: &Question) -> Result<u64, ArchiveError> {
-        self.ask(seen(sight, &question.clusters), |lake| {
+    fn count(&self, sight: &Sight, patience: &Patience, question: &Question) -> Result<u64, ArchiveError> {
+        self.ask(seen(sight, &question.clusters), patience, |lake| {
             Ok(lake.count(&question.filter, question.range)?.matched)
         })
     }
@@ -190,12 +194,12 @@ impl Archive for Memory {
     fn top(
         &self,
         sight: &Sight,
-        _: &Patience,
+        patience: &Patience,
         question: &Question,
         field: &FieldRef,
         most: usize,
     ) -> Result<Top, ArchiveError> {
-        let top = self.ask(seen(sight, &question.clusters), |lake| {
+        let top = self.ask(seen(sight, &question.clusters), patience, |lake| {
             lake.top(field, &question.filter, question.range, most)
         })?;
         Ok(Top { values: top.values, other: top.other, missing: top.missing })
@@ -204,11 +208,11 @@ impl Archive for Memory {
     fn histogram(
         &self,
         sight: &Sight,
-        _: &Patience,
+        patience: &Patience,
         question: &Question,
         step: i64,
     ) -> Result<Vec<Bar>, ArchiveError> {
-        let histogram = self.ask(seen(sight, &question.clusters), |lake| {
+        let histogram = self.ask(seen(sight, &question.clusters), patience, |lake| {
             lake.histogram(&question.filter, question.range, step)
         })?;
         let bars = histogram.steps.into_iter().filter(|(_, count)| *count > 0);
@@ -221,13 +225,13 @@ impl Archive for Memory {
         patience: &Patience,
         question: &Question,
     ) -> Result<Option<(Timestamp, Timestamp)>, ArchiveError> {
-        self.ask(seen(sight, &question.clusters), |lake| {
+        self.ask(seen(sight, &question.clusters), patience, |lake| {
             let mut first = None;
             lake.find(&question.filter, question.range, &mut |kept| {
                 first = kept.time;
                 if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
-            let last = lake.newest(&question.filter, question.range, 1, &|| patience.is_over())?;
+            let last = lake.newest(&question.filter, question.range, 1)?;
             let last = last.into_iter().next().and_then(|kept| kept.time);
             Ok(first.zip(last))
         })
@@ -236,7 +240,7 @@ impl Archive for Memory {
     fn event(
         &self,
         sight: &Sight,
-        _: &Patience,
+        patience: &Patience,
         audit_id: &str,
         most: usize,
     ) -> Result<Vec<Record>, ArchiveError> {
@@ -245,7 +249,7 @@ impl Archive for Memory {
             let sight = sight.clone();
             Seen::new(move |cluster| sight.filter_for(cluster))
         };
-        self.ask(all(sight), |lake| {
+        self.ask(all(sight), patience, |lake| {
             let mut found = Vec::new();
             lake.find(&filter, TimeRange::default(), &mut |kept| {
                 found.push(record(kept));
@@ -255,10 +259,16 @@ impl Archive for Memory {
         })
     }
 
-    fn proofs(&self, sight: &Sight, _: &Patience, audit_id: &str) -> Result<Vec<String>, ArchiveError> {
+    fn proofs(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        audit_id: &str,
+    ) -> Result<Vec<String>, ArchiveError> {
         let sight = sight.clone();
         let seen = Seen::new(move |cluster| sight.filter_for(cluster));
-        let proofs = self.ask(seen, |lake| lake.prove_all(&with_id(audit_id), TimeRange::default(), 1000))?;
+        let proofs =
+            self.ask(seen, patience, |lake| lake.prove_all(&with_id(audit_id), TimeRange::default(), 1000))?;
         let text =
             |proof| serde_json::to_string(&proof).map_err(|e| ArchiveError::Unavailable(e.to_string()));
         proofs.into_iter().map(text).collect()
@@ -279,7 +289,7 @@ impl Archive for Memory {
             ExportFormat::Parquet => Format::Parquet { columns },
         };
         let mut out = Guarded { out, patience, gone: false };
-        let done = self.ask(seen(sight, &question.clusters), |lake| {
+        let done = self.ask(seen(sight, &question.clusters), patience, |lake| {
             lake.export(&question.filter, question.range, &format, &mut out)
         });
         match done {
@@ -318,7 +328,7 @@ impl Archive for Memory {
         let limits = Limits { time, memory_bytes: SQL_MEMORY, rows: Some(most) };
         let cancel = Cancel::default();
         let mut told = false;
-        let answered = self.ask(seen, |lake| {
+        let answered = self.ask(seen, patience, |lake| {
             lake.sql(query, &limits, &cancel, &mut |page| {
                 if patience.is_over() {
                     return ControlFlow::Break(());

@@ -124,16 +124,20 @@ async fn take(
     if length.is_some_and(|length| length > most) {
         return Err(too_large(server, &cluster, most));
     }
-    let due = if is_gzip { most } else { length.unwrap_or(most) };
-    let room = room(server, due).await?;
-    let body = read(request.into_body(), length, most).await.map_err(|wrong| match wrong {
+    let mut room = Room { server, held: None };
+    let body = read(request.into_body(), length, most, &mut room).await.map_err(|wrong| match wrong {
         Wrong::Slow => (
             "slow",
             Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took longer than 30 seconds").close(),
         ),
         Wrong::Large => too_large(server, &cluster, most),
         Wrong::Broken(said) => ("broken", Problem::new(StatusCode::BAD_REQUEST, said).close()),
+        Wrong::Busy => busy(),
     })?;
+    if is_gzip && !room.holds(body.len() as u64 + most).await {
+        return Err(busy());
+    }
+    let room = room.held;
     let (own, name, bytes) = (server.clone(), cluster.clone(), body.len());
     let taken = tokio::task::spawn_blocking(move || {
         let _room = room;
@@ -215,21 +219,32 @@ fn authenticate(
     }
 }
 
-/// Room in memory for a body.
-async fn room(server: &Shared, bytes: u64) -> Result<OwnedSemaphorePermit, Refused> {
-    // Never more than there is: settings may have changed since.
-    let permits = bytes.div_ceil(PERMIT).clamp(1, server.permits);
-    let permits = u32::try_from(permits).unwrap_or(u32::MAX);
-    let room = server.room.clone().acquire_many_owned(permits);
-    match tokio::time::timeout(ROOM, room).await {
-        Ok(Ok(room)) => Ok(room),
-        _ => Err((
-            "busy",
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too much is being delivered at once")
-                .again(AGAIN)
-                .close(),
-        )),
+/// Room in memory for a body, taken as it comes: who sends slowly keeps no more from others than he has sent.
+struct Room<'s> {
+    server: &'s Shared,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Room<'_> {
+    /// Waits until there is room for so many bytes; false if it takes too long.
+    async fn holds(&mut self, bytes: u64) -> bool {
+        let held = self.held.as_ref().map_or(0, |held| held.num_permits() as u64);
+        // Never more than there is: settings may have changed since.
+        let wanted = bytes.div_ceil(PERMIT).clamp(1, self.server.permits);
+        let Ok(more @ 1..) = u32::try_from(wanted.saturating_sub(held)) else { return true };
+        let room = self.server.room.clone().acquire_many_owned(more);
+        let Ok(Ok(room)) = tokio::time::timeout(ROOM, room).await else { return false };
+        match &mut self.held {
+            Some(held) => held.merge(room),
+            None => self.held = Some(room),
+        }
+        true
     }
+}
+
+fn busy() -> Refused {
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too much is being delivered at once");
+    ("busy", problem.again(AGAIN).close())
 }
 
 fn too_large(server: &Shared, cluster: &str, most: u64) -> Refused {
@@ -248,19 +263,23 @@ fn too_large(server: &Shared, cluster: &str, most: u64) -> Refused {
 
 enum Wrong {
     Slow,
+    Busy,
     Large,
     Broken(String),
 }
 
 /// Reads a body, with patience and memory that end.
-async fn read(mut body: Body, length: Option<u64>, most: u64) -> Result<Vec<u8>, Wrong> {
-    let mut bytes = Vec::with_capacity(length.unwrap_or(0).min(1 << 20) as usize);
+async fn read(mut body: Body, length: Option<u64>, most: u64, room: &mut Room<'_>) -> Result<Vec<u8>, Wrong> {
+    let mut bytes = Vec::with_capacity(length.unwrap_or(0).min(most) as usize);
     let reading = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|e| Wrong::Broken(e.to_string()))?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() as u64 + data.len() as u64 > most {
                 return Err(Wrong::Large);
+            }
+            if !room.holds((bytes.len() + data.len()) as u64).await {
+                return Err(Wrong::Busy);
             }
             bytes.extend_from_slice(&data);
         }

@@ -126,7 +126,7 @@ impl Memory {
         most: usize,
     ) -> Result<Vec<Kept>, ArchiveError> {
         let range = TimeRange { start: Some(Timestamp(from - BEFORE)), ..question.range };
-        let mut found = self.ask(seen(sight, &question.clusters), |lake| {
+        let mut found = self.ask(seen(sight, &question.clusters), patience, |lake| {
             let mut found: Vec<Kept> = Vec::new();
             lake.find(&question.filter, range, &mut |kept| {
                 let received = kept.received.micros();

@@ -36,7 +36,7 @@ impl Memory {
             VerdictKind::Story => Kind::Incident,
         };
         let asked = Asked { range: wanted.range, actor: None, rule: "" };
-        let (kept, fresh) = self.ask(seen(sight, &wanted.clusters), |lake| {
+        let (kept, fresh) = self.ask(seen(sight, &wanted.clusters), patience, |lake| {
             let kept = lake.verdicts(own, asked)?;
             let visible = fresh.into_iter().filter(|v| lake.shows(own, v));
             Ok((kept, visible.collect::<Vec<_>>()))

@@ -1,0 +1,105 @@
+//! What keeps a lake in order while it is written: small files are merged, and what has been kept long enough is removed.
+//!
+//! Merging is worked out on a thread of its own, so that verdicts do not wait for it; the judge only puts the result in its place.
+
+use std::collections::VecDeque;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use klio_store::{CompactOptions, Compacted, Merged, Merging, StoreError, Writer};
+
+use crate::keep::Keeper;
+
+/// How often it is looked for small files.
+const MERGE: Duration = Duration::from_mins(10);
+/// When it is first looked for them: a server that is often started anew must come to it too.
+const FIRST: Duration = Duration::from_mins(1);
+/// How often it is looked for what has been kept long enough.
+const EXPIRE: Duration = Duration::from_hours(1);
+
+/// The chores of a lake's writer.
+pub struct Upkeep {
+    merged: Instant,
+    expired: Option<Instant>,
+    waiting: VecDeque<Merging>,
+    running: Option<JoinHandle<Result<Merged, StoreError>>>,
+    done: Compacted,
+}
+
+impl Upkeep {
+    /// Nothing to do yet.
+    pub fn new() -> Self {
+        let (waiting, done) = (VecDeque::new(), Compacted::default());
+        let now = Instant::now();
+        Self {
+            merged: now.checked_sub(MERGE.saturating_sub(FIRST)).unwrap_or(now),
+            expired: None,
+            waiting,
+            running: None,
+            done,
+        }
+    }
+
+    /// A step, which takes no longer than a commit.
+    pub fn step(&mut self, keeper: &mut Keeper) {
+        if let Err(e) = self.merge(keeper.writer()) {
+            tracing::warn!(error = %e, "small files cannot be merged");
+            self.waiting.clear();
+        }
+        if self.expired.is_none_or(|expired| expired.elapsed() >= EXPIRE) {
+            self.expired = Some(Instant::now());
+            match keeper.expire() {
+                Ok(expired) => {
+                    for p in expired.partitions.iter().filter(|p| p.files > 0) {
+                        tracing::info!(
+                            table = p.table,
+                            class = p.class,
+                            day = p.day,
+                            rule = p.rule,
+                            files = p.files,
+                            rows = p.rows,
+                            "removed what was kept long enough"
+                        );
+                    }
+                }
+                Err(e) => tracing::warn!(error = %e.message, "what was kept long enough cannot be removed"),
+            }
+        }
+    }
+
+    fn merge(&mut self, writer: &mut Writer) -> Result<(), StoreError> {
+        if let Some(running) = self.running.take_if(|running| running.is_finished()) {
+            let merged = running.join().map_err(|_| StoreError::Query("the thread broke off".into()))?;
+            writer.adopt(merged?, &mut self.done)?;
+        }
+        if self.running.is_some() {
+            return Ok(());
+        }
+        if let Some(next) = self.waiting.pop_front() {
+            let run = move || {
+                // Behind whoever waits for an answer.
+                let _ = rustix::process::setpriority_process(None, 10);
+                next.run()
+            };
+            let thread = std::thread::Builder::new().name("merge".into()).spawn(run);
+            self.running = Some(thread.map_err(|e| StoreError::Query(e.to_string()))?);
+            return Ok(());
+        }
+        let options = CompactOptions { min_files: 8, fan_in: 16, ..CompactOptions::default() };
+        if self.done.files_before > 0 {
+            let Compacted { files_before, files_after, rows, .. } = std::mem::take(&mut self.done);
+            tracing::info!(before = files_before, after = files_after, rows, "merged small files");
+            let now = klio_model::Timestamp(jiff::Timestamp::now().as_microsecond());
+            writer.sweep(now, options.grace)?;
+        }
+        if self.merged.elapsed() >= MERGE {
+            self.merged = Instant::now();
+            let mut refused = Vec::new();
+            self.waiting = writer.mergings(&options, &mut refused)?.into();
+            for said in refused {
+                tracing::warn!(said, "a file is left as it is");
+            }
+        }
+        Ok(())
+    }
+}
