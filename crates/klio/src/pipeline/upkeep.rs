@@ -89,11 +89,11 @@ impl Upkeep {
         if self.done.files_before > 0 {
             let Compacted { files_before, files_after, rows, .. } = std::mem::take(&mut self.done);
             tracing::info!(before = files_before, after = files_after, rows, "merged small files");
-            let now = klio_model::Timestamp(jiff::Timestamp::now().as_microsecond());
-            writer.sweep(now, options.grace)?;
         }
         if self.merged.elapsed() >= MERGE {
             self.merged = Instant::now();
+            let now = klio_model::Timestamp(jiff::Timestamp::now().as_microsecond());
+            writer.sweep(now, options.grace)?;
             let mut refused = Vec::new();
             self.waiting = writer.mergings(&options, &mut refused)?.into();
             for said in refused {
