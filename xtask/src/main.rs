@@ -11,6 +11,7 @@ mod measure;
 mod picture;
 mod run;
 mod s3;
+mod tested;
 
 use std::process::ExitCode;
 

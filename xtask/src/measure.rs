@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::run;
+use crate::{run, tested};
 
 /// The corpus unless another size is asked for: 1 GiB.
 const SIZE: &str = "1g";
@@ -54,8 +54,10 @@ pub fn bench(words: &[String]) -> Result<(), String> {
 pub fn bars(words: &[String]) -> Result<(), String> {
     let path = corpus(&[])?;
     let lake = corpus(&[LAKE_SIZE.to_owned()])?;
+    let rows = run::target().join("bars.json");
+    tested::write(&rows)?;
     let mut bars = bench_program()?;
-    bars.arg("bars").arg("--corpus").arg(path).arg("--lake").arg(lake).args(words);
+    bars.arg("bars").arg("--corpus").arg(path).arg("--lake").arg(lake).arg("--tested").arg(rows).args(words);
     run::run(bars)
 }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -11,6 +12,7 @@ use crate::eval::{self, Attack};
 use crate::{bad, klio, lake, load, speed};
 
 /// One line of the table.
+#[derive(Deserialize)]
 struct Bar {
     name: String,
     required: String,
@@ -23,6 +25,7 @@ struct Bar {
 pub fn run(
     corpus: Option<&Path>,
     lake: Option<&Path>,
+    tested: Option<&Path>,
     runs: usize,
     out: &mut dyn Write,
 ) -> Result<bool, Error> {
@@ -64,6 +67,11 @@ pub fn run(
         bar("Benign findings of any severity", "≤ 1 per 200", per(any), any * 200 <= events),
     ]);
 
+    if let Some(tested) = tested {
+        bars.extend(
+            serde_json::from_slice::<Vec<Bar>>(&std::fs::read(tested)?).map_err(std::io::Error::other)?,
+        );
+    }
     bars.extend(proven()?);
     if let Some(corpus) = lake {
         for row in lake::measure(corpus, runs)?.rows() {

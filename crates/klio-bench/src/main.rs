@@ -143,6 +143,9 @@ enum Task {
         /// The corpus of the lake's bars, 1.5 GB; left unmeasured without it.
         #[arg(long)]
         lake: Option<PathBuf>,
+        /// Bars that tests have measured, as `cargo xtask bars` writes them.
+        #[arg(long)]
+        tested: Option<PathBuf>,
         /// Interleaved runs of the speed measurements.
         #[arg(long, default_value_t = 5)]
         runs: usize,
@@ -224,8 +227,8 @@ fn run(task: Task) -> Result<bool, Error> {
             return Ok(cases.iter().all(|case| case.passed));
         }
         Task::Fuzz { seconds, seed } => return fuzz::run(seconds, seed, &mut out),
-        Task::Bars { corpus, lake, runs } => {
-            return bars::run(corpus.as_deref(), lake.as_deref(), runs, &mut out);
+        Task::Bars { corpus, lake, tested, runs } => {
+            return bars::run(corpus.as_deref(), lake.as_deref(), tested.as_deref(), runs, &mut out);
         }
     }
     Ok(true)
