@@ -1,12 +1,14 @@
 //! What a batch of the spool says: where it comes from, and its records as they are to be stored.
 
+use std::collections::BTreeMap;
+
 use klio_model::{Event, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 
 /// Where the records of a batch come from, and how far their source has been read with them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Which cluster.
     pub cluster: String,
@@ -17,6 +19,9 @@ pub struct Origin {
     /// How far the source has been read when these are kept; opaque to the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<String>,
+    /// How many of the events reached their stage in which second since 1970, if whoever wrote them wants to count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stages: BTreeMap<i64, u64>,
 }
 
 /// Set in a record's length: it was cut on its way, and what it lacks is unknown and not absent.

@@ -55,6 +55,7 @@ fn append(writer: &mut Writer, numbers: std::ops::Range<usize>) -> (Rows, u64) {
         source: source.into(),
         received: received.micros(),
         position: Some("{\"at\":\"/var/log/audit-of-hr\"}".into()),
+        ..Origin::default()
     };
     let upto = writer.append(&origin, &records).unwrap();
     (rows, upto)

@@ -327,7 +327,7 @@ fn a_reader_meets_each_event_once_while_files_are_written() {
 fn files_are_merged_while_the_writer_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = Writer::open(dir.path(), &settings()).unwrap();
-    let mut write = |writer: &mut Writer, n: u64| {
+    let write = |writer: &mut Writer, n: u64| {
         append(writer, n * 5..n * 5 + 5, NEW);
         flush(writer);
     };

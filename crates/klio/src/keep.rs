@@ -280,6 +280,7 @@ impl Keeper {
             source: source(file),
             received: self.terms.received.micros(),
             position: reading.position.as_ref().and_then(|p| serde_json::to_string(p).ok()),
+            ..Origin::default()
         };
         self.last = self.writer.append(&origin, &records).map_err(Failure::world)?;
         self.kept += records.len();

@@ -25,7 +25,7 @@ use std::time::Duration;
 use klio_detect::RuleSet;
 use klio_store::{DeadLetters, Settings};
 
-pub use account::Reading;
+pub use account::{Accounts, Reading};
 pub use intake::{Intake, Receipt, Refusal, Sender, is_full};
 pub use judge::Orders;
 pub use live::Live;
@@ -50,6 +50,8 @@ pub struct Pipeline {
     pub live: Live,
     /// What the judge is to do.
     pub orders: Orders,
+    /// Whether everything has come.
+    pub accounts: Accounts,
     terms: Arc<Terms>,
 }
 
@@ -90,9 +92,12 @@ pub fn start(setup: Setup, metrics: &Arc<Metrics>) -> Result<(Arc<Pipeline>, Jud
         let Ok(batch) = batch else { continue };
         batch.records().for_each(|json| intake.know(&batch.origin().cluster, json));
     }
-    let live = Live::default();
+    let (live, accounts) = (Live::default(), Accounts::open(&dir));
     live.flushed(keeper.flushed()?);
-    let pipeline = Arc::new(Pipeline { intake, live, orders: Orders::new(rules), terms });
+    for (cluster, source, seen) in accounts.heard() {
+        live.source(&cluster, &source, |now| now.seen = Some(seen));
+    }
+    let pipeline = Arc::new(Pipeline { intake, live, orders: Orders::new(rules), accounts, terms });
     let known = keeper.positions();
     let mut readers = Vec::new();
     for (name, cluster) in clusters.iter().filter(|(_, cluster)| !cluster.files.is_empty()) {

@@ -36,7 +36,13 @@ pub(super) fn targets(events: &[Vec<u8>]) -> Result<Vec<Target>, Error> {
         rows.push(&event, Custody { cluster: "c", source: "s", received }, "default", None);
     }
     let at = received.micros();
-    let origin = Origin { cluster: "c".into(), source: "s".into(), received: at, position: Some("1".into()) };
+    let origin = Origin {
+        cluster: "c".into(),
+        source: "s".into(),
+        received: at,
+        position: Some("1".into()),
+        ..Origin::default()
+    };
     let upto = writer.append(&origin, &records).map_err(refused)?;
     writer.flush(&Flush { rows: vec![rows], upto, ..Flush::default() }).map_err(refused)?;
     let to = dir.join("bundle");

@@ -46,7 +46,7 @@ fn keep(writer: &mut Writer, events: &[String], columns: &'static [Column]) {
         rows.push(&Event::parse(text).unwrap(), custody, "default", None);
     }
     let received = custody.received.micros();
-    let origin = Origin { cluster: "c".into(), source: "test".into(), received, position: None };
+    let origin = Origin { cluster: "c".into(), source: "test".into(), received, ..Origin::default() };
     let upto = writer.append(&origin, &records).unwrap();
     writer.flush(&Flush { rows: vec![rows], upto, ..Flush::default() }).unwrap();
 }

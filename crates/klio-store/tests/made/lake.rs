@@ -49,7 +49,13 @@ pub fn number(raw: &str) -> u64 {
 
 fn origin(position: u64) -> Origin {
     let received = jiff_now();
-    Origin { cluster: "c".into(), source: "test".into(), received, position: Some(position.to_string()) }
+    Origin {
+        cluster: "c".into(),
+        source: "test".into(),
+        received,
+        position: Some(position.to_string()),
+        ..Origin::default()
+    }
 }
 
 fn jiff_now() -> i64 {

@@ -30,7 +30,7 @@ pub fn both(random: &mut Random) -> Both {
             cluster: random.pick(&["prod", "test"]).to_string(),
             source: source.to_string(),
             received: 1_790_000_000_000_000 + at as i64,
-            position: None,
+            ..Origin::default()
         };
         let (mut records, mut rows) = (Records::default(), Rows::new());
         for raw in batch {

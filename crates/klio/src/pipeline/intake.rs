@@ -1,7 +1,7 @@
 //! From a body to its receipt: cut into items, read, cleared of secrets, made durable. Nothing is acknowledged before.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use klio_model::Event;
 use klio_source::follow::Piece;
@@ -10,13 +10,15 @@ use klio_store::spool::{MAX_PAYLOAD, SpoolError};
 use klio_store::{DeadLetter, DeadLetters, Origin, Records, StoreError};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_secret};
 
-use super::account::Account;
 use super::pulse::Pulse;
 use super::recent::Recent;
 use crate::keep::Terms;
 
 /// Bytes of records in a batch of the spool, about; a body with more becomes several.
 const BATCH: usize = 8 << 20;
+
+/// Seconds of a batch whose events are counted, the latest: those of an hour ago are not compared any more.
+const STAGES: usize = 2048;
 
 /// Letters of one delivery; more bad items become one letter together.
 const LETTERS: usize = 16;
@@ -31,7 +33,6 @@ pub struct Intake {
     dead: DeadLetters,
     recent: Recent,
     pulse: Pulse,
-    accounts: Mutex<BTreeMap<String, Account>>,
     terms: Arc<Terms>,
     secret: Box<[u8; 192]>,
 }
@@ -99,8 +100,8 @@ impl Intake {
     ) -> Result<Self, getrandom::Error> {
         let mut secret = Box::new([0; 192]);
         getrandom::fill(secret.as_mut_slice())?;
-        let (recent, pulse, accounts) = (Recent::default(), Pulse::default(), Mutex::default());
-        Ok(Self { spool, dead, recent, pulse, accounts, terms, secret })
+        let (recent, pulse) = (Recent::default(), Pulse::default());
+        Ok(Self { spool, dead, recent, pulse, terms, secret })
     }
 
     /// Takes a webhook's body. An error means that some of it is not durable; it is to be delivered again, and what is
@@ -202,12 +203,15 @@ impl Intake {
         let keys: Vec<u64> = batch.iter().map(|ready| ready.key).collect();
         let (claim, new) = self.recent.claim(&keys);
         let mut records = Records::default();
-        let mut seconds: BTreeMap<i64, u64> = BTreeMap::new();
+        let mut stages: BTreeMap<i64, u64> = BTreeMap::new();
         for (ready, _) in batch.iter().zip(new).filter(|(_, new)| *new) {
             records.push_as(&ready.json, ready.salvaged);
             if let Some(staged) = ready.staged {
-                *seconds.entry(staged.div_euclid(1_000_000)).or_default() += 1;
+                *stages.entry(staged.div_euclid(1_000_000)).or_default() += 1;
             }
+        }
+        while stages.len() > STAGES {
+            stages.pop_first();
         }
         if !records.is_empty() || position.is_some() {
             let origin = Origin {
@@ -215,13 +219,9 @@ impl Intake {
                 source: from.source.to_owned(),
                 received: from.received,
                 position: position.cloned(),
+                stages,
             };
             self.spool.append(&origin, &records)?;
-            self.account(from.cluster, |account| {
-                for (second, count) in &seconds {
-                    account.durable(*second, *count);
-                }
-            });
         }
         claim.kept_of(&batch.iter().map(|ready| ready.remember).collect::<Vec<_>>());
         Ok(records.len())
@@ -306,12 +306,6 @@ impl Intake {
     /// Takes note of a record that the lake has.
     pub fn know(&self, cluster: &str, json: &str) {
         self.recent.add(self.key(cluster, json));
-    }
-
-    /// Changes a cluster's account, or reads it.
-    pub fn account<T>(&self, cluster: &str, f: impl FnOnce(&mut Account) -> T) -> T {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        f(accounts.entry(cluster.to_owned()).or_default())
     }
 
     /// Signs of life of the clusters.

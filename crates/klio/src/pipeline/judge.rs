@@ -110,10 +110,17 @@ impl Watch for Desk<'_> {
     }
 
     fn judged(&self, batch: Spooled, events: u64, found: &[Verdict]) {
+        self.pipeline.accounts.durable(batch.seq(), batch.origin());
         if batch.seq() > self.pipeline.live.progress().0 {
             self.metrics.judged(&batch, events, found);
         }
         self.pipeline.live.judged(batch, found);
+    }
+
+    fn flushing(&self) {
+        if let Err(e) = self.pipeline.accounts.save() {
+            tracing::warn!(error = %e, "what was counted cannot be kept; after a restart completeness is unproven for a while");
+        }
     }
 
     fn flushed(&self, upto: u64, took: Duration) {

@@ -35,6 +35,8 @@ pub trait Watch {
     fn wish(&self) -> Wish;
     /// A batch was judged: so many events, and what was found in them.
     fn judged(&self, batch: Spooled, events: u64, found: &[Verdict]);
+    /// What was judged is about to be written to the lake.
+    fn flushing(&self);
     /// What was judged up to this batch is in the lake, and took so long to write.
     fn flushed(&self, upto: u64, took: Duration);
     /// A batch cannot be read; the judge goes on with the next.
@@ -191,6 +193,7 @@ impl Judge<'_> {
     fn flush(&mut self) -> Result<(), Failure> {
         self.since = None;
         let started = Instant::now();
+        self.watch.flushing();
         let mut incidents = Vec::new();
         for (name, cluster) in &mut self.clusters {
             incidents.extend(cluster.news(name));

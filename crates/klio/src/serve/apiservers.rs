@@ -50,7 +50,7 @@ pub async fn read(shared: Arc<Shared>) {
             }
             if trouble.is_none() {
                 let reading = Reading { at, events: sum.events, errors: sum.errors };
-                shared.pipeline.intake.account(name, |account| account.read(reading));
+                shared.pipeline.accounts.read(name, reading);
             } else if shared.says("apiservers") {
                 tracing::warn!(cluster = name, error = trouble, "an API server's metrics cannot be read");
             }

@@ -1,6 +1,5 @@
 //! How each source is: when it was heard last, how fast, how complete; and the finding when it falls silent.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ const RULE: (&str, &str) = ("klio-source-silent", "A source of audit events has 
 /// All sources.
 pub fn all(pipeline: &Pipeline) -> Vec<SourceView> {
     let now = jiff::Timestamp::now();
+    let last = pipeline.intake.spool().last();
     let mut views = Vec::new();
     let followed = pipeline.live.followed();
     let unproven = pipeline.live.why_unproven();
@@ -34,7 +34,7 @@ pub fn all(pipeline: &Pipeline) -> Vec<SourceView> {
         of_files.next().or_else(|| unproven.get(cluster).cloned())
     };
     for ((cluster, source), known) in pipeline.live.sources() {
-        let balance = pipeline.intake.account(&cluster, |account| account.balance(now.as_second()));
+        let balance = pipeline.accounts.balance(&cluster, now.as_second(), last);
         let lag = match (source.as_str(), followed.get(&cluster)) {
             ("file", Some(files)) => {
                 let behind = files.iter().filter(|file| file.lag > 0).filter_map(|file| file.changed);
@@ -77,16 +77,14 @@ fn gaps(pipeline: &Pipeline, cluster: &str) -> Vec<Gap> {
 
 /// Looks for ever whether a source has fallen silent, and makes a finding of it, once for each silence.
 pub async fn watch(shared: Arc<Shared>) {
-    let mut told: BTreeMap<(String, String), i64> = BTreeMap::new();
     loop {
         tokio::time::sleep(EVERY).await;
         let now = jiff::Timestamp::now().as_microsecond();
         for (name, known) in shared.pipeline.live.sources() {
             let Some(seen) = known.seen.filter(|_| name.0 != OWN_CLUSTER) else { continue };
-            if now - seen < SILENCE || told.get(&name) == Some(&seen) {
+            if now - seen < SILENCE || !shared.pipeline.accounts.is_news(&name.0, &name.1, seen) {
                 continue;
             }
-            told.insert(name.clone(), seen);
             tracing::warn!(cluster = name.0, source = name.1, "a source has fallen silent");
             if let Some(verdict) = silent(&name.0, &name.1, seen, now) {
                 shared.pipeline.orders.find(verdict);
