@@ -3,7 +3,7 @@
 //! Merging is worked out on a thread of its own, so that verdicts do not wait for it; the judge only puts the result in its place.
 
 use std::collections::VecDeque;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use klio_store::{CompactOptions, Compacted, Merged, Merging, StoreError, Writer};
@@ -22,8 +22,35 @@ pub struct Upkeep {
     merged: Instant,
     expired: Option<Instant>,
     waiting: VecDeque<Merging>,
-    running: Option<JoinHandle<Result<Merged, StoreError>>>,
+    /// One thread for all: what an allocator keeps for each is much.
+    bench: Option<Bench>,
+    /// Whether something lies on the bench.
+    busy: bool,
     done: Compacted,
+}
+
+/// Where files are merged.
+struct Bench {
+    work: Sender<Merging>,
+    done: Receiver<Result<Merged, StoreError>>,
+}
+
+impl Bench {
+    fn new() -> std::io::Result<Self> {
+        let (work, orders) = channel::<Merging>();
+        let (results, done) = channel();
+        let run = move || {
+            // Behind whoever waits for an answer.
+            let _ = rustix::process::setpriority_process(None, 10);
+            for merging in orders {
+                if results.send(merging.run()).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("merge".into()).spawn(run)?;
+        Ok(Self { work, done })
+    }
 }
 
 impl Upkeep {
@@ -35,7 +62,8 @@ impl Upkeep {
             merged: now.checked_sub(MERGE.saturating_sub(FIRST)).unwrap_or(now),
             expired: None,
             waiting,
-            running: None,
+            bench: None,
+            busy: false,
             done,
         }
     }
@@ -68,22 +96,27 @@ impl Upkeep {
     }
 
     fn merge(&mut self, writer: &mut Writer) -> Result<(), StoreError> {
-        if let Some(running) = self.running.take_if(|running| running.is_finished()) {
-            let merged = running.join().map_err(|_| StoreError::Query("the thread broke off".into()))?;
-            writer.adopt(merged?, &mut self.done)?;
-        }
-        if self.running.is_some() {
-            return Ok(());
+        let broken = || StoreError::Query("the thread that merges broke off".into());
+        if let Some(bench) = self.bench.as_ref().filter(|_| self.busy) {
+            match bench.done.try_recv() {
+                Err(TryRecvError::Empty) => return Ok(()),
+                Ok(merged) => {
+                    self.busy = false;
+                    writer.adopt(merged?, &mut self.done)?;
+                }
+                Err(TryRecvError::Disconnected) => {
+                    (self.bench, self.busy) = (None, false);
+                    return Err(broken());
+                }
+            }
         }
         if let Some(next) = self.waiting.pop_front() {
-            let run = move || {
-                // Behind whoever waits for an answer.
-                let _ = rustix::process::setpriority_process(None, 10);
-                next.run()
+            let bench = match &self.bench {
+                Some(bench) => bench,
+                None => self.bench.insert(Bench::new().map_err(|e| StoreError::Query(e.to_string()))?),
             };
-            let thread = std::thread::Builder::new().name("merge".into()).spawn(run);
-            self.running = Some(thread.map_err(|e| StoreError::Query(e.to_string()))?);
-            return Ok(());
+            self.busy = true;
+            return bench.work.send(next).map_err(|_| broken());
         }
         let options = CompactOptions { min_files: 8, fan_in: 16, ..CompactOptions::default() };
         if self.done.files_before > 0 {
