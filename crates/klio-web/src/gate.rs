@@ -285,7 +285,8 @@ async fn finish(web: &Web, mut access: Access, note: &Arc<Note>, stop: &Stop, an
 fn as_problem(answer: Response) -> Response {
     let status = answer.status();
     let kind = answer.headers().get(header::CONTENT_TYPE);
-    if status.is_success() || kind.is_some_and(|kind| kind == PROBLEM) {
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    if !is_refusal || kind.is_some_and(|kind| kind == PROBLEM) {
         return answer;
     }
     let detail = match status {

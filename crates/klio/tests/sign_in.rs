@@ -203,13 +203,13 @@ fn people_sign_in_at_a_real_provider() {
     server.settled();
     server.stop();
     // The audit knows who came, and nothing with which anybody else could.
-    let callbacks = "event LIKE '%/callback?%' AND cluster = 'klio'";
+    let callbacks = "raw LIKE '%/callback?%' AND cluster = 'klio'";
     assert!(number(&house.data, &format!("SELECT count(*) FROM events WHERE {callbacks}")) >= 10);
     let entered =
         format!("SELECT count(*) FROM events WHERE {callbacks} AND user_name = 'oidc:ana@example.org'");
     assert!(number(&house.data, &entered) >= 2);
     for told in ["code=", "state=", &code] {
-        let query = format!("SELECT count(*) FROM events WHERE {callbacks} AND event LIKE '%{told}%'");
+        let query = format!("SELECT count(*) FROM events WHERE {callbacks} AND raw LIKE '%{told}%'");
         assert_eq!(number(&house.data, &query), 0, "{told}");
     }
     ok(&house.data, &["verify"]);
@@ -473,7 +473,7 @@ fn people_are_known_by_their_certificates_and_clusters_are_no_people() {
     assert_eq!(who(&connection, "/api/v1/whoami").status, 401);
     server.settled();
     server.stop();
-    let used = "event LIKE '%use-identity%' AND cluster = 'klio'";
+    let used = "raw LIKE '%use-identity%' AND cluster = 'klio'";
     let of =
         |more: &str| number(&house.data, &format!("SELECT count(*) FROM events WHERE {used} AND {more}"));
     assert_eq!(of("user_name = 'certificate:ana'"), 1, "one entry, not one for each request");

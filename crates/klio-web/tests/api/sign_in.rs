@@ -116,8 +116,11 @@ async fn what_does_not_come_back_as_it_left_is_refused() {
     let told = back(&room, "corp", &query(&other), &cookie).await.is(400);
     assert!(told.body.contains("begin anew at /api/v1/sign-in/oidc/corp"), "{}", told.body);
     assert!(told.header("set-cookie").is_empty());
-    back(&room, "corp", &query(&state), "").await.is(400);
     back(&room, "corp", &query(&state), "__Host-klio-sign-in=").await.is(400);
+    back(&room, "corp", &query(&state), &cookie).await.is(400);
+    // What is no way back ends nothing.
+    let (state, cookie) = leave(&room, &page, begin).await;
+    back(&room, "corp", &query(&state), "").await.is(400);
     back(&room, "corp", &query(&state), &format!("{cookie}; {cookie}")).await.is(400);
     back(&room, "corp", "code=olga", &cookie).await.is(400);
     back(&room, "corp", &query("x"), &cookie).await.is(400);

@@ -68,7 +68,7 @@ impl Browser {
             request.headers_mut().insert("cookie", pairs.join("; ").parse().unwrap());
         }
         let url = request.url().clone();
-        let answer = runtime().block_on(self.client.execute(request)).unwrap();
+        let answer = runtime().block_on(async { self.client.execute(request).await }).unwrap();
         let text = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let to = text("location").map(|to| url.join(&to).unwrap().to_string());
         let again = text("retry-after").is_some();
