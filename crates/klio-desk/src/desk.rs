@@ -1,6 +1,6 @@
 //! The desk: the open database, and how what is done at it gets to the ledger.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use klio_model::Timestamp;
@@ -28,7 +28,7 @@ pub struct Options {
     pub session_idle: Duration,
     /// A session ends after so long in any case.
     pub session_most: Duration,
-    /// What identities from outside become.
+    /// What identities from outside become, until [`Desk::set_mapping`].
     pub mapping: Mapping,
     /// The time of day.
     pub clock: Clock,
@@ -61,6 +61,8 @@ pub(crate) struct Inner {
     pub(crate) database: Database,
     pub(crate) hasher: Hasher,
     pub(crate) options: Options,
+    /// What holds now; the options' were the first.
+    pub(crate) mapping: RwLock<Arc<Mapping>>,
     ledger: Arc<dyn Ledger>,
 }
 
@@ -73,7 +75,8 @@ impl Desk {
         let hasher = Hasher::new(options.cost, options.hashes_at_once)?;
         let database = Database::open(place).await?;
         schema::migrate(&database).await?;
-        let desk = Self { inner: Arc::new(Inner { database, hasher, options, ledger }) };
+        let mapping = RwLock::new(Arc::new(options.mapping.clone()));
+        let desk = Self { inner: Arc::new(Inner { database, hasher, options, mapping, ledger }) };
         desk.tell_waiting().await?;
         desk.tidy().await?;
         Ok(desk)

@@ -5,6 +5,7 @@
 //! no rule fits is not let in.
 
 use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,11 @@ use crate::{Deed, Desk, DeskError, Kind, Pattern, Principal, Role, Scope, Via};
 pub struct Identity {
     /// Who says so: [`Kind::Oidc`], [`Kind::Certificate`] or [`Kind::Kubernetes`].
     pub kind: Kind,
-    /// What never changes about him: issuer and `sub`, the certificate's fingerprint of its key or its common name, the UID.
+    /// Which of those: the provider or the cluster, as `klio.yaml` names it; empty for a certificate.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+    /// What never changes about him: issuer and `sub`, the fingerprint of the certificate's key, cluster and UID. No two that
+    /// vouch say the same of two people.
     pub subject: String,
     /// How he is called: a claim, the common name, the user name.
     pub name: String,
@@ -37,6 +42,9 @@ impl Identity {
 pub struct MappingRule {
     /// Who vouches.
     pub kind: Kind,
+    /// This provider or cluster, as `klio.yaml` names it; any of that kind without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// This subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -61,6 +69,9 @@ pub enum BadMapping {
     /// Not an outside kind.
     #[error("rule {0} is about {1}: only oidc, certificate and kubernetes are mapped")]
     Kind(usize, &'static str),
+    /// Certificates have nobody by name.
+    #[error("rule {0} has `by`, but certificates are all verified by server.tls.client_ca: leave it out")]
+    By(usize),
     /// A star before the end.
     #[error("in rule {0} a star stands before the end of {1:?}; only team-* is possible")]
     Star(usize, String),
@@ -91,6 +102,9 @@ impl TryFrom<Vec<MappingRule>> for Mapping {
             if rule.subject.is_none() && rule.user.is_none() && rule.group.is_none() {
                 return Err(BadMapping::Everybody(number));
             }
+            if rule.kind == Kind::Certificate && rule.by.is_some() {
+                return Err(BadMapping::By(number));
+            }
             for text in [&rule.user, &rule.group].into_iter().flatten() {
                 if text.strip_suffix('*').unwrap_or(text).contains('*') {
                     return Err(BadMapping::Star(number, text.clone()));
@@ -102,6 +116,11 @@ impl TryFrom<Vec<MappingRule>> for Mapping {
 }
 
 impl Mapping {
+    /// The rules.
+    pub fn rules(&self) -> &[MappingRule] {
+        &self.rules
+    }
+
     /// What somebody becomes; `None` if no rule fits him.
     pub fn of(&self, identity: &Identity) -> Option<(Role, &Scope)> {
         self.rules.iter().find(|rule| rule.fits(identity)).map(|rule| (rule.role, &rule.scope))
@@ -124,6 +143,7 @@ impl MappingRule {
     fn fits(&self, identity: &Identity) -> bool {
         let fits = |wanted: &String, name: &str| pattern(wanted).matches(name);
         self.kind == identity.kind
+            && self.by.as_ref().is_none_or(|by| *by == identity.by)
             && self.subject.as_ref().is_none_or(|subject| *subject == identity.subject)
             && self.user.as_ref().is_none_or(|user| fits(user, &identity.name))
             && self.group.as_ref().is_none_or(|group| identity.groups.iter().any(|name| fits(group, name)))
@@ -138,6 +158,15 @@ fn pattern(text: &str) -> Pattern {
 }
 
 impl Desk {
+    /// Puts other rules in force. They hold at once, also for sessions that have begun.
+    pub fn set_mapping(&self, mapping: Mapping) {
+        *self.inner.mapping.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(mapping);
+    }
+
+    pub(crate) fn mapping(&self) -> Arc<Mapping> {
+        self.inner.mapping.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Lets somebody in for whom others vouch, and tells the ledger. A server that gets the identity anew with each request (a client
     /// certificate) asks once for a connection, not once for a request.
     ///
@@ -146,7 +175,9 @@ impl Desk {
     pub async fn identity(&self, identity: &Identity, from: Option<IpAddr>) -> Result<Principal, DeskError> {
         let clean: String = identity.name.chars().filter(|c| !c.is_control()).take(256).collect();
         let action = self.arrival(Deed::UseIdentity, format!("{}:{clean}", identity.kind.name()), from)?;
-        let principal = self.inner.options.mapping.principal(identity, Via::Identity);
+        let subject: String = identity.subject.chars().filter(|c| !c.is_control()).take(512).collect();
+        let action = action.with("subject", subject);
+        let principal = self.mapping().principal(identity, Via::Identity);
         let Some(principal) = principal.filter(|p| !p.name.is_empty() && p.name == clean) else {
             self.record(action.refused("no rule fits")).await?;
             return Err(DeskError::Denied);

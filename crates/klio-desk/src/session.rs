@@ -273,7 +273,7 @@ impl Desk {
             .map_err(|e| DeskError::Damaged(format!("the identity of a session: {e}")))?;
         let via = Via::Session(id.clone());
         let principal = match (&identity, user) {
-            (Some(identity), _) => self.inner.options.mapping.principal(identity, via),
+            (Some(identity), _) => self.mapping().principal(identity, via),
             (None, (Some(user), Some(name), Some(role), Some(scope), Some(0), Some(now)))
                 if now == generation =>
             {

@@ -10,6 +10,7 @@ mod findings;
 mod integrity;
 mod rules;
 mod sessions;
+mod sign_in;
 mod sources;
 mod sql;
 mod subjects;
@@ -40,6 +41,9 @@ fn described() -> OpenApiRouter<Web> {
     OpenApiRouter::default()
         .routes(routes!(openapi))
         .routes(routes!(sessions::sign_in, sessions::sign_out))
+        .routes(routes!(sign_in::ways))
+        .routes(routes!(sign_in::leave))
+        .routes(routes!(sign_in::back))
         .routes(routes!(sessions::whoami))
         .routes(routes!(sessions::change_password))
         .routes(routes!(events::list))

@@ -23,13 +23,13 @@ use crate::access::{self, Access, AccessOutcome, AccessStage, Who};
 use crate::archive::Stop;
 use crate::pace::{Pass, place};
 use crate::problem::PROBLEM;
-use crate::route::{self, Entry, Need};
+use crate::route::{self, CALLBACK, Entry, Need};
 use crate::stream::{self, End, Feed};
 use crate::visitor::{Note, Visitor};
 use crate::{Problem, Web};
 
 pub use enter::{COOKIE, Identify, Shown, Unidentified, session_cookie};
-pub(crate) use enter::{Credential, again, no_session_cookie};
+pub(crate) use enter::{Credential, again, cookie, no_session_cookie};
 pub use origin::CSRF_HEADER;
 
 /// Who is at the other end of the connection. The server puts it into each request's extensions.
@@ -128,6 +128,8 @@ pub(crate) struct Stranger {
 /// What is known when a request comes; `None` if there is no randomness.
 fn arrival(web: &Web, request: &Request) -> Option<Access> {
     let now = web.now();
+    let query = request.uri().query().unwrap_or_default();
+    let is_callback = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == CALLBACK);
     let text = |name| request.headers().get(name).and_then(|v: &HeaderValue| v.to_str().ok());
     Some(Access {
         id: access::new_id()?,
@@ -141,7 +143,7 @@ fn arrival(web: &Web, request: &Request) -> Option<Access> {
         method: request.method().as_str().chars().take(16).collect(),
         route: None,
         path: request.uri().path().to_owned(),
-        query: request.uri().query().unwrap_or_default().to_owned(),
+        query: if is_callback { names_only(query) } else { query.to_owned() },
         verb: "get",
         resource: "unknown",
         name: None,
@@ -151,6 +153,12 @@ fn arrival(web: &Web, request: &Request) -> Option<Access> {
         outcome: None,
         folded: 0,
     })
+}
+
+/// A query without its values.
+fn names_only(query: &str) -> String {
+    let names = query.split('&').map(|pair| pair.split_once('=').map_or("", |(name, _)| name));
+    names.collect::<Vec<_>>().join("&")
 }
 
 /// A request that goes no further.
@@ -277,7 +285,8 @@ async fn finish(web: &Web, mut access: Access, note: &Arc<Note>, stop: &Stop, an
 fn as_problem(answer: Response) -> Response {
     let status = answer.status();
     let kind = answer.headers().get(header::CONTENT_TYPE);
-    if status.is_success() || kind.is_some_and(|kind| kind == PROBLEM) {
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    if !is_refusal || kind.is_some_and(|kind| kind == PROBLEM) {
         return answer;
     }
     let detail = match status {

@@ -58,6 +58,13 @@ impl Problem {
         self
     }
 
+    /// And what to do instead.
+    #[must_use]
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
     /// What was asked cannot be meant so.
     pub fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)

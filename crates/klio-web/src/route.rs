@@ -36,7 +36,7 @@ pub struct Entry {
 impl Entry {
     /// Whether it changes something: it is told to the audit beforehand too.
     pub fn changes(&self) -> bool {
-        self.method != "GET" && self.resource != "sql"
+        !matches!(self.verb, "get" | "list" | "watch") && self.resource != "sql"
     }
 
     /// Whether somebody may.
@@ -73,11 +73,17 @@ use Right::{
     ReplayDeadLetters, RunSql, VerifyIntegrity,
 };
 
+/// Where providers send browsers back. What stands behind the question mark lets in, and is told to nobody.
+pub(crate) const CALLBACK: &str = "/api/v1/sign-in/oidc/{name}/callback";
+
 /// All that may be asked for.
 #[rustfmt::skip]
 pub const ROUTES: &[Entry] = &[
     entry("GET", "/openapi.json", Open, "get", "openapi"),
     entry("POST", "/api/v1/session", Open, "create", "sessions"),
+    entry("GET", "/api/v1/sign-in", Open, "list", "signins"),
+    entry("GET", "/api/v1/sign-in/oidc/{name}", Open, "get", "signins"),
+    entry("GET", CALLBACK, Open, "create", "sessions"),
     entry("DELETE", "/api/v1/session", Anybody, "delete", "sessions"),
     entry("GET", "/api/v1/whoami", Anybody, "get", "whoami"),
     entry("PUT", "/api/v1/password", May(&[ManageOwnAccount]), "update", "passwords"),

@@ -16,7 +16,8 @@ pub use finding::{
 };
 pub(crate) use people::via;
 pub use people::{
-    Entered, NewTokenView, SessionPage, SessionView, TokenPage, TokenView, UserPage, UserView, WhoView,
+    Entered, NewTokenView, SessionPage, SessionView, TokenPage, TokenView, UserPage, UserView, WayView,
+    WaysView, WhoView,
 };
 pub use place::{
     Completeness, DeadLetterPage, DeadLetterView, Gap, IntegrityView, ReplayView, SourcePage, SourceView,

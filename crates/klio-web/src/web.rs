@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -11,6 +11,7 @@ use klio_detect::About;
 use klio_model::Timestamp;
 
 use crate::gate::Identify;
+use crate::journey::{Journeys, Providers};
 use crate::pace::{Pace, Rate, Turns};
 use crate::{Archive, OwnAudit, Problem};
 
@@ -85,6 +86,8 @@ pub struct Options {
     pub origins: Vec<String>,
     /// Who else says who somebody is.
     pub identify: Vec<Arc<dyn Identify>>,
+    /// At whose pages people sign in; they are sent back to the first of the origins.
+    pub providers: Option<Arc<dyn Providers>>,
     /// The rules, as they were compiled.
     pub rules: Arc<[About]>,
     /// The time of day.
@@ -98,6 +101,7 @@ impl Default for Options {
             proxies: Vec::new(),
             origins: Vec::new(),
             identify: Vec::new(),
+            providers: None,
             rules: Arc::new([]),
             clock: klio_desk::Options::default().clock,
         }
@@ -105,7 +109,12 @@ impl Default for Options {
 }
 
 /// Identities from outside that were let in a short while ago.
-type Known = HashMap<(Vec<u8>, Option<IpAddr>), (Instant, Principal)>;
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) all: HashMap<(Vec<u8>, Option<IpAddr>), (Instant, Principal)>,
+    /// How often all were forgotten: who was looked up before is not remembered after.
+    pub(crate) round: u64,
+}
 
 /// All that the API works with. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -123,6 +132,7 @@ pub(crate) struct Inner {
     pub(crate) questions: Turns,
     pub(crate) tails: Turns,
     pub(crate) known: Mutex<Known>,
+    pub(crate) journeys: Journeys,
 }
 
 impl Web {
@@ -135,12 +145,20 @@ impl Web {
             questions: Turns::new(limits.questions, limits.all_questions),
             tails: Turns::new(limits.tails, limits.all_tails),
             known: Mutex::default(),
+            journeys: Journeys::default(),
             archive,
             desk,
             audit,
             options,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Forgets who was let in by what others say: the mapping has changed.
+    pub fn forget(&self) {
+        let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.all.clear();
+        known.round += 1;
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -1,6 +1,7 @@
 //! `klio.yaml`: how the lake is kept, what is removed, where the server listens and which clusters it hears.
 
 pub mod reference;
+mod sign_in;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +14,8 @@ use klio_store::Settings;
 use serde::Deserialize;
 
 use crate::failure::Failure;
+
+pub use sign_in::{IN_CLUSTER, Kubernetes, Oidc, SignIn};
 
 /// All settings.
 #[derive(Deserialize, Default, Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct Config {
     pub clusters: BTreeMap<String, Cluster>,
     /// Where users, tokens and sessions are kept.
     pub desk: DeskPlace,
+    /// Who else says who somebody is.
+    pub sign_in: SignIn,
 }
 
 /// Where users, tokens and sessions are kept.
@@ -244,6 +249,7 @@ impl Config {
                 "server: `flush_seconds`, `connections` and `body_bytes` must be at least 1",
             ));
         }
+        config.sign_in.check(server)?;
         Ok(config)
     }
 }

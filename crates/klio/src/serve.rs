@@ -11,6 +11,7 @@ mod ops;
 mod reload;
 mod sources;
 pub mod tls;
+mod vouch;
 mod webhook;
 
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ use credentials::{Credentials, Strangers};
 use listen::Door;
 use metrics::Metrics;
 use tls::Served;
+use vouch::{People, Vouch};
 
 /// How long the server says that it is not ready before it closes its doors: load balancers look every second or so.
 const NOTICE: Duration = Duration::from_millis(1500);
@@ -114,6 +116,7 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     let (mut terminate, mut interrupt) = (heard(SignalKind::terminate())?, heard(SignalKind::interrupt())?);
     let seen = reload::look(&settings, &dir, &config, rules);
     let credentials = Credentials::read(&dir, &config)?;
+    config.sign_in.check_files()?;
     let served = tls::load(&dir, &config.tls())?;
     // Bound before the lake is opened: whoever cannot listen need not try.
     let listen = bind(config.server.listen).await?;
@@ -158,9 +161,11 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     });
     let own = Arc::new(audit::Own(shared.pipeline.clone()));
     let place = shared.config.load().desk(&shared.dir)?;
-    let desk =
-        Desk::open(&place, own.clone(), klio_desk::Options::default()).await.map_err(Failure::world)?;
-    let api = api(&shared, &desk, own, secret).ok_or_else(|| Failure::world("there is no key for places"))?;
+    let mapping = shared.config.load().sign_in.mapping.clone();
+    let options = klio_desk::Options { mapping, ..klio_desk::Options::default() };
+    let desk = Desk::open(&place, own.clone(), options).await.map_err(Failure::world)?;
+    let people =
+        people(&shared, &desk, own, secret).ok_or_else(|| Failure::world("there is no key for places"))?;
     let (close, closing) = watch::channel(false);
     let address =
         |listener: &TcpListener| listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string());
@@ -179,7 +184,7 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     }
     let door = Door {
         listener: listen,
-        router: router(&shared).merge(api),
+        router: router(&shared).merge(klio_web::router(people.web.clone())),
         tls: Some(shared.tls.clone()),
         most,
         metrics: metrics.clone(),
@@ -195,7 +200,7 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     let watching = [
         tokio::spawn(sources::watch(shared.clone())),
         tokio::spawn(tend(desk)),
-        tokio::spawn(reload::watch(shared.clone(), rules.clone(), seen)),
+        tokio::spawn(reload::watch(shared.clone(), people, rules.clone(), seen)),
         tokio::spawn(apiservers::read(shared.clone())),
     ];
     tokio::select! {
@@ -218,8 +223,8 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     Ok(())
 }
 
-/// The API, over the lake and the desk.
-fn api(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 32]) -> Option<Router> {
+/// The API, over the lake and the desk, and who may come in.
+fn people(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 32]) -> Option<People> {
     let config = shared.config.load();
     let sources = shared.pipeline.clone();
     let memory = archive::Memory::new(
@@ -231,12 +236,16 @@ fn api(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 32]
     )?;
     let rules = shared.pipeline.orders.rules();
     let rules: Vec<_> = rules.rules.iter().map(|rule| rule.about.clone()).collect();
+    let vouch = Arc::new(Vouch::new(shared.clone()));
     let options = klio_web::Options {
+        identify: vec![vouch.clone()],
+        providers: Some(vouch.clone()),
         origins: config.server.url.iter().cloned().collect(),
         rules: rules.into(),
         ..klio_web::Options::default()
     };
-    Some(klio_web::router(klio_web::Web::new(Arc::new(memory), desk.clone(), own, options)))
+    let web = klio_web::Web::new(Arc::new(memory), desk.clone(), own, options);
+    Some(People { vouch, desk: desk.clone(), web })
 }
 
 /// Sees to the desk now and then: what was not told yet, and what has passed away.

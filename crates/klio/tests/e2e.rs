@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use made::{number, ok};
-use serde_json::Value;
+use serde_json::{Value, json};
 use server::Server;
 
 fn bin() -> Option<PathBuf> {
@@ -235,6 +235,96 @@ fn the_webhook_alone_is_enough() {
     server.settled();
     server.stop();
     found(&data, &attack);
+}
+
+/// The API server is asked as its admin.
+fn admin(cluster: &Cluster, path: &str, body: &Value) -> Value {
+    let config: Value = serde_json::from_slice(&std::fs::read(cluster.kubeconfig()).unwrap()).unwrap();
+    let of = &config["clusters"][0]["cluster"];
+    let ca = std::fs::read(of["certificate-authority"].as_str().unwrap()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()]);
+    let request = client.build().unwrap().post(format!("{}{path}", of["server"].as_str().unwrap()));
+    let request = request.bearer_auth(admin_token(&config)).json(body);
+    let answer = server::runtime().block_on(server::send(request)).unwrap();
+    assert!([200, 201].contains(&answer.status), "{path}: {answer:?}");
+    answer.json()
+}
+
+fn admin_token(kubeconfig: &Value) -> &str {
+    let users = kubeconfig["users"].as_array().unwrap();
+    users.iter().find(|user| user["name"] == "admin").unwrap()["user"]["token"].as_str().unwrap()
+}
+
+#[test]
+#[ignore = "needs a real API server: cargo xtask e2e"]
+fn a_service_account_asks_klio_with_a_token_that_is_for_klio() {
+    let Some(bin) = bin() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (data, klio, k8s) = (dir.path().join("lake"), dir.path().join("klio"), dir.path().join("k8s"));
+    let port = free_port();
+    settings(&data, port, "");
+    connect(&data, &klio, port);
+    let mut cluster = Cluster::start(&bin, &k8s, &klio);
+    let config: Value = serde_json::from_slice(&std::fs::read(cluster.kubeconfig()).unwrap()).unwrap();
+    let at = &config["clusters"][0]["cluster"];
+    // Klio's own account may do nothing but ask for reviews, once it is bound.
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "audit" } });
+    admin(&cluster, "/api/v1/namespaces", &namespace);
+    let accounts = "/api/v1/namespaces/audit/serviceaccounts";
+    for name in ["klio", "bot", "other"] {
+        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name } });
+        admin(&cluster, accounts, &account);
+    }
+    let token = |name: &str, audiences: &[&str]| {
+        let spec = json!({ "audiences": audiences, "expirationSeconds": 600 });
+        let request =
+            json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
+        let answer = admin(&cluster, &format!("{accounts}/{name}/token"), &request);
+        answer["status"]["token"].as_str().unwrap().to_owned()
+    };
+    let shown = dir.path().join("token");
+    std::fs::write(&shown, token("klio", &[])).unwrap();
+    let more = format!(
+        "sign_in:\n  kubernetes:\n    - {{name: e2e, url: '{}', ca: '{}', token: 'file:{}'}}\n  mapping:\n    \
+         - {{kind: kubernetes, by: e2e, user: 'system:serviceaccount:audit:bot', role: viewer, scope: e2e}}\n",
+        at["server"].as_str().unwrap(),
+        at["certificate-authority"].as_str().unwrap(),
+        shown.display()
+    );
+    settings(&data, port, &more);
+    let server = Server::start(&data);
+    let who = |token: &str| {
+        let request = server.client().build().unwrap().get(format!("{}/api/v1/whoami", server.https));
+        server::runtime().block_on(server::send(request.bearer_auth(token))).unwrap()
+    };
+    let bot = token("bot", &["klio"]);
+    let answer = who(&bot);
+    assert!(answer.status == 503 && answer.again.is_some(), "Klio may not ask yet: {answer:?}");
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": "klio" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:auth-delegator" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "klio", "namespace": "audit" }],
+    });
+    admin(&cluster, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
+    server.until("the cluster vouches", |_| who(&bot).status == 200);
+    let view = who(&bot).json();
+    assert_eq!(
+        [&view["name"], &view["kind"], &view["role"]],
+        ["system:serviceaccount:audit:bot", "kubernetes", "viewer"]
+    );
+    // For somebody else; for the API server; nobody's; somebody for whom there is no rule.
+    assert_eq!(who(&token("bot", &["vault"])).status, 401);
+    assert_eq!(who(&token("bot", &[])).status, 401);
+    let (signed, signature) = bot.rsplit_once('.').unwrap();
+    let middle = signature.len() / 2;
+    let other = if &signature[middle..=middle] == "A" { "B" } else { "A" };
+    let forged = format!("{signed}.{}{other}{}", &signature[..middle], &signature[middle + 1..]);
+    assert_eq!(who(&forged).status, 401);
+    assert_eq!(who(&token("other", &["klio"])).status, 401);
+    // What is no JWT the cluster reads: admin's own token is for the API server alone.
+    assert_eq!(who(admin_token(&config)).status, 401);
+    cluster.stop();
+    server.stop();
 }
 
 /// The intruder is found, and his deeds are one incident with his name.

@@ -141,6 +141,7 @@ async fn own_sessions_and_those_of_others(room: Room) {
 fn mapping(role: Role, scope: &str) -> Mapping {
     let rule = |kind, group: &str, role, scope: &str| MappingRule {
         kind,
+        by: None,
         subject: None,
         user: None,
         group: Some(group.to_owned()),
@@ -161,7 +162,8 @@ async fn outside_identities_are_mapped_at_each_use(room: Room) {
     hire(&desk, "ana", Role::Admin, "*").await;
     let identity = |kind, groups: &[&str]| Identity {
         kind,
-        subject: "https://id.example 17".to_owned(),
+        by: "corp".to_owned(),
+        subject: "https://id.example#17".to_owned(),
         name: "ana".to_owned(),
         groups: groups.iter().map(|&g| g.to_owned()).collect(),
     };
@@ -196,7 +198,16 @@ async fn outside_identities_are_mapped_at_each_use(room: Room) {
         klio_desk::TokenOrder { name: "x".into(), owner: None, role: None, scope: None, expires: None };
     assert!(desk.create_token(&by(&ana), order).await.is_err());
     assert_eq!(desk.end_sessions(&by(&ana), "user:ana").await.unwrap(), 0);
+    // Rules that are about one provider say nothing about those of another.
+    let mut of_corp: Vec<MappingRule> = mapping(Role::Analyst, "prod").into();
+    of_corp[0].by = Some("corp".to_owned());
+    desk.set_mapping(of_corp.try_into().unwrap());
+    assert!(desk.session(&session.secret).await.is_ok());
+    let other = Identity { by: "other".into(), ..identity(Kind::Oidc, &["klio-eu"]) };
+    assert!(matches!(desk.identity(&other, from).await, Err(DeskError::Denied)));
     // Other rules: the session is worth what they say now.
+    desk.set_mapping(mapping(Role::Viewer, "test"));
+    assert_eq!(desk.session(&session.secret).await.unwrap().role(), Role::Viewer);
     let less = room.desk_with(mapping(Role::Viewer, "prod/shop")).await;
     let now = less.session(&session.secret).await.unwrap();
     assert_eq!((now.role(), now.scope().to_string().as_str()), (Role::Viewer, "prod/shop"));
@@ -208,6 +219,7 @@ async fn outside_identities_are_mapped_at_each_use(room: Room) {
 fn rules_that_cannot_be_meant_so_are_refused() {
     let rule = |kind, user: Option<&str>| MappingRule {
         kind,
+        by: None,
         subject: None,
         user: user.map(str::to_owned),
         group: None,
@@ -218,6 +230,7 @@ fn rules_that_cannot_be_meant_so_are_refused() {
         (rule(Kind::Oidc, None), "fits everybody"),
         (rule(Kind::User, Some("ana")), "only oidc"),
         (rule(Kind::Oidc, Some("*@example.org")), "before the end"),
+        (MappingRule { by: Some("x".into()), ..rule(Kind::Certificate, Some("ana")) }, "leave it out"),
     ] {
         let error = Mapping::try_from(vec![rule(Kind::Oidc, Some("*")), bad]).unwrap_err().to_string();
         assert!(error.contains(told) && error.contains("rule 2"), "{error}");

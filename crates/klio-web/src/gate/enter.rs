@@ -123,17 +123,23 @@ pub(crate) async fn again(
     Some(principal.map_err(|e| web.refused(e)))
 }
 
-/// The session's secret in the cookies. Two of them are none: somebody planted one.
+/// The session's secret in the cookies.
 fn session(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
+    let twice = || Problem::who_are_you("there are two session cookies; sign in anew");
+    Ok(cookie(headers, COOKIE).map_err(|Twice| twice())?.map(|secret| Secret::from(secret.to_owned())))
+}
+
+/// There are two cookies of one name, which are none: somebody planted one.
+pub(crate) struct Twice;
+
+/// The value of a cookie.
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Twice> {
     let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut found = pairs
         .flat_map(|pairs| pairs.split(';'))
-        .filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-    match (found.next(), found.next()) {
-        (None, _) => Ok(None),
-        (Some(secret), None) => Ok(Some(Secret::from(secret.to_owned()))),
-        (Some(_), Some(_)) => Err(Problem::who_are_you("there are two session cookies; sign in anew")),
-    }
+        .filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
+    let first = found.next();
+    if found.next().is_some() { Err(Twice) } else { Ok(first) }
 }
 
 async fn outside(web: &Web, shown: Shown<'_>, from: IpAddr) -> Result<Principal, Problem> {
@@ -160,17 +166,24 @@ async fn known(web: &Web, identity: &Identity, from: IpAddr) -> Result<Principal
     let key = (serde_json::to_vec(identity).unwrap_or_default(), Some(from));
     let now = Instant::now();
     let fresh = |at: &Instant| now.saturating_duration_since(*at) < KNOWN;
-    if let Some((_, principal)) = lock().get(&key).filter(|(at, _)| fresh(at)) {
-        return Ok(principal.clone());
-    }
+    let round = {
+        let known = lock();
+        if let Some((_, principal)) = known.all.get(&key).filter(|(at, _)| fresh(at)) {
+            return Ok(principal.clone());
+        }
+        known.round
+    };
     let principal = web.desk().identity(identity, Some(from)).await.map_err(|e| web.refused(e))?;
     let mut known = lock();
-    if known.len() >= MOST_KNOWN {
-        known.retain(|_, (at, _)| fresh(at));
-        if known.len() >= MOST_KNOWN {
-            known.clear();
+    if known.round != round {
+        return Ok(principal);
+    }
+    if known.all.len() >= MOST_KNOWN {
+        known.all.retain(|_, (at, _)| fresh(at));
+        if known.all.len() >= MOST_KNOWN {
+            known.all.clear();
         }
     }
-    known.insert(key, (now, principal.clone()));
+    known.all.insert(key, (now, principal.clone()));
     Ok(principal)
 }

@@ -58,6 +58,27 @@ pub(crate) fn via(via: &Via) -> &'static str {
     }
 }
 
+/// A way to sign in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WayView {
+    /// password or oidc.
+    pub kind: &'static str,
+    /// The provider's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where name and password are sent, or the browser goes.
+    pub url: String,
+}
+
+/// The ways to sign in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaysView {
+    /// Password first.
+    pub items: Vec<WayView>,
+}
+
 /// A session that was begun; its secret is in the cookie.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -15,8 +15,13 @@ struct Others;
 #[async_trait]
 impl Identify for Others {
     async fn identify(&self, shown: Shown<'_>) -> Result<Option<Identity>, Unidentified> {
-        let of =
-            |kind, name: &str| Identity { kind, subject: name.into(), name: name.into(), groups: vec![] };
+        let of = |kind, name: &str| Identity {
+            kind,
+            by: String::new(),
+            subject: name.into(),
+            name: name.into(),
+            groups: vec![],
+        };
         match shown {
             Shown::Certificate(b"good") => Ok(Some(of(Kind::Certificate, "carl"))),
             Shown::Certificate(_) => Err(Unidentified::Refused("revoked".into())),

@@ -8,5 +8,6 @@ mod gate;
 mod matrix;
 mod memory;
 mod room;
+mod sign_in;
 mod streams;
 mod world;

@@ -46,6 +46,7 @@ impl Settings {
                 let dir = data.dir()?;
                 Credentials::read(&dir, &config)?;
                 config.desk(&dir)?;
+                config.sign_in.check_files()?;
                 klio_store::Classes::of(&config.lake).map_err(Failure::usage)?;
                 eprintln!("klio: {} is right", path.display());
             }

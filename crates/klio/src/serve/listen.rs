@@ -40,6 +40,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The certificate that the client showed and that was found good.
     pub certificate: Option<CertificateDer<'static>>,
+    /// The same, if it is a person's: for the API.
+    person: Option<Arc<[u8]>>,
     guest: Arc<Guest>,
 }
 
@@ -101,7 +103,7 @@ impl Door {
                 continue;
             }
             self.metrics.connections.inc();
-            let peer = Peer { address, certificate: None, guest };
+            let peer = Peer { address, certificate: None, person: None, guest };
             let (router, tls, metrics) = (self.router.clone(), self.tls.clone(), self.metrics.clone());
             let (guests, closing, all) = (guests.clone(), closing.clone(), all.clone());
             tokio::spawn(async move {
@@ -153,7 +155,8 @@ async fn serve(
     let Some(tls) = tls else {
         return talk(TokioIo::new(stream), peer, router, closing).await;
     };
-    let acceptor = TlsAcceptor::from(tls.load().config.clone());
+    let served = tls.load_full();
+    let acceptor = TlsAcceptor::from(served.config.clone());
     let guest = peer.guest.clone();
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
@@ -161,9 +164,11 @@ async fn serve(
     };
     match shaken {
         Ok(Ok(stream)) => {
-            let shown = stream.get_ref().1.peer_certificates().and_then(|all| all.first());
-            let certificate = shown.map(|certificate| certificate.clone().into_owned());
-            talk(TokioIo::new(stream), Peer { certificate, ..peer }, router, closing).await;
+            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let certificate = shown.first().map(|certificate| certificate.clone().into_owned());
+            let person = certificate.as_ref().filter(|_| served.is_person(shown));
+            let person = person.map(|der| Arc::from(der.as_ref()));
+            talk(TokioIo::new(stream), Peer { certificate, person, ..peer }, router, closing).await;
         }
         Ok(Err(e)) => {
             tracing::debug!(address = %peer.address, error = %e, "a TLS handshake failed");
@@ -186,7 +191,7 @@ where
             peer.guest.busy.store(true, Ordering::Relaxed);
             let guest = peer.guest.clone();
             let mut request = request.map(axum::body::Body::new);
-            let certificate = peer.certificate.as_ref().map(|der| Arc::from(der.as_ref()));
+            let certificate = peer.person.clone();
             request.extensions_mut().insert(klio_web::Peer { address: peer.address.ip(), certificate });
             request.extensions_mut().insert(peer);
             let is_api = request.uri().path().starts_with("/api/");

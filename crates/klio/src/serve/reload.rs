@@ -9,6 +9,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::credentials::Credentials;
+use super::vouch::People;
 use super::{Shared, tls};
 use crate::config::Config;
 use crate::pack::Rules;
@@ -20,7 +21,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const MOST: usize = 10_000;
 
 /// Looks for changes for ever. `before` is how it was when it was read.
-pub async fn watch(shared: Arc<Shared>, rules: Rules, mut before: Seen) {
+pub async fn watch(shared: Arc<Shared>, people: People, rules: Rules, mut before: Seen) {
     loop {
         tokio::time::sleep(EVERY).await;
         let (own, paths) = (shared.clone(), rules.clone());
@@ -28,7 +29,7 @@ pub async fn watch(shared: Arc<Shared>, rules: Rules, mut before: Seen) {
             tokio::task::spawn_blocking(move || look(&own.settings, &own.dir, &own.config.load(), &paths));
         let Ok(now) = looked.await else { return };
         if now.settings != before.settings {
-            settings(&shared);
+            settings(&shared, &people);
         }
         if now.rules != before.rules {
             match rules.load() {
@@ -92,12 +93,13 @@ fn add(path: &Path, hash: &mut Xxh3, room: &mut usize) {
     }
 }
 
-fn settings(shared: &Shared) {
+fn settings(shared: &Shared, people: &People) {
     // A file that is being replaced is gone or empty for a moment.
     let old = shared.config.load_full();
     let is_whole = std::fs::metadata(&shared.settings).is_ok_and(|meta| meta.len() > 0);
     let config = if is_whole { Config::read(&shared.settings) } else { Ok((*old).clone()) };
     let read = config
+        .and_then(|config| config.sign_in.check_files().map(|()| config))
         .and_then(|config| Credentials::read(&shared.dir, &config).map(|credentials| (config, credentials)));
     match read {
         Ok((config, credentials)) => {
@@ -110,6 +112,7 @@ fn settings(shared: &Shared) {
             certificate(shared, &config);
             tracing::info!(clusters = credentials.len(), "the settings were read again");
             shared.credentials.store(Arc::new(credentials));
+            people.set(&config.sign_in);
             shared.config.store(Arc::new(config));
         }
         Err(failure) => tracing::error!(error = %failure.message, "the settings stay as they were"),

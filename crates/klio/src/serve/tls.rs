@@ -13,8 +13,9 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -36,6 +37,16 @@ pub struct Served {
     pub config: Arc<ServerConfig>,
     /// When the certificate ends, in seconds since 1970.
     pub ends: i64,
+    /// Verifies people, by `client_ca` and not by our own authority: that makes certificates of clusters.
+    pub people: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl Served {
+    /// Whether the certificate that a client showed is a person's, by those that came with it. Of clusters it says nothing.
+    pub fn is_person(&self, shown: &[CertificateDer<'_>]) -> bool {
+        let (Some(people), Some((first, more))) = (&self.people, shown.split_first()) else { return false };
+        people.verify_client_cert(first, more, UnixTime::now()).is_ok()
+    }
 }
 
 /// Reads the certificates, and makes what is to be made.
@@ -52,29 +63,38 @@ pub fn load(dir: &Path, tls: &Tls) -> Result<Served, Failure> {
     let key = PrivateKeyDer::from_pem_file(&key).map_err(|e| wrong(&e))?;
     let ends = chain.first().and_then(|first| ends(first)).unwrap_or(i64::MAX);
     // Clients of our own authority are known by it, those of the user by his.
-    let mut roots = RootCertStore::empty();
     let own = dir.join("tls/ca.pem");
-    for path in tls.client_ca.as_deref().into_iter().chain(own.is_file().then_some(own.as_path())) {
+    let own = own.is_file().then_some(own.as_path());
+    let people = verifier(tls.client_ca.as_deref().into_iter())?;
+    let clients = verifier(tls.client_ca.as_deref().into_iter().chain(own))?;
+    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(Failure::world)?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|e| wrong(&e))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Served { config: Arc::new(config), ends, people })
+}
+
+/// Verifies clients by the authorities in these files; nothing if there are none.
+fn verifier<'p>(
+    paths: impl Iterator<Item = &'p Path>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, Failure> {
+    let mut roots = RootCertStore::empty();
+    for path in paths {
         for root in certificates(path)? {
             roots.add(root).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
         }
     }
-    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(Failure::world)?;
-    let builder = if roots.is_empty() {
-        builder.with_no_client_auth()
-    } else {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .allow_unauthenticated()
-            .build()
-            .map_err(Failure::usage)?;
-        builder.with_client_cert_verifier(verifier)
-    };
-    let mut config = builder.with_single_cert(chain, key).map_err(|e| wrong(&e))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Served { config: Arc::new(config), ends })
+    if roots.is_empty() {
+        return Ok(None);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    Ok(Some(builder.allow_unauthenticated().build().map_err(Failure::usage)?))
 }
 
 /// The certification authority that a client must trust, as PEM: our own, unless the user has given a certificate.

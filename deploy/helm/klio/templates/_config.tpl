@@ -27,7 +27,8 @@
 {{/* What counts after a restart only: everything but what Klio reads again (docs/server.md#what-listens-where). */}}
 {{- define "klio.config.restart" -}}
 {{- $config := include "klio.config" . | fromYaml }}
-{{- range $key := list "url" "tls" "body_bytes" "in_flight_bytes" }}
+{{- $_ := unset $config "sign_in" }}
+{{- range $key := list "tls" "body_bytes" "in_flight_bytes" }}
 {{- $_ := unset $config.server $key }}
 {{- end }}
 {{- range $name, $cluster := $config.clusters }}

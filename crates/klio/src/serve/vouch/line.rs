@@ -1,0 +1,71 @@
+//! A line to somebody who vouches: HTTPS alone, to where the settings say, for no longer and no more than fits.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
+
+/// How long one answer may take.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Most bytes of an answer.
+const MOST: usize = 512 << 10;
+
+/// A client for one of them.
+pub struct Line {
+    ca: Option<PathBuf>,
+    made: Mutex<Option<(Vec<u8>, Client)>>,
+}
+
+impl Line {
+    /// A line whose other end is verified by the authorities in this PEM file, or by the system's.
+    pub fn new(ca: Option<PathBuf>) -> Self {
+        Self { ca, made: Mutex::default() }
+    }
+
+    /// The client; a new one when the file has changed.
+    pub fn client(&self) -> Result<Client, String> {
+        let pem = match &self.ca {
+            Some(ca) => std::fs::read(ca).map_err(|e| format!("{}: {e}", ca.display()))?,
+            None => Vec::new(),
+        };
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = made.as_ref().filter(|(before, _)| *before == pem) {
+            return Ok(client.clone());
+        }
+        let mut builder = Client::builder()
+            .https_only(true)
+            .redirect(Policy::none())
+            .timeout(PATIENCE)
+            .connect_timeout(PATIENCE);
+        if let Some(ca) = &self.ca {
+            let roots = Certificate::from_pem_bundle(&pem).map_err(|e| format!("{}: {e}", ca.display()))?;
+            builder = builder.tls_certs_only(roots);
+        }
+        let client = builder.build().map_err(|e| e.to_string())?;
+        *made = Some((pem, client.clone()));
+        Ok(client)
+    }
+}
+
+/// Sends a request, and reads what comes back.
+pub async fn send(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), String> {
+    let mut answer = request.send().await.map_err(told)?;
+    let status = answer.status();
+    let mut body = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(told)? {
+        if body.len() + part.len() > MOST {
+            return Err(format!("it answers more than {} KiB", MOST >> 10));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok((status, body))
+}
+
+/// What went wrong, with its causes: reqwest's own words are no more than "error sending request".
+fn told(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
+}
