@@ -199,6 +199,18 @@ pub fn check_cluster(name: &str) -> Result<(), Failure> {
 }
 
 impl Config {
+    /// The secrets that are named, by key.
+    pub fn references(&self) -> Vec<(String, &Reference)> {
+        let mut all = Vec::new();
+        for (name, cluster) in &self.clusters {
+            all.extend(cluster.token.iter().map(|token| (format!("clusters.{name}.token"), token)));
+            let of = |one: &Apiserver| format!("clusters.{name}.apiservers {} token", one.url);
+            all.extend(cluster.apiservers.iter().filter_map(|one| Some((of(one), one.token.as_ref()?))));
+        }
+        all.extend(self.desk.postgres.iter().map(|url| ("desk.postgres".to_owned(), url)));
+        all
+    }
+
     /// The database of users.
     pub fn desk(&self, dir: &Path) -> Result<Place, Failure> {
         match &self.desk.postgres {

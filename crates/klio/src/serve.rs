@@ -1,7 +1,7 @@
 //! The server: what it listens on, what its parts share, how it starts, reads its settings again, and ends.
 
 mod answer;
-mod apiservers;
+pub mod apiservers;
 mod archive;
 mod audit;
 pub mod credentials;
