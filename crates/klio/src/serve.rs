@@ -34,6 +34,7 @@ use crate::failure::Failure;
 use crate::keep::Terms;
 use crate::pack::Rules;
 use crate::pipeline::{self, Judge, Pipeline, Setup};
+use crate::traces;
 use credentials::{Credentials, Strangers};
 use listen::Door;
 use metrics::Metrics;
@@ -178,7 +179,7 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     }
     let door = Door {
         listener: listen,
-        router: router(&shared).merge(api),
+        router: router(&shared).merge(api).layer(axum::middleware::from_fn(traces::request)),
         tls: Some(shared.tls.clone()),
         most,
         metrics: metrics.clone(),

@@ -14,6 +14,7 @@ use super::account::Account;
 use super::pulse::Pulse;
 use super::recent::Recent;
 use crate::keep::Terms;
+use crate::traces::SPANS;
 
 /// Bytes of records in a batch of the spool, about; a body with more becomes several.
 const BATCH: usize = 8 << 20;
@@ -216,7 +217,7 @@ impl Intake {
                 received: from.received,
                 position: position.cloned(),
             };
-            self.spool.append(&origin, &records)?;
+            tracing::info_span!(target: SPANS, "sync").in_scope(|| self.spool.append(&origin, &records))?;
             self.account(from.cluster, |account| {
                 for (second, count) in &seconds {
                     account.durable(*second, *count);

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use klio_detect::RuleSet;
 use klio_store::{CompactOptions, Spooled, Verdict};
+use tracing::field::Empty;
 
 use super::Pipeline;
 use crate::keep::Keeper;
 use crate::scan::{Stream, Watch, Wish, follow};
 use crate::serve::metrics::Metrics;
+use crate::traces::SPANS;
 
 /// How long it waits before it tries again what the disk refused.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -137,12 +139,14 @@ impl Watch for Desk<'_> {
             return;
         }
         self.merged.set(Instant::now());
+        let span = tracing::info_span!(target: SPANS, "merge", klio.files = Empty).entered();
         match keeper.writer().compact(&CompactOptions {
             min_files: 8,
             fan_in: 16,
             ..CompactOptions::default()
         }) {
             Ok(done) if done.files_before > 0 => {
+                span.record("klio.files", done.files_before);
                 tracing::info!(before = done.files_before, after = done.files_after, "merged small files");
             }
             Ok(_) => {}
