@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::principal::Account;
@@ -37,10 +38,11 @@ impl Identity {
 }
 
 /// Whom a rule fits, and what he becomes. All that is given must fit; one of `subject`, `user` and `group` must be given.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MappingRule {
     /// Who vouches.
+    #[schemars(extend("enum" = ["oidc", "certificate", "kubernetes"]))]
     pub kind: Kind,
     /// This provider or cluster, as `klio.yaml` names it; any of that kind without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +59,7 @@ pub struct MappingRule {
     /// What he is trusted with.
     pub role: Role,
     /// What he sees.
+    #[schemars(with = "String")]
     pub scope: Scope,
 }
 

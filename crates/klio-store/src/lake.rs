@@ -23,6 +23,15 @@ const STACK: usize = 64 << 20;
 /// Times that a reader starts over when the spool was cut or files were removed under its hands.
 pub(crate) const TRIES: usize = 8;
 
+/// Asks the object store that the settings name, if they name one, whether it answers and lets us in.
+///
+/// # Errors
+/// When it does not.
+pub fn reach(dir: &Path, settings: &Settings) -> Result<(), StoreError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    settings.place(dir, &Arc::new(runtime.map_err(StoreError::io(dir))?))?.reach()
+}
+
 /// An open lake.
 pub struct Lake {
     pub(crate) dir: PathBuf,

@@ -59,7 +59,7 @@ pub use hold::narrowed;
 pub use identity::own_place;
 pub use intake::{Following, Intake};
 pub use klio_seal::Hold;
-pub use lake::Lake;
+pub use lake::{Lake, reach};
 pub use proof::Proof;
 pub use rows::{Custody, Rows, Verdict, Verdicts};
 pub use scan::{Kept, Scanned};

@@ -193,6 +193,17 @@ impl Place {
         }
     }
 
+    /// Whether an object store answers: lists what lies directly below.
+    pub(crate) fn reach(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Local(_) => Ok(()),
+            Self::Remote { store, prefix, runtime, .. } => {
+                let listed = runtime.block_on(store.list_with_delimiter(Some(prefix)));
+                listed.map(drop).map_err(remote(prefix))
+            }
+        }
+    }
+
     /// Whether all files below are regular and have at most `most` bytes, before they are handed to a library.
     pub(crate) fn sound(&self, most: u64) -> Result<(), StoreError> {
         for file in self.list()? {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use klio_model::Filter;
 use object_store::path::Path as Key;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 use url::Url;
@@ -15,7 +16,7 @@ use crate::place::Place;
 use crate::vault::{Encryption, Vault};
 
 /// Settings of a lake.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where the tables lie: nothing for the data directory, or `s3://…`, `gs://…`, `az://…`.
@@ -49,10 +50,11 @@ impl Default for Settings {
 }
 
 /// One rule of retention.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     /// Its name, which is a part of paths: small letters, digits and `-`.
+    #[schemars(regex(pattern = "^[a-z0-9-]{1,40}$"))]
     pub class: String,
     /// Which events, in Klio's predicate language.
     #[serde(rename = "where", default = "all")]
@@ -65,8 +67,10 @@ pub struct Retention {
     pub sources: Vec<String>,
     /// Only events with a finding at or above this.
     #[serde(default)]
+    #[schemars(extend("enum" = ["info", "informational", "low", "medium", "high", "critical", null]))]
     pub severity: Option<String>,
     /// Days from the event to its removal.
+    #[schemars(range(min = 1))]
     pub keep_days: u32,
 }
 

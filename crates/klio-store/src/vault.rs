@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use parquet::encryption::decrypt::{FileDecryptionProperties, KeyRetriever};
 use parquet::encryption::encrypt::FileEncryptionProperties;
 use parquet::errors::ParquetError;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::StoreError;
@@ -29,11 +30,12 @@ const GENERATIONS: u32 = 100;
 const SALT: usize = 24;
 
 /// The section `lake.encryption` of `klio.yaml`: who wraps the data keys.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Encryption {
     /// `file:PATH` or `env:NAME` of a key of 32 bytes.
     #[serde(default)]
+    #[schemars(regex(pattern = "^(env|file):"))]
     pub key: Option<String>,
     /// A program that wraps and unwraps, for a KMS, with its arguments.
     #[serde(default)]

@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
+use tracing::Instrument;
 
 use crate::access::{self, Access, AccessOutcome, AccessStage, Who};
 use crate::archive::Stop;
@@ -45,7 +46,7 @@ pub struct Peer {
 pub(crate) async fn gate(State(web): State<Web>, request: Request, next: Next) -> Response {
     let stop = Stop::default();
     let gone = Gone(Some(stop.clone()));
-    let passed = tokio::spawn(pass(web, request, next, stop)).await;
+    let passed = tokio::spawn(pass(web, request, next, stop).in_current_span()).await;
     gone.stays();
     passed.unwrap_or_else(|_| secured(broken().into_response(), ""))
 }

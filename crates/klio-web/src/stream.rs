@@ -209,8 +209,9 @@ pub(crate) async fn written(
     let patience = Patience::new(time, visitor.stop.clone());
     let (mut pipe, mut parts) = Pipe::new(limits.stalled);
     let (archive, sight) = (web.inner.archive.clone(), visitor.sight.clone());
+    let span = tracing::Span::current();
     let job = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+        let (_turn, _span) = (turn, span.entered());
         let done = write(&*archive, &sight, &patience, &mut pipe);
         let done = done.and_then(|()| pipe.hand_on().map_err(|_| ArchiveError::ReaderGone));
         match done {

@@ -89,7 +89,9 @@ impl Visitor {
         let turn = turn.ok_or_else(too_many)?;
         let patience = Patience::new(limits.question, self.stop.clone());
         let (archive, sight) = (web.inner.archive.clone(), self.sight.clone());
+        let span = tracing::Span::current();
         let asked = tokio::task::spawn_blocking(move || {
+            let _span = span.entered();
             // The place is taken as long as the thread is, also if nobody waits for it any more.
             let _turn = turn;
             question(&*archive, &sight, &patience)

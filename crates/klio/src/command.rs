@@ -8,6 +8,8 @@ mod connect;
 mod dead_letters;
 mod demo;
 #[cfg(feature = "lake")]
+mod doctor;
+#[cfg(feature = "lake")]
 mod evidence;
 mod explain;
 #[cfg(feature = "lake")]
@@ -57,6 +59,9 @@ pub enum Command {
     #[cfg(feature = "lake")]
     #[command(subcommand)]
     Config(config::Settings),
+    /// Look at everything that a server needs, and say what is wrong.
+    #[cfg(feature = "lake")]
+    Doctor(doctor::Doctor),
     /// Show how each source of a running server is.
     #[cfg(feature = "lake")]
     Sources(sources::Sources),
@@ -118,6 +123,8 @@ impl Command {
             Self::Connect(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Config(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Doctor(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Sources(c) => c.run(),
             #[cfg(feature = "lake")]

@@ -1,8 +1,10 @@
 //! `klio.yaml`: how the lake is kept, what is removed, where the server listens and which clusters it hears.
 
 pub mod reference;
+pub mod schema;
 mod sign_in;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use klio_desk::Place;
 use klio_source::redact::Policy;
 use klio_store::Settings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::failure::Failure;
@@ -18,7 +21,7 @@ use crate::failure::Failure;
 pub use sign_in::{IN_CLUSTER, Kubernetes, Oidc, SignIn};
 
 /// All settings.
-#[derive(Deserialize, Default, Clone, Debug)]
+#[derive(Deserialize, JsonSchema, Default, Clone, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How the lake is kept.
@@ -28,6 +31,7 @@ pub struct Config {
     /// Where and how the server listens.
     pub server: Server,
     /// The clusters that are heard, by name.
+    #[schemars(extend("propertyNames" = schema::cluster_name()))]
     pub clusters: BTreeMap<String, Cluster>,
     /// Where users, tokens and sessions are kept.
     pub desk: DeskPlace,
@@ -36,7 +40,7 @@ pub struct Config {
 }
 
 /// Where users, tokens and sessions are kept.
-#[derive(Deserialize, Clone, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeskPlace {
     /// A PostgreSQL server, `postgres://user:password@host/database`; a file in the data directory unless given.
@@ -44,24 +48,29 @@ pub struct DeskPlace {
 }
 
 /// Where and how the server listens.
-#[derive(Deserialize, Clone, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
     /// HTTPS: the audit webhook and the API.
+    #[schemars(regex(pattern = schema::ADDRESS))]
     pub listen: SocketAddr,
     /// HTTP without credentials: health and metrics.
+    #[schemars(regex(pattern = schema::ADDRESS))]
     pub ops: SocketAddr,
     /// The address that clusters reach it under, such as `https://klio.example.org:8443`.
     pub url: Option<String>,
     /// Its certificate; made by Klio unless given.
     pub tls: Tls,
     /// Most bytes of one body.
+    #[schemars(range(min = 1))]
     pub body_bytes: u64,
     /// Most bytes of all bodies that are being taken.
     pub in_flight_bytes: u64,
     /// Most connections at once.
+    #[schemars(range(min = 1))]
     pub connections: usize,
     /// Seconds that an event waits for others before it is written to a file of the lake.
+    #[schemars(range(min = 1))]
     pub flush_seconds: u64,
 }
 
@@ -81,8 +90,9 @@ impl Default for Server {
 }
 
 /// Certificates, as PEM files. They are read again when they change.
-#[derive(Deserialize, Clone, Default, Debug, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Clone, Default, Debug, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("dependentRequired" = { "certificate": ["key"], "key": ["certificate"] }))]
 pub struct Tls {
     /// The server's certificate and those above it.
     pub certificate: Option<PathBuf>,
@@ -95,7 +105,7 @@ pub struct Tls {
 }
 
 /// A cluster that is heard.
-#[derive(Deserialize, Clone, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cluster {
     /// The token that its API servers show; besides those that `klio connect cluster` made.
@@ -109,10 +119,11 @@ pub struct Cluster {
 }
 
 /// An API server whose metrics are read.
-#[derive(Deserialize, Clone, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Apiserver {
     /// Its address, such as `https://10.0.0.1:6443`: its own and not that of a balancer, which would show one after the other.
+    #[schemars(regex(pattern = "^https://"))]
     pub url: String,
     /// PEM file that its certificate is checked against; the system's authorities unless given.
     #[serde(default)]
@@ -158,6 +169,20 @@ impl<'d> Deserialize<'d> for Reference {
     }
 }
 
+impl JsonSchema for Reference {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Reference".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^(env|file):" })
+    }
+}
+
 impl fmt::Debug for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -179,6 +204,26 @@ pub fn check_cluster(name: &str) -> Result<(), Failure> {
 }
 
 impl Config {
+    /// The secrets that are named, by key.
+    pub fn references(&self) -> Vec<(String, &Reference)> {
+        let mut all = Vec::new();
+        for (name, cluster) in &self.clusters {
+            all.extend(cluster.token.iter().map(|token| (format!("clusters.{name}.token"), token)));
+            let of = |one: &Apiserver| format!("clusters.{name}.apiservers {} token", one.url);
+            all.extend(cluster.apiservers.iter().filter_map(|one| Some((of(one), one.token.as_ref()?))));
+        }
+        for oidc in &self.sign_in.oidc {
+            let of = format!("sign_in.oidc {} client_secret", oidc.name);
+            all.extend(oidc.client_secret.iter().map(|secret| (of.clone(), secret)));
+        }
+        for cluster in &self.sign_in.kubernetes {
+            let of = format!("sign_in.kubernetes {} token", cluster.name);
+            all.extend(cluster.token.iter().map(|token| (of.clone(), token)));
+        }
+        all.extend(self.desk.postgres.iter().map(|url| ("desk.postgres".to_owned(), url)));
+        all
+    }
+
     /// The database of users.
     pub fn desk(&self, dir: &Path) -> Result<Place, Failure> {
         match &self.desk.postgres {

@@ -21,6 +21,8 @@ mod pipeline;
 mod scan;
 #[cfg(feature = "lake")]
 mod serve;
+#[cfg(feature = "lake")]
+mod traces;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The server: what it listens on, what its parts share, how it starts, reads its settings again, and ends.
 
 mod answer;
-mod apiservers;
+pub mod apiservers;
 mod archive;
 mod audit;
 pub mod credentials;
@@ -35,6 +35,7 @@ use crate::failure::Failure;
 use crate::keep::Terms;
 use crate::pack::Rules;
 use crate::pipeline::{self, Judge, Pipeline, Setup};
+use crate::traces;
 use credentials::{Credentials, Strangers};
 use listen::Door;
 use metrics::Metrics;
@@ -184,7 +185,9 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     }
     let door = Door {
         listener: listen,
-        router: router(&shared).merge(klio_web::router(people.web.clone())),
+        router: router(&shared)
+            .merge(klio_web::router(people.web.clone()))
+            .layer(axum::middleware::from_fn(traces::request)),
         tls: Some(shared.tls.clone()),
         most,
         metrics: metrics.clone(),

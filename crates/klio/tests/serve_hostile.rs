@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use made::{count, events};
-use server::{PORTS, Server, body, connect, runtime, send};
+use server::{PORTS, Server, body, certificate, connect, runtime, send};
 
 fn address(url: &str) -> String {
     url.rsplit('/').next().unwrap().to_owned()
@@ -296,24 +296,6 @@ fn a_clock_that_jumps_an_hour_either_way_costs_nothing() {
         !problems.is_empty() && problems.iter().all(|line| line.contains("the clock was set back")),
         "{text}"
     );
-}
-
-/// A certificate with its key as files, good from and to so many days from now, signed by itself or by an authority.
-fn certificate(dir: &std::path::Path, name: &str, from: i64, to: i64) -> (String, String) {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    let day = |days: i64| {
-        let seconds = Duration::from_secs(days.unsigned_abs() * 86_400);
-        let now = std::time::SystemTime::now();
-        if days < 0 { now - seconds } else { now + seconds }
-    };
-    (params.not_before, params.not_after) = (day(from).into(), day(to).into());
-    let text = params.self_signed(&key).unwrap().pem();
-    (
-        made::file(dir, &format!("{name}.pem"), &text),
-        made::file(dir, &format!("{name}.key"), &key.serialize_pem()),
-    )
 }
 
 #[test]

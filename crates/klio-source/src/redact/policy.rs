@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -12,7 +13,7 @@ use thiserror::Error;
 const RULES_VERSION: u32 = 1;
 
 /// What is removed from events before they are written anywhere.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policy {
     /// Removes nothing at all.
@@ -29,7 +30,7 @@ pub struct Policy {
 }
 
 /// Values that one rule leaves alone.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
     /// The rule as it stands in markers; `*` is any part of it.
@@ -39,7 +40,7 @@ pub struct Allow {
 }
 
 /// The built-in rules, each on or off.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rules {
     /// `data` and `stringData` of Secrets.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::config::{Config, reference};
+use crate::config::{Config, reference, schema};
 use crate::data::Data;
 use crate::failure::Failure;
 use crate::serve::credentials::Credentials;
@@ -13,7 +13,8 @@ use crate::serve::credentials::Credentials;
 #[command(after_help = "Examples:
   klio config show > klio.yaml
   klio config check
-  klio config explain server.tls.names")]
+  klio config explain server.tls.names
+  klio config schema > klio.schema.json")]
 pub enum Settings {
     /// Print klio.yaml with all defaults and what they mean: a file to begin with.
     Show,
@@ -29,6 +30,8 @@ pub enum Settings {
         /// The key, such as server.listen.
         key: String,
     },
+    /// Print the JSON Schema of klio.yaml, by which editors complete and check it.
+    Schema,
 }
 
 impl Settings {
@@ -47,16 +50,27 @@ impl Settings {
                 Credentials::read(&dir, &config)?;
                 config.desk(&dir)?;
                 config.sign_in.check_files()?;
-                klio_store::Classes::of(&config.lake).map_err(Failure::usage)?;
+                check(&config)?;
                 eprintln!("klio: {} is right", path.display());
             }
             Self::Explain { key } => {
-                let text = reference::explain(&key).ok_or_else(|| unknown(&key))?;
-                write!(std::io::stdout(), "{text}")?;
+                let text = reference::explain(&key).or_else(|| schema::explain(&key));
+                write!(std::io::stdout(), "{}", text.ok_or_else(|| unknown(&key))?)?;
+            }
+            Self::Schema => {
+                let mut out = std::io::stdout().lock();
+                serde_json::to_writer_pretty(&mut out, &schema::schema()).map_err(std::io::Error::from)?;
+                writeln!(out)?;
             }
         }
         Ok(())
     }
+}
+
+/// Whether filters and expressions in the settings mean something.
+pub fn check(config: &Config) -> Result<(), Failure> {
+    klio_store::Classes::of(&config.lake).map_err(Failure::usage)?;
+    config.redaction.check().map_err(|e| Failure::usage(format!("redaction: {e}")))
 }
 
 fn unknown(key: &str) -> Failure {

@@ -3,12 +3,16 @@
 use std::io::IsTerminal;
 
 use klio_store::own_place;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 use crate::data::{Data, refused};
 use crate::failure::Failure;
 use crate::pack::Rules;
 use crate::serve;
+use crate::traces::{SPANS, Traces};
 
 /// How the server's own log is written.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -52,14 +56,23 @@ impl Serve {
         let filter = EnvFilter::try_new(log).map_err(|e| {
             Failure::usage(format!("--log {}: {e}", self.log)).hint("info, debug, klio=debug,warn …")
         })?;
-        let log =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-        match self.log_format {
-            LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-            LogFormat::Json => log.json().flatten_event(true).init(),
+        let filter = filter.and(filter_fn(|meta| meta.target() != SPANS));
+        let log = fmt::layer().with_writer(std::io::stderr).with_target(false);
+        let log = match self.log_format {
+            LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),
+            LogFormat::Json => log.json().flatten_event(true).with_filter(filter).boxed(),
+        };
+        // Klio is not to stand still since its traces cannot be sent.
+        let (traces, wrong) =
+            Traces::begin().map_or_else(|wrong| (None, Some(wrong)), |traces| (traces, None));
+        registry().with(log).with(traces.as_ref().map(Traces::layer)).init();
+        if let Some(wrong) = wrong {
+            tracing::warn!(error = %wrong.message, "there are no traces");
         }
         let dir = self.data.dir()?;
         own_place(&dir).map_err(refused)?;
-        serve::run(dir, self.data.config_path()?, self.data.config()?, &self.rules)
+        let ended = serve::run(dir, self.data.config_path()?, self.data.config()?, &self.rules);
+        traces.into_iter().for_each(Traces::end);
+        ended
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use klio_desk::{
-    Action, By, Desk, DeskError, ExposeSecret, Ledger, LedgerError, NewUser, Options, Role, Scope, Secret,
-    TokenOrder,
+    Action, By, Desk, DeskError, ExposeSecret, Ledger, LedgerError, NewUser, Options, Place, Role, Scope,
+    Secret, TokenOrder,
 };
 use klio_model::Timestamp;
 
@@ -212,8 +212,12 @@ async fn desk(data: &Data) -> Result<Desk, Failure> {
     let dir = data.dir()?;
     klio_store::own_place(&dir).map_err(crate::data::refused)?;
     std::fs::create_dir_all(&dir).map_err(|e| Failure::world(format!("{}: {e}", dir.display())))?;
-    let place = data.config()?.desk(&dir)?;
-    Desk::open(&place, Arc::new(Elsewhere), Options::default()).await.map_err(wrong)
+    open(&data.config()?.desk(&dir)?).await.map_err(wrong)
+}
+
+/// The desk, for a command beside the server.
+pub async fn open(place: &Place) -> Result<Desk, DeskError> {
+    Desk::open(place, Arc::new(Elsewhere), Options::default()).await
 }
 
 /// The password in a file, or a new one, and whether it is to be told.

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use klio_desk::{Kind, Mapping};
+use klio_desk::{Kind, Mapping, MappingRule};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Reference, Server, check_cluster};
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 pub const IN_CLUSTER: &str = "in-cluster";
 
 /// Who else says who somebody is, and what he becomes.
-#[derive(Deserialize, Clone, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub struct SignIn {
     /// OpenID Connect providers.
@@ -23,11 +24,12 @@ pub struct SignIn {
     /// Whether people are known by client certificates that `server.tls.client_ca` verifies.
     pub certificates: bool,
     /// What they become.
+    #[schemars(with = "Vec<MappingRule>")]
     pub mapping: Mapping,
 }
 
 /// An OpenID Connect provider.
-#[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Oidc {
     /// As it is called here, in addresses and rules.
@@ -69,7 +71,7 @@ fn groups_claim() -> String {
 }
 
 /// A cluster that is asked about tokens (TokenReview).
-#[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Kubernetes {
     /// As it is called here, in rules.

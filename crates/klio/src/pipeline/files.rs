@@ -7,6 +7,7 @@ use klio_source::follow::{Follower, Following};
 
 use super::{Pipeline, Sender};
 use crate::serve::metrics::Metrics;
+use crate::traces;
 
 /// How long it waits before it tries again what the disk refused.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -36,8 +37,11 @@ pub fn follow(
         };
         let source = piece.source();
         let received = jiff::Timestamp::now().as_microsecond();
-        match pipeline.intake.take_piece(Sender { cluster, source: &source, received }, &piece) {
+        let span = traces::body(cluster, "file", piece.bytes.len());
+        let from = Sender { cluster, source: &source, received };
+        match span.in_scope(|| pipeline.intake.take_piece(from, &piece)) {
             Ok((receipt, records)) => {
+                traces::taken(&span, receipt.kept + receipt.known);
                 follower.kept(&piece, records);
                 pipeline.live.trouble("intake", None);
                 // One source for all files of a cluster: their names are many and change.

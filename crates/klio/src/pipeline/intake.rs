@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_secret};
 use super::pulse::Pulse;
 use super::recent::Recent;
 use crate::keep::Terms;
+use crate::traces::SPANS;
 
 /// Bytes of records in a batch of the spool, about; a body with more becomes several.
 const BATCH: usize = 8 << 20;
@@ -221,7 +222,7 @@ impl Intake {
                 position: position.cloned(),
                 stages,
             };
-            self.spool.append(&origin, &records)?;
+            tracing::info_span!(target: SPANS, "sync").in_scope(|| self.spool.append(&origin, &records))?;
         }
         claim.kept_of(&batch.iter().map(|ready| ready.remember).collect::<Vec<_>>());
         Ok(records.len())

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use klio_store::{CompactOptions, Compacted, Merged, Merging, StoreError, Writer};
 
 use crate::keep::Keeper;
+use crate::traces::SPANS;
 
 /// How often it is looked for small files.
 const MERGE: Duration = Duration::from_mins(10);
@@ -43,6 +44,7 @@ impl Bench {
             // Behind whoever waits for an answer.
             let _ = rustix::process::setpriority_process(None, 10);
             for merging in orders {
+                let _span = tracing::info_span!(target: SPANS, "merge").entered();
                 if results.send(merging.run()).is_err() {
                     return;
                 }

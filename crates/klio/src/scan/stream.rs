@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use klio_detect::{Engine, RuleSet};
 use klio_store::spool::SpoolError;
 use klio_store::{Following, Intake, StoreError};
+use tracing::field::Empty;
 
 use super::Options;
 use super::judged::Judged;
@@ -16,6 +17,7 @@ use super::sequence::Sequence;
 use super::worker::Worker;
 use crate::failure::Failure;
 use crate::keep::{Keeper, Spooled, Terms, Verdict};
+use crate::traces::SPANS;
 
 /// How long the judge waits for news before it looks at the clock.
 const BREATH: Duration = Duration::from_millis(100);
@@ -169,9 +171,11 @@ impl Judge<'_> {
     }
 
     fn batch(&mut self, batch: Spooled) -> Result<(), Failure> {
+        let name = batch.origin().cluster.as_str();
+        let span = tracing::info_span!(target: SPANS, "judge", klio.cluster = name, klio.events = Empty, klio.findings = Empty);
+        let _span = span.enter();
         let judged = self.worker.spooled(&batch, self.done.pop().unwrap_or_default());
         let events = judged.seen.len() as u64;
-        let name = batch.origin().cluster.as_str();
         let cluster = self.clusters.entry_ref(name).or_insert_with(|| Cluster {
             sequence: Sequence::endless(self.engine, self.stream.rules, name),
             told: 0,
@@ -186,11 +190,13 @@ impl Judge<'_> {
         self.since.get_or_insert_with(Instant::now);
         let found =
             self.keeper.as_ref().and_then(|keeper| keeper.waiting().get(before..)).unwrap_or_default();
+        span.record("klio.events", events).record("klio.findings", found.len());
         self.watch.judged(batch, events, found);
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
+        let _span = tracing::info_span!(target: SPANS, "flush").entered();
         self.since = None;
         let started = Instant::now();
         self.watch.flushing();

@@ -60,6 +60,11 @@ pub async fn read(shared: Arc<Shared>) {
     }
 }
 
+/// Asks one, and returns the time that its clock tells, in seconds since 1970.
+pub async fn ask(apiserver: &Apiserver) -> Result<i64, String> {
+    one(&mut HashMap::new(), apiserver).await.map(|(_, at)| at)
+}
+
 async fn one(
     clients: &mut HashMap<String, Client>,
     apiserver: &Apiserver,

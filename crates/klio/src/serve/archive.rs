@@ -23,6 +23,7 @@ use klio_web::view::{Bar, DeadLetterView, IntegrityView, ReplayView, RuleHits, S
 use klio_web::{Archive, ArchiveError, OWN_CLUSTER, Sight};
 
 use crate::pipeline::Pipeline;
+use crate::traces::SPANS;
 use integrity::Integrity;
 
 /// Lakes that stay open for the next question.
@@ -64,6 +65,7 @@ impl Memory {
         patience: &Patience,
         ask: impl FnOnce(&mut Lake) -> Result<T, StoreError>,
     ) -> Result<T, ArchiveError> {
+        let _span = tracing::info_span!(target: SPANS, "question").entered();
         let open = self.lakes.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut lake = open.map_or_else(|| Lake::open(&self.dir, &self.settings), Ok).map_err(wrong)?;
         let patience = patience.clone();

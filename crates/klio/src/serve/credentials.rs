@@ -3,7 +3,7 @@
 //! A cluster is known by a bearer token, of which only the SHA-256 is kept, or by the common name of a client certificate. The
 //! tokens are 256 bits of chance, so that a plain hash is enough: there is nothing to guess from.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -131,6 +131,12 @@ impl Credentials {
             (true, by_token, None) => by_token,
             (false, _, certified) => certified,
         }
+    }
+
+    /// The clusters that have one.
+    pub fn clusters(&self) -> BTreeSet<String> {
+        let names = self.tokens.values().chain(self.certificates.values()).chain(self.prints.values());
+        names.cloned().collect()
     }
 
     /// How many clusters have one.

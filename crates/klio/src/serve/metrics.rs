@@ -188,6 +188,7 @@ impl Metrics {
             m.certificate.clone(),
         );
         registry.register("ready", "1 if events are taken", m.ready.clone());
+        registry.register("trace_spans_lost", "Spans that could not be sent", crate::traces::LOST.clone());
         registry.register(
             "build",
             "Which build this is",

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -51,13 +52,23 @@ impl Served {
 
 /// Reads the certificates, and makes what is to be made.
 pub fn load(dir: &Path, tls: &Tls) -> Result<Served, Failure> {
-    let (certificate, key) = if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
-        (certificate.clone(), key.clone())
-    } else {
-        let own = dir.join("tls");
-        renew(&own, tls)?;
-        (own.join("server.pem"), own.join("server.key"))
-    };
+    if tls.certificate.is_none() {
+        renew(&dir.join("tls"), tls)?;
+    }
+    read(dir, tls)
+}
+
+/// Where the server's certificate and its key lie.
+pub fn place(dir: &Path, tls: &Tls) -> (PathBuf, PathBuf) {
+    match (&tls.certificate, &tls.key) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        _ => (dir.join("tls/server.pem"), dir.join("tls/server.key")),
+    }
+}
+
+/// Reads the certificates as they are.
+pub fn read(dir: &Path, tls: &Tls) -> Result<Served, Failure> {
+    let (certificate, key) = place(dir, tls);
     let chain = certificates(&certificate)?;
     let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", key.display()));
     let key = PrivateKeyDer::from_pem_file(&key).map_err(|e| wrong(&e))?;
@@ -207,6 +218,27 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let all = CertificateDer::pem_file_iter(path).map_err(|e| wrong(&e))?;
     let all = all.collect::<Result<Vec<_>, _>>().map_err(|e| wrong(&e))?;
     if all.is_empty() { Err(wrong(&"there is no certificate in it")) } else { Ok(all) }
+}
+
+/// From when to when each certificate of a file is good, in seconds since 1970.
+pub fn validities(path: &Path) -> Result<Vec<(i64, i64)>, Failure> {
+    let spans = certificates(path)?.into_iter().map(|der| {
+        let (_, parsed) = X509Certificate::from_der(&der)
+            .map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+        let span = parsed.validity();
+        Ok((span.not_before.timestamp(), span.not_after.timestamp()))
+    });
+    spans.collect()
+}
+
+/// Whether the first certificate of a file is for a name or address.
+pub fn is_for(path: &Path, name: &str) -> Result<bool, Failure> {
+    let chain = certificates(path)?;
+    let wrong = |e: &dyn std::fmt::Display| Failure::usage(format!("{}: {e}", path.display()));
+    let first = chain.first().ok_or_else(|| wrong(&"there is no certificate in it"))?;
+    let parsed = ParsedCertificate::try_from(first).map_err(|e| wrong(&e))?;
+    let name = ServerName::try_from(name).map_err(|e| wrong(&e))?;
+    Ok(verify_server_name(&parsed, &name).is_ok())
 }
 
 fn ends(certificate: &CertificateDer<'_>) -> Option<i64> {

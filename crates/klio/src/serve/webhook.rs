@@ -21,6 +21,7 @@ use super::Shared;
 use super::answer::Problem;
 use super::listen::Peer;
 use crate::pipeline::{Receipt, Refusal, Sender, is_full};
+use crate::traces;
 
 /// How long a body may take: the API server gives up after 30 seconds.
 const BODY: Duration = Duration::from_secs(30);
@@ -139,12 +140,15 @@ async fn take(
     }
     let room = room.held;
     let (own, name, bytes) = (server.clone(), cluster.clone(), body.len());
+    let span = traces::body(&cluster, SOURCE, bytes);
     let taken = tokio::task::spawn_blocking(move || {
-        let _room = room;
+        let (_room, _span) = (room, span.enter());
         let body = if is_gzip { inflate(&body, most)? } else { body };
         let received = jiff::Timestamp::now().as_microsecond();
         let from = Sender { cluster: &name, source: SOURCE, received };
-        own.pipeline.intake.take(from, &body).map_err(Taking::Refused)
+        let receipt = own.pipeline.intake.take(from, &body).map_err(Taking::Refused)?;
+        traces::taken(&span, receipt.kept + receipt.known);
+        Ok(receipt)
     });
     let live = &server.pipeline.live;
     let problem = match taken.await {

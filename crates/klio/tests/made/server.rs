@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::made::{command, ok};
+use super::made::{command, file, ok};
 
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -183,4 +183,19 @@ pub fn body(lines: &str) -> String {
         "{{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"metadata\":{{}},\"items\":[{}]}}",
         items.join(",")
     )
+}
+
+/// A certificate with its key as files, good from and to so many days from now, signed by itself or by an authority.
+pub fn certificate(dir: &Path, name: &str, from: i64, to: i64) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let day = |days: i64| {
+        let seconds = Duration::from_secs(days.unsigned_abs() * 86_400);
+        let now = std::time::SystemTime::now();
+        if days < 0 { now - seconds } else { now + seconds }
+    };
+    (params.not_before, params.not_after) = (day(from).into(), day(to).into());
+    let text = params.self_signed(&key).unwrap().pem();
+    (file(dir, &format!("{name}.pem"), &text), file(dir, &format!("{name}.key"), &key.serialize_pem()))
 }

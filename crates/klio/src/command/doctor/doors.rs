@@ -1,0 +1,82 @@
+//! Ports: a running server is asked how it is; else they must be free.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use super::chart::Chart;
+use crate::config::Config;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server that runs.
+pub struct Running {
+    /// What it counts.
+    pub metrics: String,
+}
+
+/// Asks the server that runs, or looks whether one could.
+pub fn look(runtime: &Runtime, config: &Config, chart: &mut Chart) -> Option<Running> {
+    let ops = reached(config.server.ops);
+    let asked = runtime.block_on(async {
+        let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().ok()?;
+        let get = async |path: &str| {
+            let answer = client.get(format!("http://{ops}{path}")).send().await.ok()?;
+            answer.text().await.ok()
+        };
+        let version: serde_json::Value = serde_json::from_str(&get("/version").await?).ok()?;
+        let is_klio = version["name"] == "klio";
+        if is_klio { Some((get("/readyz?verbose").await?, get("/metrics").await?)) } else { None }
+    });
+    let Some((ready, metrics)) = asked else {
+        free(config, chart);
+        return None;
+    };
+    let mut is_ready = true;
+    for line in ready.lines() {
+        let Some((check, said)) = line.strip_prefix("[-]").and_then(|rest| rest.split_once(" failed: "))
+        else {
+            continue;
+        };
+        is_ready = false;
+        chart.fail(format!("server: {check}"), said, "docs/server.md#what-happens-when");
+    }
+    if is_ready {
+        chart.ok("server", format!("runs at {ops} and takes events"));
+    }
+    let listen = reached(config.server.listen);
+    if let Err(e) = TcpStream::connect_timeout(&listen, PATIENCE) {
+        let advice = "if server.listen was changed, start the server anew: it counts after a restart";
+        chart.fail("server.listen", format!("the server does not answer at {listen}: {e}"), advice);
+    }
+    Some(Running { metrics })
+}
+
+/// Where an address to listen on is reached from here.
+fn reached(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn free(config: &Config, chart: &mut Chart) {
+    chart.ok("server", "does not run");
+    // Both at once, since the server needs both.
+    let listen = TcpListener::bind(config.server.listen);
+    let ops = TcpListener::bind(config.server.ops);
+    for (key, address, bound) in
+        [("server.listen", config.server.listen, listen), ("server.ops", config.server.ops, ops)]
+    {
+        match bound {
+            Ok(_) => chart.ok(key, format!("{address} is free")),
+            Err(e) => {
+                let advice = "`ss -ltnp` shows who is there; end it, or set another address";
+                chart.fail(key, format!("cannot listen on {address}: {e}"), advice);
+            }
+        }
+    }
+}
