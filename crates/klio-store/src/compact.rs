@@ -35,13 +35,15 @@ pub struct CompactOptions {
     pub min_files: usize,
     /// Most files that are merged at once: memory grows with it, by some 5 MB each.
     pub fan_in: usize,
+    /// Most rows of a merged file; memory grows with it too. Files of half as many are left as they are.
+    pub rows: u64,
     /// For how long the replaced files stay for readers.
     pub grace: Duration,
 }
 
 impl Default for CompactOptions {
     fn default() -> Self {
-        Self { min_files: 4, fan_in: 48, grace: Duration::from_mins(10) }
+        Self { min_files: 4, fan_in: 48, rows: ROWS, grace: Duration::from_mins(10) }
     }
 }
 
@@ -234,7 +236,7 @@ fn merged(
 /// Files that belong together.
 fn groups(mut files: Vec<DataFile>, options: &CompactOptions) -> Vec<Vec<DataFile>> {
     // Half the target is large enough.
-    files.retain(|file| file.size < TARGET / 2 && file.rows < ROWS / 2);
+    files.retain(|file| file.size < TARGET / 2 && file.rows < options.rows / 2);
     files.sort_by(|a, b| (&a.class, &a.day, &a.path).cmp(&(&b.class, &b.day, &b.path)));
     let mut groups = Vec::new();
     for partition in files.chunk_by(|a, b| (&a.class, &a.day) == (&b.class, &b.day)) {
@@ -244,7 +246,7 @@ fn groups(mut files: Vec<DataFile>, options: &CompactOptions) -> Vec<Vec<DataFil
         let mut group: Vec<DataFile> = Vec::new();
         let (mut bytes, mut rows) = (0, 0);
         for file in partition {
-            let full = bytes + file.size > TARGET || rows + file.rows > ROWS;
+            let full = bytes + file.size > TARGET || rows + file.rows > options.rows;
             if full || group.len() >= options.fan_in.max(2) {
                 groups.push(std::mem::take(&mut group));
                 (bytes, rows) = (0, 0);

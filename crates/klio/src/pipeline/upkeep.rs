@@ -120,7 +120,8 @@ impl Upkeep {
             self.busy = true;
             return bench.work.send(next).map_err(|_| broken());
         }
-        let options = CompactOptions { min_files: 8, fan_in: 16, ..CompactOptions::default() };
+        // What merging takes of memory must not be felt beside the rest of the server.
+        let options = CompactOptions { min_files: 8, fan_in: 8, rows: 1 << 17, ..CompactOptions::default() };
         if self.done.files_before > 0 {
             let Compacted { files_before, files_after, rows, .. } = std::mem::take(&mut self.done);
             tracing::info!(before = files_before, after = files_after, rows, "merged small files");

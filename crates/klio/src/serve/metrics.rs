@@ -88,6 +88,7 @@ pub struct Metrics {
     /// When the server's certificate ends, in seconds since 1970.
     pub certificate: Gauge<i64, AtomicI64>,
     ready: Gauge,
+    spans_lost: Counter,
 }
 
 impl Metrics {
@@ -116,6 +117,7 @@ impl Metrics {
             dead_letters: Gauge::default(),
             certificate: Gauge::default(),
             ready: Gauge::default(),
+            spans_lost: crate::traces::LOST.clone(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -188,7 +190,7 @@ impl Metrics {
             m.certificate.clone(),
         );
         registry.register("ready", "1 if events are taken", m.ready.clone());
-        registry.register("trace_spans_lost", "Spans that could not be sent", crate::traces::LOST.clone());
+        registry.register("trace_spans_lost", "Spans that could not be sent", m.spans_lost.clone());
         registry.register(
             "build",
             "Which build this is",
