@@ -88,8 +88,8 @@ pub struct Options {
     pub identify: Vec<Arc<dyn Identify>>,
     /// At whose pages people sign in; they are sent back to the first of the origins.
     pub providers: Option<Arc<dyn Providers>>,
-    /// The rules, as they were compiled.
-    pub rules: Arc<[About]>,
+    /// The rules that are judged by now, as they were compiled.
+    pub rules: Arc<dyn Fn() -> Vec<About> + Send + Sync>,
     /// The time of day.
     pub clock: Clock,
 }
@@ -102,7 +102,7 @@ impl Default for Options {
             origins: Vec::new(),
             identify: Vec::new(),
             providers: None,
-            rules: Arc::new([]),
+            rules: Arc::new(Vec::new),
             clock: klio_desk::Options::default().clock,
         }
     }

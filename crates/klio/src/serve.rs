@@ -237,14 +237,18 @@ fn people(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 
         shared.pipeline.clone(),
         move || sources::all(&sources),
     )?;
-    let rules = shared.pipeline.orders.rules();
-    let rules: Vec<_> = rules.rules.iter().map(|rule| rule.about.clone()).collect();
+    let pipeline = shared.pipeline.clone();
+    let rules = move || {
+        let rules = pipeline.orders.rules();
+        let all = rules.rules.iter().map(|rule| rule.about.clone());
+        all.chain([sources::rule()]).collect()
+    };
     let vouch = Arc::new(Vouch::new(shared.clone()));
     let options = klio_web::Options {
         identify: vec![vouch.clone()],
         providers: Some(vouch.clone()),
         origins: config.server.url.iter().cloned().collect(),
-        rules: rules.into(),
+        rules: Arc::new(rules),
         ..klio_web::Options::default()
     };
     let web = klio_web::Web::new(Arc::new(memory), desk.clone(), own, options);

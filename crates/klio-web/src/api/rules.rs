@@ -37,8 +37,8 @@ pub(crate) async fn list(
 ) -> Answer<RulePage> {
     let hits = hits(&web, &visitor, &during).await?;
     let of = |id: &str| hits.iter().find(|h| h.rule == id);
-    let items: Vec<_> =
-        web.inner.options.rules.iter().map(|about| RuleView::of(about, of(&about.id))).collect();
+    let rules = (web.inner.options.rules)();
+    let items: Vec<_> = rules.iter().map(|about| RuleView::of(about, of(&about.id))).collect();
     visitor.note.rows(items.len());
     Ok(Json(RulePage { items }))
 }
@@ -52,8 +52,9 @@ pub(crate) async fn get(
     Path(id): Path<String>,
     Asked(during): Asked<During>,
 ) -> Answer<RuleView> {
-    let about = web.inner.options.rules.iter().find(|about| about.id == id).ok_or_else(Problem::not_found)?;
+    let about = (web.inner.options.rules)().into_iter().find(|about| about.id == id);
+    let about = about.ok_or_else(Problem::not_found)?;
     let hits = hits(&web, &visitor, &during).await?;
     visitor.note.rows(1);
-    Ok(Json(RuleView::of(about, hits.iter().find(|h| h.rule == id))))
+    Ok(Json(RuleView::of(&about, hits.iter().find(|h| h.rule == id))))
 }

@@ -109,7 +109,12 @@ pub fn options() -> Options {
         file: "/a/path.yml".into(),
         line: 1,
     };
-    Options { limits: limits(), rules: Arc::new([about]), clock: Arc::new(|| NOW), ..Options::default() }
+    Options {
+        limits: limits(),
+        rules: Arc::new(move || vec![about.clone()]),
+        clock: Arc::new(|| NOW),
+        ..Options::default()
+    }
 }
 
 impl Room {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use klio_detect::{About, Dialect};
 use klio_model::{Actor, Finding, Object, Proof, RuleRef, Severity, Tactic, Timestamp};
 use klio_store::Verdict;
 use klio_web::OWN_CLUSTER;
@@ -90,6 +91,25 @@ pub async fn watch(shared: Arc<Shared>) {
                 shared.pipeline.orders.find(verdict);
             }
         }
+    }
+}
+
+/// What the rule says about itself. The server judges by it, and no file does.
+pub fn rule() -> About {
+    About {
+        id: RULE.0.into(),
+        name: None,
+        title: RULE.1.into(),
+        description: "Nothing came from a source for five minutes that was heard before. API servers are never silent: either the \
+                      way to Klio is broken, or somebody has taken the audit flags or the webhook's credential away."
+            .into(),
+        dialect: Dialect::Klio,
+        severity: Severity::Medium,
+        tactics: vec![Tactic::DefenseEvasion],
+        techniques: Vec::new(),
+        reports: true,
+        file: String::new(),
+        line: 0,
     }
 }
 
