@@ -21,12 +21,14 @@ const WAIT: Duration = Duration::from_millis(500);
 /// Events happened no longer than this before they were received, but for those of long requests.
 const BEFORE: i64 = 3600 * 1_000_000;
 
-/// The place behind an event: its batch, the events of that batch before it, and when the batch was received.
+/// The place behind an event: its batch, the events of that batch before it, and when the batch was received; of an event that was
+/// read in the lake, how many received at the same time were told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     batch: u64,
     told: usize,
     received: i64,
+    kept: usize,
 }
 
 impl Place {
@@ -39,12 +41,13 @@ impl Place {
             batch: numbers.next()?,
             told: numbers.next()? as usize,
             received: numbers.next()?.cast_signed(),
+            kept: numbers.next().unwrap_or(0) as usize,
         })
     }
 
     /// Sealed: the numbers of batches would tell how much comes for others.
     fn position(self, key: &Cipher) -> Position {
-        let numbers = [self.batch, self.told as u64, self.received.cast_unsigned()];
+        let numbers = [self.batch, self.told as u64, self.received.cast_unsigned(), self.kept as u64];
         let plain: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let mut sealed = Vec::new();
         // Without chance there is no seal, and the reader begins anew.
@@ -71,7 +74,7 @@ impl Memory {
         let live = &self.pipeline.live;
         let now = || jiff::Timestamp::now().as_microsecond();
         let Some(after) = after else {
-            let place = Place { batch: live.progress().0, told: 0, received: now() };
+            let place = Place { batch: live.progress().0, told: 0, received: now(), kept: 0 };
             return Ok(Followed { items: Vec::new(), next: place.position(&self.places), lost: 0 });
         };
         let mut place = Place::read(&self.places, after).ok_or(ArchiveError::BadPosition)?;
@@ -84,18 +87,20 @@ impl Memory {
             let held = live.batches(through(place));
             if let Some(first) = held.oldest.filter(|first| *first > through(place) + 1) {
                 // Those between are in the lake, or they are lost to this reader.
-                let from = place.received;
                 let to = held.batches.first().map_or_else(now, |batch| batch.received().micros());
-                let missed = self.between(sight, patience, question, from, to, most)?;
+                let missed = self.between(sight, patience, question, place, to, most)?;
+                let mut at = Place { told: 0, ..place };
                 for (number, kept) in missed.into_iter().enumerate() {
-                    let at = Place { batch: place.batch, told: 0, received: kept.received.micros() };
+                    let received = kept.received.micros();
+                    let alike = if received == at.received { at.kept } else { 0 };
+                    at = Place { received, kept: alike + 1, ..at };
                     if number < most {
                         followed.items.push((at.position(&self.places), record(kept)));
                     } else {
                         followed.lost += 1;
                     }
                 }
-                place = Place { batch: first - 1, told: 0, received: to };
+                place = Place { batch: first - 1, told: 0, received: to, kept: 0 };
             }
             for batch in &held.batches {
                 if followed.items.len() >= most || patience.is_over() {
@@ -115,22 +120,25 @@ impl Memory {
         }
     }
 
-    /// Events of the lake that were received after and before these times, in that order; one more than `most` at most.
+    /// Events of the lake that were received behind a place and before a time, in that order; ten times `most` at most. The rest of
+    /// a batch that was told in part is told again from its begin, since the lake does not keep the order in it.
     fn between(
         &self,
         sight: &Sight,
         patience: &Patience,
         question: &Question,
-        from: i64,
+        place: Place,
         to: i64,
         most: usize,
     ) -> Result<Vec<Kept>, ArchiveError> {
+        let from = place.received;
+        let in_part = place.told > 0 || place.kept > 0;
         let range = TimeRange { start: Some(Timestamp(from - BEFORE)), ..question.range };
         let mut found = self.ask(seen(sight, &question.clusters), patience, |lake| {
             let mut found: Vec<Kept> = Vec::new();
             lake.find(&question.filter, range, &mut |kept| {
                 let received = kept.received.micros();
-                if received > from && received < to {
+                if (received > from || received == from && in_part) && received < to {
                     found.push(kept);
                 }
                 if found.len() > 10 * most || patience.is_over() {
@@ -141,7 +149,9 @@ impl Memory {
             })?;
             Ok(found)
         })?;
-        found.sort_by_key(|kept| kept.received);
+        found.sort_by(|a, b| (a.received, &a.raw).cmp(&(b.received, &b.raw)));
+        let told = found.iter().take_while(|kept| kept.received.micros() == from).count().min(place.kept);
+        found.drain(..told);
         Ok(found)
     }
 }
@@ -160,7 +170,7 @@ impl Memory {
         let skip = if place.batch == batch.seq() { place.told } else { 0 };
         let origin = batch.origin();
         let received = batch.received();
-        let behind = Place { batch: batch.seq(), told: 0, received: received.micros() };
+        let behind = Place { batch: batch.seq(), told: 0, received: received.micros(), kept: 0 };
         let Some(filter) = question.for_cluster(sight, &origin.cluster) else { return behind };
         for (number, (raw, salvaged)) in batch.entries().enumerate().skip(skip) {
             if followed.items.len() >= most {
