@@ -42,7 +42,7 @@ impl Identity {
 #[serde(deny_unknown_fields)]
 pub struct MappingRule {
     /// Who vouches.
-    #[schemars(extend("enum" = ["oidc", "certificate", "kubernetes"]))]
+    #[schemars(with = "String", extend("enum" = ["oidc", "certificate", "kubernetes"]))]
     pub kind: Kind,
     /// This provider or cluster, as `klio.yaml` names it; any of that kind without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +57,7 @@ pub struct MappingRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// What he is trusted with.
+    #[schemars(with = "String", extend("enum" = ["viewer", "analyst", "responder", "admin"]))]
     pub role: Role,
     /// What he sees.
     #[schemars(with = "String")]
@@ -122,6 +123,12 @@ impl Mapping {
     /// The rules.
     pub fn rules(&self) -> &[MappingRule] {
         &self.rules
+    }
+
+    /// Ties rules of a kind that name neither a subject nor who vouches to this one.
+    pub fn tie(&mut self, kind: Kind, by: &str) {
+        let open = |rule: &&mut MappingRule| rule.kind == kind && rule.by.is_none() && rule.subject.is_none();
+        self.rules.iter_mut().filter(open).for_each(|rule| rule.by = Some(by.to_owned()));
     }
 
     /// What somebody becomes; `None` if no rule fits him.

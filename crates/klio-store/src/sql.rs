@@ -98,10 +98,11 @@ impl Lake {
         }
         session::check_depth(query)?;
         let deadline = Instant::now().checked_add(limits.time);
+        let memory = memory::Growth::start(limits);
         let tables = self.sql_tables()?;
+        memory.check()?;
         let passed: Vec<table::Passed> = tables.iter().map(|table| table.passed.clone()).collect();
         let context = session::session(tables, limits, self.sight.as_deref())?;
-        let memory = memory::Growth::start(limits);
         let (send, mut parts) = mpsc::channel(2);
         let query = query.to_owned();
         let mut task = self.runtime.spawn(async move {

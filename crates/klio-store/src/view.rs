@@ -82,9 +82,7 @@ impl View {
         }
         match lake.open_file(&file) {
             Ok(open) => Ok(Some(open)),
-            Err(e) if e.is_gone() => Err(StoreError::Query(
-                "files were merged while they were read; ask again, or for less time".into(),
-            )),
+            Err(e) if e.is_gone() => Err(merged_meanwhile()),
             Err(e) => Err(e),
         }
     }
@@ -97,8 +95,11 @@ impl View {
         let Some((number, (file, _))) = latest else { return Ok(None) };
         let end = end(file);
         let (file, open) = self.files.remove(number);
-        let open = open.map_or_else(|| lake.open_file(&file), Ok)?;
-        Ok(Some((open, end)))
+        match open.map_or_else(|| lake.open_file(&file), Ok) {
+            Ok(open) => Ok(Some((open, end))),
+            Err(e) if e.is_gone() => Err(merged_meanwhile()),
+            Err(e) => Err(e),
+        }
     }
 
     /// Calls `f` for each event that is in no file and matches.
@@ -128,6 +129,10 @@ impl View {
     pub(crate) fn horizon(&self) -> Option<i64> {
         self.files.last().map(|(file, _)| begin(file))
     }
+}
+
+fn merged_meanwhile() -> StoreError {
+    StoreError::Query("files were merged while they were read; ask again, or for less time".into())
 }
 
 /// The least time that an event of the file may have.

@@ -53,6 +53,8 @@ pub struct Writer {
     positions: BTreeMap<String, String>,
     /// The last batch that the log attests, and when it was last seen to, in microseconds since 1970.
     attested: (u64, i64),
+    /// A commit may be in a table and not in the log: until that is found out nothing is written.
+    unsettled: bool,
 }
 
 /// What a flush takes.
@@ -108,6 +110,7 @@ impl Writer {
             spool: Arc::new(spool),
             positions: BTreeMap::new(),
             attested: (0, i64::MIN),
+            unsettled: false,
         };
         writer.recover()?;
         writer.opened(identity)?;
@@ -174,7 +177,17 @@ impl Writer {
     pub fn reopen(&mut self) -> Result<(), StoreError> {
         self.log.reopen().map_err(seal)?;
         self.lake.refresh()?;
-        self.recover()
+        self.recover()?;
+        self.unsettled = false;
+        Ok(())
+    }
+
+    /// Refuses to write before [`Writer::reopen`], if a commit may be half done: the next one would take its place in the log.
+    pub(crate) fn settled(&self) -> Result<(), StoreError> {
+        if !self.unsettled {
+            return Ok(());
+        }
+        Err(StoreError::Seal("a commit of the lake was not finished".into()))
     }
 
     /// Makes a batch durable and returns its number: now its sender may be told that it is kept.

@@ -48,7 +48,7 @@ fn writer() {
             0..=3 => flush(&mut writer),
             4 => {
                 let grace = Duration::from_secs(chance.below(2) * 600);
-                let options = CompactOptions { min_files: 2, fan_in: 5, grace };
+                let options = CompactOptions { min_files: 2, fan_in: 5, grace, ..CompactOptions::default() };
                 let done = writer.compact(&options).unwrap();
                 assert!(done.refused.is_empty(), "{:?}", done.refused);
             }

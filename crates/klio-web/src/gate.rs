@@ -111,13 +111,24 @@ async fn pass(web: Web, request: Request, next: Next, stop: Stop) -> Response {
             request.extensions_mut().insert(Stranger { from: access.address, note: note.clone() });
         }
     }
+    let is_known = request.extensions().get::<Visitor>().is_some();
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let answer = answered.unwrap_or_else(|_| broken().into_response());
-    if let Some(principal) = note.who_entered() {
+    let entered = note.who_entered();
+    let is_known = is_known || entered.is_some();
+    if let Some(principal) = entered {
         access.who = Some(Who::from(&principal));
     }
-    finish(&web, access, &note, &stop, answer).await
+    let mut answer = finish(&web, access, &note, &stop, answer).await;
+    if is_known {
+        answer.extensions_mut().insert(LetIn);
+    }
+    answer
 }
+
+/// In the extensions of an answer to somebody who is known.
+#[derive(Clone, Copy, Debug)]
+pub struct LetIn;
 
 /// Somebody who has yet to say who he is.
 #[derive(Clone)]

@@ -40,7 +40,7 @@ mod api;
 
 pub use access::{Access, AccessOutcome, AccessStage, AuditError, OwnAudit, Who};
 pub use archive::{Archive, ArchiveError};
-pub use gate::{COOKIE, CSRF_HEADER, Identify, Peer, Shown, Unidentified, session_cookie};
+pub use gate::{COOKIE, CSRF_HEADER, Identify, LetIn, Peer, Shown, Unidentified, session_cookie};
 pub use journey::{Back, Leave, Providers};
 pub use pace::Rate;
 pub use problem::Problem;

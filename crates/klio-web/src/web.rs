@@ -112,6 +112,8 @@ impl Default for Options {
 #[derive(Default)]
 pub(crate) struct Known {
     pub(crate) all: HashMap<(Vec<u8>, Option<IpAddr>), (Instant, Principal)>,
+    /// Whom no rule fitted, and when.
+    pub(crate) refused: HashMap<(Vec<u8>, Option<IpAddr>), Instant>,
     /// How often all were forgotten: who was looked up before is not remembered after.
     pub(crate) round: u64,
 }
@@ -158,6 +160,7 @@ impl Web {
     pub fn forget(&self) {
         let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.all.clear();
+        known.refused.clear();
         known.round += 1;
     }
 

@@ -268,7 +268,7 @@ impl Config {
         let options = serde_saphyr::options! { with_snippet: false };
         // A file of nothing but comments is no mapping.
         let is_empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-        let config: Self = if is_empty {
+        let mut config: Self = if is_empty {
             Self::default()
         } else {
             serde_saphyr::from_str_with_options(text, options).map_err(Failure::usage)?
@@ -295,6 +295,7 @@ impl Config {
             ));
         }
         config.sign_in.check(server)?;
+        config.sign_in.settle();
         Ok(config)
     }
 }

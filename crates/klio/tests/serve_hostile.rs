@@ -110,6 +110,26 @@ fn ten_thousand_idle_connections_keep_nobody_out() {
     assert_eq!(count(&data), 200);
 }
 
+#[test]
+fn a_stranger_who_asks_how_to_sign_in_still_makes_room_for_who_delivers() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    let token = connect(&data, "prod");
+    std::fs::write(data.join("klio.yaml"), format!("server:\n{PORTS}  connections: 4\n")).unwrap();
+    let server = Server::start(&data);
+    let strangers: Vec<_> = (0..4)
+        .map(|_| {
+            let client = server.client().build().unwrap();
+            let asked = client.get(format!("{}/api/v1/sign-in", server.https));
+            assert_eq!(runtime().block_on(send(asked)).unwrap().status, 200);
+            client
+        })
+        .collect();
+    assert_eq!(server.post("/audit", &token, body(&events(0..10))).status, 200);
+    drop(strangers);
+    server.stop();
+}
+
 /// A file system that is small, on memory; nothing if this machine allows none.
 struct Small(std::path::PathBuf);
 

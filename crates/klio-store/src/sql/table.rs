@@ -64,7 +64,7 @@ pub(super) struct LakeTable {
 
 /// Fresh events that are made into rows at most, in bytes: usually there are a few seconds of them, but where the lake cannot be
 /// written they become gigabytes.
-const FRESH: u64 = 384 << 20;
+const FRESH: u64 = 192 << 20;
 
 /// Files that a question passes over, since their key was destroyed.
 #[derive(Clone, Debug, Default)]

@@ -51,12 +51,14 @@ impl Writer {
             rows: segment.rows,
             times: segment.times,
         };
+        self.settled()?;
         self.lake.table(table).place.write(&file.path, segment.file)?;
         Ok(file)
     }
 
     /// Commits to a table, then to the log. Returns the leaf of the first statement and the time of all.
     pub(crate) fn commit(&mut self, table: &'static str, batch: Batch) -> Result<(u64, i64), StoreError> {
+        self.settled()?;
         let (leaf, time) = (self.log.size(), now());
         let manifests = batch.statements.into_iter().map(|statement| {
             let bytes = Manifest { time, statement }.encode().map_err(seal)?;
@@ -85,8 +87,10 @@ impl Writer {
             time,
             info,
         };
+        self.unsettled = true;
         let version = self.table(table).commit(change)?;
         self.conclude(Committed { leaf, table, version, time, manifests })?;
+        self.unsettled = false;
         Ok((leaf, time))
     }
 

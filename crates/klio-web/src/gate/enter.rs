@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, HeaderValue, header};
-use klio_desk::{ExposeSecret as _, Identity, NewSession, Principal, Secret};
+use klio_desk::{DeskError, ExposeSecret as _, Identity, NewSession, Principal, Secret};
 
 use super::Peer;
 use crate::{Problem, Web};
@@ -17,6 +17,8 @@ pub const COOKIE: &str = "__Host-klio";
 const KNOWN: Duration = Duration::from_mins(5);
 /// So many of them are remembered.
 const MOST_KNOWN: usize = 4096;
+/// For how long who was refused is refused again without asking: each asking is an entry of the ledger.
+const REFUSED: Duration = Duration::from_secs(10);
 
 /// What somebody shows that is neither Klio's own token nor its session.
 #[derive(Clone, Copy, Debug)]
@@ -171,10 +173,20 @@ async fn known(web: &Web, identity: &Identity, from: IpAddr) -> Result<Principal
         if let Some((_, principal)) = known.all.get(&key).filter(|(at, _)| fresh(at)) {
             return Ok(principal.clone());
         }
+        if known.refused.get(&key).is_some_and(|at| now.saturating_duration_since(*at) < REFUSED) {
+            return Err(web.refused(DeskError::Denied));
+        }
         known.round
     };
-    let principal = web.desk().identity(identity, Some(from)).await.map_err(|e| web.refused(e))?;
+    let asked = web.desk().identity(identity, Some(from)).await;
     let mut known = lock();
+    if let Err(DeskError::Denied) = asked {
+        if known.refused.len() >= MOST_KNOWN {
+            known.refused.clear();
+        }
+        known.refused.insert(key.clone(), now);
+    }
+    let principal = asked.map_err(|e| web.refused(e))?;
     if known.round != round {
         return Ok(principal);
     }

@@ -20,7 +20,27 @@ pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().with_transform(empty).into_generator();
     let mut schema = generator.into_root_schema_for::<Config>();
     schema.insert("title".into(), "klio.yaml".into());
+    schema.insert("allOf".into(), json!([people(), providers()]));
     schema.to_value()
+}
+
+/// Certificates of people need an authority to check them against.
+fn people() -> Value {
+    let tls = json!({ "type": "object", "required": ["client_ca"], "properties": { "client_ca": { "type": "string" } } });
+    needs("certificates", &json!({ "const": true }), "tls", &tls)
+}
+
+/// Providers need an address to send browsers back to.
+fn providers() -> Value {
+    let url = json!({ "type": "string", "pattern": "^https://" });
+    needs("oidc", &json!({ "type": "array", "minItems": 1 }), "url", &url)
+}
+
+/// If a key of `sign_in` is so, one of `server` must be so.
+fn needs(key: &str, is: &Value, server: &str, so: &Value) -> Value {
+    let has =
+        |key: &str, is: &Value| json!({ "type": "object", "required": [key], "properties": { key: is } });
+    json!({ "if": has("sign_in", &has(key, is)), "then": has("server", &has(server, so)) })
 }
 
 /// A section, list or map of which nothing stands is nothing in YAML, and its defaults hold.

@@ -154,6 +154,16 @@ impl SignIn {
         Ok(())
     }
 
+    /// Ties rules that name nobody to the one whom they can mean, so that they never fit sessions of one who was there before.
+    pub(super) fn settle(&mut self) {
+        if let [oidc] = self.oidc.as_slice() {
+            self.mapping.tie(Kind::Oidc, &oidc.name);
+        }
+        if let [cluster] = self.kubernetes.as_slice() {
+            self.mapping.tie(Kind::Kubernetes, &cluster.name);
+        }
+    }
+
     /// Reads all files and secrets that are named, to say early what is missing.
     pub fn check_files(&self) -> Result<(), Failure> {
         let secrets = self.oidc.iter().filter_map(|oidc| oidc.client_secret.as_ref());

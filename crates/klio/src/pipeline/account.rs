@@ -115,7 +115,10 @@ impl Accounts {
         }
         if !origin.stages.is_empty() {
             let account = books.clusters.entry(origin.cluster.clone()).or_default();
-            origin.stages.iter().for_each(|(second, count)| account.durable(*second, *count));
+            // What claims to come from the future must not push out what has come.
+            let latest = origin.received.div_euclid(1_000_000) + PATIENCE;
+            let stages = origin.stages.iter().filter(|(second, _)| **second <= latest);
+            stages.for_each(|(second, count)| account.durable(*second, *count));
         }
     }
 

@@ -18,6 +18,8 @@ use crate::traces::SPANS;
 /// Bytes of records in a batch of the spool, about; a body with more becomes several.
 const BATCH: usize = 8 << 20;
 
+/// How far ahead of ours the clock of an API server may be to be counted by, in microseconds.
+const SOON: i64 = 60 * 1_000_000;
 /// Seconds of a batch whose events are counted, the latest: those of an hour ago are not compared any more.
 const STAGES: usize = 2048;
 
@@ -207,7 +209,7 @@ impl Intake {
         let mut stages: BTreeMap<i64, u64> = BTreeMap::new();
         for (ready, _) in batch.iter().zip(new).filter(|(_, new)| *new) {
             records.push_as(&ready.json, ready.salvaged);
-            if let Some(staged) = ready.staged {
+            if let Some(staged) = ready.staged.filter(|staged| *staged <= from.received + SOON) {
                 *stages.entry(staged.div_euclid(1_000_000)).or_default() += 1;
             }
         }

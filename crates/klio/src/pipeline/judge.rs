@@ -11,6 +11,7 @@ use klio_store::{Spooled, Verdict};
 
 use super::Pipeline;
 use super::upkeep::Upkeep;
+use crate::failure::Failure;
 use crate::keep::Keeper;
 use crate::scan::{Stream, Watch, Wish, follow};
 use crate::serve::metrics::Metrics;
@@ -134,12 +135,12 @@ impl Watch for Desk<'_> {
         self.pipeline.live.trouble("spool", Some(said.to_owned()));
     }
 
-    fn chores(&self, keeper: &mut Keeper) {
+    fn chores(&self, keeper: &mut Keeper) -> Result<(), Failure> {
         let found =
             std::mem::take(&mut *self.pipeline.orders.found.lock().unwrap_or_else(PoisonError::into_inner));
         if !found.is_empty() {
             keeper.find(found);
         }
-        self.upkeep.borrow_mut().step(keeper);
+        self.upkeep.borrow_mut().step(keeper)
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use klio_store::{CompactOptions, Compacted, Merged, Merging, StoreError, Writer};
 
+use crate::failure::Failure;
 use crate::keep::Keeper;
 use crate::traces::SPANS;
 
@@ -70,71 +71,80 @@ impl Upkeep {
         }
     }
 
-    /// A step, which takes no longer than a commit.
-    pub fn step(&mut self, keeper: &mut Keeper) {
+    /// A step, which takes no longer than a commit. After an error the keeper is to be reopened.
+    pub fn step(&mut self, keeper: &mut Keeper) -> Result<(), Failure> {
         if let Err(e) = self.merge(keeper.writer()) {
-            tracing::warn!(error = %e, "small files cannot be merged");
             self.waiting.clear();
+            return Err(Failure::world(format!("small files cannot be merged: {e}")));
         }
         if self.expired.is_none_or(|expired| expired.elapsed() >= EXPIRE) {
             self.expired = Some(Instant::now());
-            match keeper.expire() {
-                Ok(expired) => {
-                    for p in expired.partitions.iter().filter(|p| p.files > 0) {
-                        tracing::info!(
-                            table = p.table,
-                            class = p.class,
-                            day = p.day,
-                            rule = p.rule,
-                            files = p.files,
-                            rows = p.rows,
-                            "removed what was kept long enough"
-                        );
-                    }
-                }
-                Err(e) => tracing::warn!(error = %e.message, "what was kept long enough cannot be removed"),
+            for p in keeper.expire()?.partitions.iter().filter(|p| p.files > 0) {
+                tracing::info!(
+                    table = p.table,
+                    class = p.class,
+                    day = p.day,
+                    rule = p.rule,
+                    files = p.files,
+                    rows = p.rows,
+                    "removed what was kept long enough"
+                );
             }
         }
+        Ok(())
     }
 
+    /// Goes on with merging. Only a commit that failed is an error; the rest is tried again the next time.
     fn merge(&mut self, writer: &mut Writer) -> Result<(), StoreError> {
-        let broken = || StoreError::Query("the thread that merges broke off".into());
         if let Some(bench) = self.bench.as_ref().filter(|_| self.busy) {
             match bench.done.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(()),
                 Ok(merged) => {
                     self.busy = false;
-                    writer.adopt(merged?, &mut self.done)?;
+                    match merged {
+                        Ok(merged) => writer.adopt(merged, &mut self.done)?,
+                        // The rest is none the worse for it.
+                        Err(e) => tracing::warn!(error = %e, "files are left as they are"),
+                    }
                 }
                 Err(TryRecvError::Disconnected) => {
+                    tracing::error!("the thread that merges broke off");
                     (self.bench, self.busy) = (None, false);
-                    return Err(broken());
                 }
             }
         }
+        if let Err(e) = self.next(writer) {
+            tracing::warn!(error = %e, "small files cannot be merged now");
+            self.waiting.clear();
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, writer: &mut Writer) -> Result<(), StoreError> {
         if let Some(next) = self.waiting.pop_front() {
+            let broken = |e: std::io::Error| StoreError::Query(e.to_string());
             let bench = match &self.bench {
                 Some(bench) => bench,
-                None => self.bench.insert(Bench::new().map_err(|e| StoreError::Query(e.to_string()))?),
+                None => self.bench.insert(Bench::new().map_err(broken)?),
             };
             self.busy = true;
-            return bench.work.send(next).map_err(|_| broken());
+            return bench.work.send(next).map_err(|e| broken(std::io::Error::other(e.to_string())));
         }
-        // What merging takes of memory must not be felt beside the rest of the server.
-        let options = CompactOptions { min_files: 8, fan_in: 8, rows: 1 << 17, ..CompactOptions::default() };
         if self.done.files_before > 0 {
             let Compacted { files_before, files_after, rows, .. } = std::mem::take(&mut self.done);
             tracing::info!(before = files_before, after = files_after, rows, "merged small files");
         }
-        if self.merged.elapsed() >= MERGE {
-            self.merged = Instant::now();
-            let now = klio_model::Timestamp(jiff::Timestamp::now().as_microsecond());
-            writer.sweep(now, options.grace)?;
-            let mut refused = Vec::new();
-            self.waiting = writer.mergings(&options, &mut refused)?.into();
-            for said in refused {
-                tracing::warn!(said, "a file is left as it is");
-            }
+        if self.merged.elapsed() < MERGE {
+            return Ok(());
+        }
+        self.merged = Instant::now();
+        // What merging takes of memory must not be felt beside the rest of the server.
+        let options = CompactOptions { min_files: 8, fan_in: 8, rows: 1 << 17, ..CompactOptions::default() };
+        writer.sweep(klio_model::Timestamp(jiff::Timestamp::now().as_microsecond()), options.grace)?;
+        let mut refused = Vec::new();
+        self.waiting = writer.mergings(&options, &mut refused)?.into();
+        for said in refused {
+            tracing::warn!(said, "a file is left as it is");
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub trait Watch {
     /// A batch cannot be read; the judge goes on with the next.
     fn damaged(&self, said: &str);
     /// The time for chores, at most twice a second.
-    fn chores(&self, keeper: &mut Keeper);
+    fn chores(&self, keeper: &mut Keeper) -> Result<(), Failure>;
 }
 
 /// What is judged, and how.
@@ -141,7 +141,7 @@ impl Judge<'_> {
             *rested = Instant::now();
             let watch = self.watch;
             let keeper = self.keeper()?;
-            watch.chores(keeper);
+            watch.chores(keeper)?;
             if !keeper.waiting().is_empty() {
                 self.since.get_or_insert_with(Instant::now);
             }

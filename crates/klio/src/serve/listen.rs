@@ -194,9 +194,8 @@ where
             let certificate = peer.person.clone();
             request.extensions_mut().insert(klio_web::Peer { address: peer.address.ip(), certificate });
             request.extensions_mut().insert(peer);
-            let is_api = request.uri().path().starts_with("/api/");
             let answer: Result<axum::response::Response, Infallible> = router.call(request).await;
-            if is_api && answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
+            if answer.as_ref().is_ok_and(|answer| answer.extensions().get::<klio_web::LetIn>().is_some()) {
                 guest.trusted.store(true, Ordering::Relaxed);
             }
             guest.busy.store(false, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::credentials::Credentials;
 use super::vouch::People;
 use super::{Shared, tls};
-use crate::config::Config;
+use crate::config::{Config, Server};
 use crate::pack::Rules;
 
 /// How often is looked. The files are few and small, and their contents are compared: a mounted Secret changes by a link
@@ -104,8 +104,10 @@ fn settings(shared: &Shared, people: &People) {
     match read {
         Ok((config, credentials)) => {
             let old = shared.config.load();
-            let fixed =
-                |c: &Config| (c.server.listen, c.server.ops, c.server.connections, c.server.flush_seconds);
+            let fixed = |c: &Config| {
+                let Server { listen, ops, connections, flush_seconds, url, .. } = c.server.clone();
+                (listen, ops, connections, flush_seconds, url)
+            };
             if fixed(&old) != fixed(&config) {
                 tracing::warn!("some of what changed in `server` counts only after a restart");
             }

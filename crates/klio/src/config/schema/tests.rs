@@ -118,6 +118,8 @@ fn what_is_right_or_wrong_is_so_by_schema_and_parser() {
         "redaction:\n  off: perhaps\n",
         "redaction:\n  rules:\n    secret: true\n",
         "redaction:\n  allow:\n    - rule: env\n",
+        "sign_in:\n  mapping:\n    - {kind: oidc, group: a, role: king, scope: prod}\n",
+        "sign_in:\n  oidc:\n    - {name: corp, issuer: https://id.example.org, client_id: klio}\n",
         "desk:\n  postgres: postgres://klio:hunter2@db/klio\n",
     ] {
         assert!(checker.check(wrong).is_err(), "schema: {wrong}");

@@ -160,7 +160,8 @@ impl Provider {
             return Err(refuse(format!("the provider does not sign with {alg:?}")));
         }
         let mut signed = known.keys.signed(jwt);
-        if signed == Signed::UnknownKey {
+        // Of a token that names no key it cannot be told whether its key is new.
+        if signed == Signed::UnknownKey || signed == Signed::No && jwt.header.kid.is_none() {
             known = self.read_again(known).await?;
             signed = known.keys.signed(jwt);
         }
