@@ -24,7 +24,7 @@ pub struct Upkeep {
     merged: Instant,
     expired: Option<Instant>,
     waiting: VecDeque<Merging>,
-    /// One thread for all: what an allocator keeps for each is much.
+    /// One thread for all.
     bench: Option<Bench>,
     /// Whether something lies on the bench.
     busy: bool,
