@@ -13,6 +13,7 @@ use std::io::Write;
 
 use tokio::runtime::Runtime;
 
+use super::sources::Form;
 use crate::config::Config;
 use crate::data::Data;
 use crate::failure::Failure;
@@ -35,15 +36,6 @@ pub struct Doctor {
     pub output: Form,
     #[command(flatten)]
     pub data: Data,
-}
-
-/// How it is printed.
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Form {
-    /// For a terminal.
-    Table,
-    /// One JSON document.
-    Json,
 }
 
 impl Doctor {

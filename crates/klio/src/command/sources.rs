@@ -40,7 +40,7 @@ pub struct Sources {
 pub enum Form {
     /// For a terminal.
     Table,
-    /// As the API has it.
+    /// One JSON document.
     Json,
 }
 
