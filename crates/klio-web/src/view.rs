@@ -20,8 +20,8 @@ pub use people::{
     WaysView, WhoView,
 };
 pub use place::{
-    Completeness, DeadLetterPage, DeadLetterView, Gap, IntegrityView, ReplayView, SourcePage, SourceView,
-    Verdict, Verification,
+    Balance, Completeness, DeadLetterPage, DeadLetterView, Gap, IntegrityView, ReplayView, SourcePage,
+    SourceView, Verdict, Verification,
 };
 pub use story::{StoryEventView, StoryPage, StoryView};
 pub use subject::SubjectView;

@@ -25,7 +25,7 @@ use std::time::Duration;
 use klio_detect::RuleSet;
 use klio_store::{DeadLetters, Settings};
 
-pub use account::{Accounts, Reading};
+pub use account::{Accounts, Balance, Reading};
 pub use intake::{Intake, Receipt, Refusal, Sender, is_full};
 pub use judge::Orders;
 pub use live::Live;

@@ -52,11 +52,30 @@ pub struct Gap {
 pub enum Completeness {
     /// Nothing says so.
     Unproven,
-    /// The API server's own counters were compared.
-    Compared {
-        /// Kept of what was written, 0 to 1.
-        ratio: f64,
-    },
+    /// The API servers' own counters were compared.
+    Compared(Balance),
+}
+
+/// What the API servers of a cluster counted in the last hour but the last minutes, and what has come of it.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Balance {
+    /// Kept of what was counted, 0 to 1.
+    pub ratio: f64,
+    /// From the first reading of the counters that was compared.
+    #[schema(value_type = String, format = DateTime)]
+    pub from: Timestamp,
+    /// To the last.
+    #[schema(value_type = String, format = DateTime)]
+    pub to: Timestamp,
+    /// Events that they counted.
+    pub counted: u64,
+    /// Events of that time that are kept.
+    pub kept: u64,
+    /// So many more or fewer may be of that time: API servers tell the time of a reading to the second.
+    pub unsure: u64,
+    /// Events that the API servers themselves say to have lost, with any of their backends.
+    pub lost: u64,
 }
 
 /// The sources that the reader sees as a whole.

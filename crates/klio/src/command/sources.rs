@@ -66,6 +66,22 @@ struct Source {
 #[derive(Deserialize)]
 struct Completeness {
     ratio: Option<f64>,
+    #[serde(default)]
+    counted: u64,
+    #[serde(default)]
+    unsure: u64,
+}
+
+impl std::fmt::Display for Completeness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(ratio) = self.ratio else { return f.write_str("unproven") };
+        write!(f, "{:.3} %", 100.0 * ratio)?;
+        // What lies at the borders of the time that was compared is not missing.
+        if ratio < 1.0 && self.unsure > 0 {
+            write!(f, " ± {:.3}", 100.0 * self.unsure as f64 / self.counted.max(1) as f64)?;
+        }
+        Ok(())
+    }
 }
 
 impl Sources {
@@ -92,7 +108,6 @@ impl Sources {
         for source in page.items {
             let number =
                 |n: Option<f64>, unit: &str| n.map_or_else(|| "-".to_owned(), |n| format!("{n:.1}{unit}"));
-            let ratio = source.completeness.ratio;
             grid.row(vec![
                 source.cluster,
                 source.source,
@@ -102,7 +117,7 @@ impl Sources {
                 number(source.lag_seconds, " s"),
                 source.errors.to_string(),
                 source.dead_letters.to_string(),
-                ratio.map_or_else(|| "unproven".to_owned(), |ratio| format!("{:.3} %", 100.0 * ratio)),
+                source.completeness.to_string(),
             ]);
         }
         write!(std::io::stdout(), "{grid}")?;

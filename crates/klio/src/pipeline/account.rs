@@ -45,6 +45,8 @@ pub struct Balance {
     pub counted: u64,
     /// Events of that time that are durable here.
     pub durable: u64,
+    /// So many more or fewer they may be: those of the first and the last second, since API servers tell their time in seconds.
+    pub unsure: u64,
     /// Events that the API servers say to have lost in that time.
     pub lost: u64,
 }
@@ -207,11 +209,13 @@ impl Account {
         let ripe = self.readings.iter().rev().find(|reading| reading.at <= now - PATIENCE)?;
         let first = self.readings.front().filter(|first| first.at < ripe.at)?;
         let durable = self.seconds.range(first.at..ripe.at).map(|(_, count)| count).sum();
+        let of = |second: i64| self.seconds.get(&second).copied().unwrap_or(0);
         Some(Balance {
             from: first.at,
             to: ripe.at,
             counted: ripe.events.saturating_sub(first.events),
             durable,
+            unsure: of(first.at) + of(ripe.at),
             lost: ripe.errors.saturating_sub(first.errors),
         })
     }
@@ -238,6 +242,7 @@ mod tests {
     fn what_is_missing_is_seen_and_what_is_on_its_way_is_not_missing() {
         let whole = account(false).balance(600).unwrap();
         assert_eq!((whole.counted, whole.durable, whole.to), (4800, 4800, 480));
+        assert_eq!(whole.unsure, 20);
         let less = account(true).balance(600).unwrap();
         assert_eq!(less.counted - less.durable, 6);
         assert!(less.ratio() < 1.0);

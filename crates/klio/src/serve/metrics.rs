@@ -239,7 +239,7 @@ impl Metrics {
         for source in super::sources::all(pipeline) {
             let of = OfSource { cluster: source.cluster, source: source.source };
             match source.completeness {
-                Completeness::Compared { ratio } => drop(self.complete.get_or_create(&of).set(ratio)),
+                Completeness::Compared(balance) => drop(self.complete.get_or_create(&of).set(balance.ratio)),
                 Completeness::Unproven => drop(self.complete.remove(&of)),
             }
         }

@@ -7,10 +7,10 @@ use klio_detect::{About, Dialect};
 use klio_model::{Actor, Finding, Object, Proof, RuleRef, Severity, Tactic, Timestamp};
 use klio_store::Verdict;
 use klio_web::OWN_CLUSTER;
-use klio_web::view::{Completeness, Gap, SourceView};
+use klio_web::view::{Balance, Completeness, Gap, SourceView};
 
 use super::Shared;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{self, Pipeline};
 
 /// A source that is silent for so long has fallen silent, in microseconds.
 const SILENCE: i64 = 5 * 60 * 1_000_000;
@@ -50,8 +50,7 @@ pub fn all(pipeline: &Pipeline) -> Vec<SourceView> {
             lag_seconds: lag,
             errors: known.refused,
             dead_letters: known.dead,
-            completeness: balance
-                .map_or(Completeness::Unproven, |b| Completeness::Compared { ratio: b.ratio() }),
+            completeness: balance.map_or(Completeness::Unproven, |b| Completeness::Compared(compared(b))),
             trouble: trouble(&cluster, &source),
             gaps: gaps(pipeline, &cluster),
             cluster,
@@ -59,6 +58,19 @@ pub fn all(pipeline: &Pipeline) -> Vec<SourceView> {
         });
     }
     views
+}
+
+fn compared(balance: pipeline::Balance) -> Balance {
+    let at = |seconds: i64| Timestamp(seconds * 1_000_000);
+    Balance {
+        ratio: balance.ratio(),
+        from: at(balance.from),
+        to: at(balance.to),
+        counted: balance.counted,
+        kept: balance.durable,
+        unsure: balance.unsure,
+        lost: balance.lost,
+    }
 }
 
 /// Times without signs of life that are over for so long that nothing can come late any more.

@@ -30,7 +30,8 @@ impl Platform {
 }
 
 /// The flags, tuned: small batches soon, room for a burst while the server restarts, and no body that is too large
-/// (kubernetes `apiserver/pkg/server/options/audit.go`). Klio is up again within seconds; 50,000 events wait for it.
+/// (kubernetes `apiserver/pkg/server/options/audit.go`). Five tries, after 10, 15, 22 and 34 seconds more (`apiserver/pkg/util/webhook`):
+/// Klio may be away for 80 seconds. A shorter backoff would bring what came meanwhile sooner, and lose it sooner.
 const FLAGS: [(&str, &str); 8] = [
     ("audit-webhook-mode", "batch"),
     ("audit-webhook-batch-max-wait", "1s"),
@@ -38,7 +39,7 @@ const FLAGS: [(&str, &str); 8] = [
     ("audit-webhook-batch-buffer-size", "50000"),
     ("audit-webhook-batch-throttle-qps", "20"),
     ("audit-webhook-batch-throttle-burst", "40"),
-    ("audit-webhook-initial-backoff", "2s"),
+    ("audit-webhook-initial-backoff", "10s"),
     ("audit-webhook-truncate-enabled", "true"),
 ];
 /// Bytes of one event, and of a batch, before it is cut.
