@@ -28,9 +28,6 @@ pub enum ArchiveError {
     /// What was asked is no question, such as wrong SQL or too many bars; said to the asker.
     #[error("{0}")]
     BadQuestion(String),
-    /// This archive cannot do that; said to the asker.
-    #[error("{0}")]
-    Unsupported(String),
     /// The asker's patience was over.
     #[error("it took too long")]
     TooSlow,

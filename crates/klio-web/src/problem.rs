@@ -35,6 +35,9 @@ pub struct Problem {
     /// When to try again, seconds.
     #[serde(skip)]
     pub(crate) again: Option<u32>,
+    /// Whether the connection is closed.
+    #[serde(skip)]
+    close: bool,
 }
 
 impl Problem {
@@ -48,6 +51,7 @@ impl Problem {
             length: None,
             help: None,
             again: None,
+            close: false,
         }
     }
 
@@ -55,6 +59,13 @@ impl Problem {
     #[must_use]
     pub fn again(mut self, seconds: u64) -> Self {
         self.again = Some(u32::try_from(seconds).unwrap_or(u32::MAX).max(1));
+        self
+    }
+
+    /// The connection is closed: what is left of the body is not read.
+    #[must_use]
+    pub fn close(mut self) -> Self {
+        self.close = true;
         self
     }
 
@@ -114,7 +125,6 @@ impl From<ArchiveError> for Problem {
                 Self::bad("the cursor leads nowhere any more; begin anew without it")
             }
             ArchiveError::BadQuestion(said) => Self::bad(said),
-            ArchiveError::Unsupported(said) => Self::new(StatusCode::NOT_IMPLEMENTED, said),
             ArchiveError::TooSlow => Self::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "it took too long; ask for a shorter time or fewer clusters",
@@ -171,6 +181,9 @@ impl IntoResponse for Problem {
         }
         if self.status == 401 {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"klio\""));
+        }
+        if self.close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         answer
     }

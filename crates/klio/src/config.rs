@@ -7,14 +7,17 @@ mod sign_in;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use klio_desk::Place;
 use klio_source::redact::Policy;
 use klio_store::Settings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use crate::failure::Failure;
 
@@ -59,6 +62,10 @@ pub struct Server {
     pub ops: SocketAddr,
     /// The address that clusters reach it under, such as `https://klio.example.org:8443`.
     pub url: Option<String>,
+    /// Proxies before the server whose `X-Forwarded-For` is believed: networks or addresses.
+    #[serde(deserialize_with = "networks")]
+    #[schemars(with = "Vec<String>")]
+    pub proxies: Vec<IpNet>,
     /// Its certificate; made by Klio unless given.
     pub tls: Tls,
     /// Most bytes of one body.
@@ -80,6 +87,7 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
             ops: SocketAddr::from(([127, 0, 0, 1], 8080)),
             url: None,
+            proxies: Vec::new(),
             tls: Tls::default(),
             body_bytes: 64 << 20,
             in_flight_bytes: 192 << 20,
@@ -160,7 +168,7 @@ impl Reference {
 }
 
 impl<'d> Deserialize<'d> for Reference {
-    fn deserialize<D: serde::Deserializer<'d>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'d>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.starts_with("env:") || text.starts_with("file:") {
             return Ok(Self(text));
@@ -189,18 +197,50 @@ impl fmt::Debug for Reference {
     }
 }
 
-/// A name that can stand in a path and in a URL.
+/// The name of a cluster.
 pub fn check_cluster(name: &str) -> Result<(), Failure> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name == klio_web::OWN_CLUSTER {
         return Err(Failure::usage(format!("`{name}` is the name of Klio's own audit"))
             .hint("give the cluster another"));
     }
+    check_name(name)
+}
+
+/// A name that can stand in a path and in a URL.
+fn check_name(name: &str) -> Result<(), Failure> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !name.is_empty() && name.len() <= 63 && name.chars().all(is_plain) && !name.starts_with('.') {
         return Ok(());
     }
-    Err(Failure::usage(format!("`{name}` cannot be the name of a cluster"))
+    Err(Failure::usage(format!("`{name}` cannot be a name here"))
         .hint("1 to 63 letters, digits, `-`, `_` or `.`, not beginning with `.`"))
+}
+
+/// Where an address to listen on is reached from here.
+pub fn reached(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Networks as texts: `10.0.0.0/8`, or one address.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let network = |text: String| {
+        let one = text.parse::<IpAddr>().map(IpNet::from);
+        text.parse().or(one).map_err(|_| {
+            D::Error::custom(format!("`{text}` is neither a network such as 10.0.0.0/8 nor an address"))
+        })
+    };
+    texts.into_iter().map(network).collect()
+}
+
+/// A failure, with the key or file that it is about.
+pub fn at(place: impl fmt::Display, failure: Failure) -> Failure {
+    Failure { message: format!("{place}: {}", failure.message), ..failure }
 }
 
 impl Config {
@@ -232,19 +272,19 @@ impl Config {
         }
     }
 
+    /// Where the server is reached, without a slash at the end: as this machine does where nothing is said.
+    pub fn url(&self) -> String {
+        let url =
+            self.server.url.clone().unwrap_or_else(|| format!("https://{}", reached(self.server.listen)));
+        url.trim_end_matches('/').to_owned()
+    }
+
     /// The certificates, with the host of `server.url` among the names.
     pub fn tls(&self) -> Tls {
         let mut tls = self.server.tls.clone();
-        let host = self.server.url.as_deref().and_then(|url| {
-            let rest = url.strip_prefix("https://")?;
-            let host = rest.split('/').next()?;
-            let host = host
-                .rsplit_once(':')
-                .filter(|(_, port)| port.parse::<u16>().is_ok())
-                .map_or(host, |(h, _)| h);
-            Some(host.trim_matches(['[', ']']).to_owned())
-        });
-        tls.names.extend(host.filter(|host| !host.is_empty()));
+        let url = self.server.url.as_deref().and_then(|url| Url::parse(url).ok());
+        let host = url.and_then(|url| Some(url.host_str()?.trim_matches(['[', ']']).to_owned()));
+        tls.names.extend(host);
         tls
     }
 
@@ -255,11 +295,7 @@ impl Config {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => return Err(Failure::world(format!("{}: {e}", path.display()))),
         };
-        let config = Self::parse(&text).map_err(|failure| Failure {
-            message: format!("{}: {}", path.display(), failure.message),
-            ..failure
-        })?;
-        Ok(config)
+        Self::parse(&text).map_err(|failure| at(path.display(), failure))
     }
 
     /// Reads and checks settings.

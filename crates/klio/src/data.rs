@@ -69,6 +69,15 @@ pub fn refused(error: StoreError) -> Failure {
     }
 }
 
+/// Writes a file whole or not at all, for nobody else to read.
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::world(format!("{}: {e}", path.display()));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map(drop).map_err(|e| failed(e.error))
+}
+
 /// The key of redaction's hashes: made on first use, so that equal secrets have equal hashes in one lake.
 pub fn redaction_key(dir: &Path) -> Result<[u8; 32], Failure> {
     let path = dir.join("redaction.key");

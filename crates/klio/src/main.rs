@@ -14,6 +14,8 @@ mod data;
 mod failure;
 #[cfg_attr(not(feature = "lake"), path = "keep/off.rs")]
 mod keep;
+#[cfg(feature = "lake")]
+mod line;
 mod output;
 mod pack;
 #[cfg(feature = "lake")]

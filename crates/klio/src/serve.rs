@@ -1,15 +1,14 @@
 //! The server: what it listens on, what its parts share, how it starts, reads its settings again, and ends.
 
-mod answer;
 pub mod apiservers;
 mod archive;
 mod audit;
 pub mod credentials;
 mod listen;
 pub mod metrics;
-mod ops;
+pub mod ops;
 mod reload;
-mod sources;
+pub mod sources;
 pub mod tls;
 mod vouch;
 mod webhook;
@@ -144,7 +143,7 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     };
     let room = config.server.in_flight_bytes.div_ceil(webhook::PERMIT);
     let most = config.server.connections;
-    let clusters = credentials.len();
+    let clusters = credentials.clusters().len();
     let shared = Arc::new(Shared {
         dir,
         settings,
@@ -247,6 +246,7 @@ fn people(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 
     let options = klio_web::Options {
         identify: vec![vouch.clone()],
         providers: Some(vouch.clone()),
+        proxies: config.server.proxies.clone(),
         origins: config.server.url.iter().cloned().collect(),
         rules: Arc::new(rules),
         ..klio_web::Options::default()

@@ -187,7 +187,16 @@ fn a_finding_is_seen_before_it_is_in_a_file_and_an_event_is_followed_as_it_comes
         runtime().block_on(async { request.send().await }).unwrap()
     };
     let (mut all, mut some) = (tail(&admin), tail(&ana));
-    std::thread::park_timeout(Duration::from_millis(700));
+    let read = |answer: &mut reqwest::Response, what: &str| {
+        let mut text = String::new();
+        while !text.contains(what) {
+            let part = runtime().block_on(answer.chunk()).unwrap().unwrap();
+            text.push_str(&String::from_utf8_lossy(&part));
+        }
+        text
+    };
+    read(&mut all, "event: begin");
+    read(&mut some, "event: begin");
     let sent = [attack("deed"), event("own", Some("shop"), "mine", "get")].join("\n");
     assert_eq!(server.post("/audit", &prod, body(&sent)).status, 200);
     let started = Instant::now();
@@ -197,14 +206,6 @@ fn a_finding_is_seen_before_it_is_in_a_file_and_an_event_is_followed_as_it_comes
     });
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert_eq!(json(&get(&server, &ana, "/api/v1/findings"))["items"].as_array().unwrap().len(), 0);
-    let read = |answer: &mut reqwest::Response, what: &str| {
-        let mut text = String::new();
-        while !text.contains(what) {
-            let part = runtime().block_on(answer.chunk()).unwrap().unwrap();
-            text.push_str(&String::from_utf8_lossy(&part));
-        }
-        text
-    };
     assert!(read(&mut all, "\"own\"").contains("deed"));
     assert!(!read(&mut some, "\"own\"").contains("deed"));
     drop((all, some));

@@ -35,7 +35,7 @@ fn of_state<'p>(page: &'p Value, state: &str) -> Vec<&'p str> {
     checks.filter(|check| check["state"] == state).map(|check| check["check"].as_str().unwrap()).collect()
 }
 
-/// Settings with ports that nobody has, and a spool that fits on a small disk.
+/// Settings with ports that nobody has.
 fn settings(more: &str) -> String {
     format!("server:\n{}{more}", server::PORTS)
 }

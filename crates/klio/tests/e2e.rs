@@ -50,19 +50,14 @@ impl Cluster {
         command.arg("-audit-policy").arg(klio.join("audit-policy.yaml"));
         command.arg("-audit-webhook-config").arg(klio.join("klio-webhook.yaml"));
         command.args(["-audit-log-maxsize", "10", "-audit-log-maxbackup", "100", "--"]);
-        // As `klio connect` advises.
-        command.args([
-            "--audit-webhook-mode=batch",
-            "--audit-webhook-batch-max-wait=1s",
-            "--audit-webhook-batch-max-size=1000",
-            "--audit-webhook-batch-buffer-size=50000",
-            "--audit-webhook-batch-throttle-qps=20",
-            "--audit-webhook-batch-throttle-burst=40",
-            "--audit-webhook-initial-backoff=10s",
-            "--audit-webhook-truncate-enabled=true",
-            "--audit-webhook-truncate-max-event-size=8388608",
-            "--audit-webhook-truncate-max-batch-size=33554432",
-        ]);
+        // As `klio connect` advises: `    - --flag=value`.
+        let advised = std::fs::read_to_string(klio.join("guide.txt")).unwrap();
+        let advised = advised.lines().filter_map(|line| line.trim().strip_prefix("- "));
+        let webhook: Vec<&str> = advised
+            .filter(|flag| flag.starts_with("--audit-webhook-") && !flag.contains("-config-file="))
+            .collect();
+        assert!(webhook.len() >= 8, "{webhook:?}");
+        command.args(webhook);
         command.args(flags);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -156,7 +151,11 @@ fn settings(data: &Path, listen: u16, more: &str) {
 
 fn connect(data: &Path, out: &Path, port: u16) {
     let url = format!("https://127.0.0.1:{port}");
-    ok(data, &["connect", "cluster", "e2e", "--no-wait", "--url", &url, "--out", &out.display().to_string()]);
+    let guide = ok(
+        data,
+        &["connect", "cluster", "e2e", "--no-wait", "--url", &url, "--out", &out.display().to_string()],
+    );
+    std::fs::write(out.join("guide.txt"), guide).unwrap();
 }
 
 #[test]
@@ -259,7 +258,8 @@ fn balance(server: &Server, token: &str, seconds: i64) -> Value {
     loop {
         let client = server.client().build().unwrap();
         let request = client.get(format!("{}/api/v1/sources", server.https)).bearer_auth(token);
-        let page = server::runtime().block_on(server::send(request)).unwrap().json();
+        let page = server::runtime().block_on(server::send(request));
+        let page = page.unwrap_or_else(|e| panic!("{e} {:?}", server.log.lock().unwrap())).json();
         let items = page["items"].as_array().unwrap();
         let source = items.iter().find(|item| item["cluster"] == "e2e").cloned().unwrap_or_default();
         let balance = &source["completeness"];

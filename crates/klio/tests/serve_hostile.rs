@@ -19,7 +19,7 @@ fn address(url: &str) -> String {
     url.rsplit('/').next().unwrap().to_owned()
 }
 
-/// A client that has begun a request and goes on a byte at a time.
+/// Clients that have begun a handshake or a body and do not go on.
 #[test]
 fn slow_clients_wait_and_keep_nobody_waiting() {
     let dir = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ fn slow_clients_wait_and_keep_nobody_waiting() {
             stream
         })
         .collect();
-    // Bodies that are announced and do not come, with good credentials: each holds as much memory as it says.
+    // Bodies that do not come, with good credentials: each holds as much memory as has come.
     let client = server.client().build().unwrap();
     let url = format!("{}/audit", server.https);
     let _announced: Vec<_> = (0..4)
@@ -55,14 +55,8 @@ fn slow_clients_wait_and_keep_nobody_waiting() {
     std::thread::park_timeout(Duration::from_millis(300));
     let started = Instant::now();
     let answer = server.post("/audit", &token, body(&events(0..100)));
-    // Either there is room, or the sender is told when to come again.
-    if answer.status != 200 {
-        assert_eq!((answer.status, answer.again.is_some()), (429, true), "{answer:?}");
-        server.until("the slow ones are sent away", |server| {
-            server.post("/audit", &token, body(&events(0..100))).status == 200
-        });
-    }
-    assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     // Half handshakes end after ten seconds.
     let mut rest = Vec::new();
     slow[0].set_read_timeout(Some(Duration::from_secs(20))).unwrap();

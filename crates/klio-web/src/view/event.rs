@@ -125,7 +125,7 @@ pub struct EventStages {
     pub items: Vec<EventView>,
 }
 
-/// Proofs that events were sealed; `klio prove` checks each without the lake.
+/// Proofs that events were sealed; `klio verify --proof` checks each without the lake.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProofView {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::config::{Config, reference, schema};
+use crate::config::{Config, at, reference, schema};
 use crate::data::Data;
 use crate::failure::Failure;
 use crate::serve::credentials::Credentials;
@@ -49,6 +49,9 @@ impl Settings {
                 let dir = data.dir()?;
                 Credentials::read(&dir, &config)?;
                 config.desk(&dir)?;
+                for (key, reference) in config.references() {
+                    reference.read().map_err(|failure| at(key, failure))?;
+                }
                 config.sign_in.check_files()?;
                 check(&config)?;
                 eprintln!("klio: {} is right", path.display());

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::config::check_cluster;
-use crate::data::Data;
+use crate::data::{self, Data};
 use crate::failure::Failure;
 use crate::serve::{credentials, tls};
 pub use guide::Platform;
@@ -88,10 +88,9 @@ impl Cluster {
     fn run(self) -> Result<(), Failure> {
         check_cluster(&self.name)?;
         let dir = self.data.dir()?;
-        klio_store::own_place(&dir).map_err(crate::data::refused)?;
+        klio_store::own_place(&dir).map_err(data::refused)?;
         let mut config = self.data.config()?;
-        let url = self.url.clone().or_else(|| config.server.url.clone());
-        let url = url.unwrap_or_else(|| format!("https://{}", config.server.listen));
+        let url = self.url.clone().unwrap_or_else(|| config.url());
         if !url.starts_with("https://") {
             return Err(Failure::usage(format!("{url}: the server's address begins with https://")));
         }
@@ -122,7 +121,7 @@ impl Cluster {
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from(&self.name));
         std::fs::create_dir_all(&out).map_err(|e| Failure::world(format!("{}: {e}", out.display())))?;
         let kubeconfig = out.join("klio-webhook.yaml");
-        tls::write(&kubeconfig, &text)?;
+        data::write(&kubeconfig, &text)?;
         let policy = out.join("audit-policy.yaml");
         std::fs::write(&policy, POLICY).map_err(|e| Failure::world(format!("{}: {e}", policy.display())))?;
         writeln!(std::io::stdout(), "{}", guide::text(self.platform, &self.name, &kubeconfig, &policy))?;

@@ -2,13 +2,16 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::data::Data;
 use crate::failure::Failure;
+use crate::line::{Answer, Line, send};
 use crate::output::Grid;
+
+/// Most bytes of an answer.
+const MOST: usize = 64 << 20;
 
 /// Show how each source of a running server is: when it was heard last, how fast it is, what it lost.
 ///
@@ -126,23 +129,16 @@ impl Sources {
 
     async fn ask(&self) -> Result<String, Failure> {
         let (dir, config) = (self.data.dir()?, self.data.config()?);
-        let url = self.url.clone().or(config.server.url);
-        let url = url.unwrap_or_else(|| format!("https://{}", config.server.listen));
-        let mut client = reqwest::Client::builder().timeout(Duration::from_secs(30));
+        let url =
+            self.url.as_deref().map_or_else(|| config.url(), |url| url.trim_end_matches('/').to_owned());
         let own = dir.join("tls/ca.pem");
-        if let Some(ca) = self.ca.clone().or_else(|| own.is_file().then_some(own)) {
-            let pem = std::fs::read(&ca).map_err(|e| Failure::usage(format!("{}: {e}", ca.display())))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem);
-            client =
-                client.tls_certs_only(roots.map_err(|e| Failure::usage(format!("{}: {e}", ca.display())))?);
-        }
-        let request = client.build().map_err(Failure::world)?.get(format!("{url}/api/v1/sources"));
-        let answer = request.bearer_auth(&self.token).send().await;
-        let answer = answer.map_err(|e| {
-            Failure::world(format!("{url} cannot be reached: {e}")).hint("is `klio serve` running there?")
+        let line = Line::new(self.ca.clone().or_else(|| own.is_file().then_some(own)));
+        let client = line.client().map_err(Failure::usage)?;
+        let request = client.get(format!("{url}/api/v1/sources")).bearer_auth(&self.token);
+        let Answer { status, body, .. } = send(request, MOST).await.map_err(|said| {
+            Failure::world(format!("{url} cannot be reached: {said}")).hint("is `klio serve` running there?")
         })?;
-        let status = answer.status();
-        let text = answer.text().await.map_err(Failure::world)?;
+        let text = String::from_utf8_lossy(&body).into_owned();
         if status.is_success() {
             return Ok(text);
         }

@@ -7,7 +7,7 @@ use klio_desk::{Kind, Mapping, MappingRule};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Reference, Server, check_cluster};
+use super::{Reference, Server, at, check_name};
 use crate::failure::Failure;
 
 /// The address of the cluster that Klio runs in.
@@ -100,10 +100,10 @@ impl SignIn {
     /// Refuses what makes no sense.
     pub fn check(&self, server: &Server) -> Result<(), Failure> {
         for (n, oidc) in self.oidc.iter().enumerate() {
-            oidc.check().map_err(|failure| at(&format!("sign_in.oidc[{n}]"), failure))?;
+            oidc.check().map_err(|failure| at(format!("sign_in.oidc[{n}]"), failure))?;
         }
         for (n, cluster) in self.kubernetes.iter().enumerate() {
-            cluster.check().map_err(|failure| at(&format!("sign_in.kubernetes[{n}]"), failure))?;
+            cluster.check().map_err(|failure| at(format!("sign_in.kubernetes[{n}]"), failure))?;
         }
         once("sign_in.oidc: `name`", self.oidc.iter().map(|oidc| &oidc.name))?;
         once("sign_in.oidc: `issuer`", self.oidc.iter().map(|oidc| &oidc.issuer))?;
@@ -178,10 +178,6 @@ impl SignIn {
     }
 }
 
-fn at(place: &str, failure: Failure) -> Failure {
-    Failure { message: format!("{place}: {}", failure.message), ..failure }
-}
-
 fn once<'n>(what: &str, names: impl Iterator<Item = &'n String>) -> Result<(), Failure> {
     let mut seen = HashSet::new();
     for name in names {
@@ -204,7 +200,7 @@ fn https(key: &str, url: &str) -> Result<(), Failure> {
 
 impl Oidc {
     fn check(&self) -> Result<(), Failure> {
-        check_cluster(&self.name)?;
+        check_name(&self.name)?;
         https("issuer", &self.issuer)?;
         let texts = self.scopes.iter().chain(&self.audiences).chain([
             &self.client_id,
@@ -220,7 +216,7 @@ impl Oidc {
 
 impl Kubernetes {
     fn check(&self) -> Result<(), Failure> {
-        check_cluster(&self.name)?;
+        check_name(&self.name)?;
         if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
             return Err(Failure::usage("audiences: there must be one")
                 .hint("without one, tokens that were made for somebody else would let in here"));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use klio_source::follow::{Follower, Following};
 
-use super::{Pipeline, Sender};
+use super::{Pipeline, Sender, is_full};
 use crate::serve::metrics::Metrics;
 use crate::traces;
 
@@ -43,14 +43,14 @@ pub fn follow(
             Ok((receipt, records)) => {
                 traces::taken(&span, receipt.kept + receipt.known);
                 follower.kept(&piece, records);
-                pipeline.live.trouble("intake", None);
+                pipeline.live.trouble(None);
                 // One source for all files of a cluster: their names are many and change.
-                pipeline.live.taken(cluster, "file", piece.bytes.len(), receipt);
+                pipeline.live.taken(cluster, "file", receipt);
                 metrics.taken(cluster, "file", piece.bytes.len(), receipt);
             }
             Err(e) => {
-                pipeline.live.trouble("intake", Some(e.to_string()));
-                metrics.refuse("file");
+                pipeline.live.trouble(Some(e.to_string()));
+                metrics.refuse(if is_full(&e) { "full" } else { "disk" });
                 tracing::error!(cluster, error = %e, "lines of a log cannot be made durable; they are read again");
                 std::thread::park_timeout(AGAIN);
             }

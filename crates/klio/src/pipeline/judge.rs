@@ -67,7 +67,7 @@ impl Orders {
     }
 }
 
-struct Desk<'d> {
+struct Watcher<'d> {
     pipeline: &'d Pipeline,
     metrics: &'d Metrics,
     upkeep: RefCell<Upkeep>,
@@ -75,19 +75,18 @@ struct Desk<'d> {
 
 /// Judges until it is told to stop. Whatever the disk refuses is tried again: what is durable stays in the spool.
 pub fn run(pipeline: &Pipeline, metrics: &Metrics, mut keeper: Keeper, every: Duration) {
-    let desk = Desk { pipeline, metrics, upkeep: RefCell::new(Upkeep::new()) };
+    let watcher = Watcher { pipeline, metrics, upkeep: RefCell::new(Upkeep::new()) };
     let orders = &pipeline.orders;
     while !orders.is_over() {
         orders.changed.store(false, Ordering::Release);
         let rules = orders.rules.load_full();
         let stream = Stream { rules: &rules, terms: &pipeline.terms, intake: pipeline.intake.spool(), every };
-        let (back, ended) = follow(&stream, keeper, &desk);
+        let (back, ended) = follow(&stream, keeper, &watcher);
         let Some(back) = back else { return };
         keeper = back;
         let Err(mut failure) = ended else { continue };
         loop {
             tracing::error!(error = %failure.message, "the lake cannot be written; events wait in the spool");
-            pipeline.live.trouble("lake", Some(failure.message));
             metrics.flush_failures.inc();
             let until = Instant::now() + AGAIN;
             while Instant::now() < until && !orders.is_over() {
@@ -104,7 +103,7 @@ pub fn run(pipeline: &Pipeline, metrics: &Metrics, mut keeper: Keeper, every: Du
     }
 }
 
-impl Watch for Desk<'_> {
+impl Watch for Watcher<'_> {
     fn wish(&self) -> Wish {
         let orders = &self.pipeline.orders;
         if orders.is_over() || orders.changed.load(Ordering::Acquire) { Wish::Stop } else { Wish::GoOn }
@@ -126,13 +125,11 @@ impl Watch for Desk<'_> {
 
     fn flushed(&self, upto: u64, took: Duration) {
         self.pipeline.live.flushed(upto);
-        self.pipeline.live.trouble("lake", None);
         self.metrics.flush.observe(took.as_secs_f64());
     }
 
     fn damaged(&self, said: &str) {
         tracing::error!(error = said, "a batch of the spool cannot be read");
-        self.pipeline.live.trouble("spool", Some(said.to_owned()));
     }
 
     fn chores(&self, keeper: &mut Keeper) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use klio_source::follow::FollowedFile;
 use klio_store::{KeptVerdict, Spooled, Verdict};
@@ -25,8 +25,6 @@ pub struct SourceNow {
     pub known: u64,
     /// Items that are no events.
     pub dead: u64,
-    /// Bytes that were delivered.
-    pub bytes: u64,
     /// Deliveries that were refused, to be made again.
     pub refused: u64,
     /// When the last delivery came, in microseconds since 1970.
@@ -78,8 +76,8 @@ pub struct Live {
     /// Batches judged, and batches in the lake.
     judged: AtomicU64,
     flushed: AtomicU64,
-    /// What is wrong, by the part that says so, and since when.
-    troubles: Mutex<BTreeMap<&'static str, (String, Instant)>>,
+    /// Why events cannot be made durable now.
+    trouble: Mutex<Option<String>>,
     news: Condvar,
     told: Mutex<u64>,
 }
@@ -95,12 +93,11 @@ impl Live {
     }
 
     /// A delivery was taken.
-    pub fn taken(&self, cluster: &str, source: &str, bytes: usize, receipt: Receipt) {
+    pub fn taken(&self, cluster: &str, source: &str, receipt: Receipt) {
         self.source(cluster, source, |now| {
             now.kept += receipt.kept;
             now.known += receipt.known;
             now.dead += receipt.dead;
-            now.bytes += bytes as u64;
             let received = jiff::Timestamp::now();
             now.seen = Some(received.as_microsecond());
             if let Some(last) = receipt.last {
@@ -191,29 +188,18 @@ impl Live {
         lock(&self.fresh).iter().map(|(_, verdict)| verdict.clone()).collect()
     }
 
-    /// Waits until a batch above `after` is judged, but not longer than `most`; returns the last judged one.
-    pub fn wait(&self, after: u64, most: Duration) -> u64 {
-        let waited = self.news.wait_timeout_while(lock(&self.told), most, |told| *told <= after);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+    /// Waits until a batch above `after` is judged, but not longer than `most`.
+    pub fn wait(&self, after: u64, most: Duration) {
+        drop(self.news.wait_timeout_while(lock(&self.told), most, |told| *told <= after));
     }
 
-    /// Something is wrong with a part, or is no longer.
-    pub fn trouble(&self, part: &'static str, said: Option<String>) {
-        let mut troubles = lock(&self.troubles);
-        match said {
-            Some(said) => {
-                let since = troubles.get(part).map_or_else(Instant::now, |(_, since)| *since);
-                troubles.insert(part, (said, since));
-            }
-            None => drop(troubles.remove(part)),
-        }
+    /// Events cannot be made durable, and why; or they can again.
+    pub fn trouble(&self, said: Option<String>) {
+        *lock(&self.trouble) = said;
     }
 
-    /// What is wrong now, by part, and for how long.
-    pub fn troubles(&self) -> Vec<(&'static str, String, Duration)> {
-        lock(&self.troubles)
-            .iter()
-            .map(|(part, (said, since))| (*part, said.clone(), since.elapsed()))
-            .collect()
+    /// Why events cannot be made durable now.
+    pub fn troubled(&self) -> Option<String> {
+        lock(&self.trouble).clone()
     }
 }

@@ -23,7 +23,7 @@ impl Own {
         });
         match kept.await {
             Ok(Ok(receipt)) if receipt.dead == 0 => {
-                self.0.live.taken(OWN_CLUSTER, source, 0, receipt);
+                self.0.live.taken(OWN_CLUSTER, source, receipt);
                 Ok(())
             }
             Ok(Ok(_)) => Err("it is no audit event: a bug".into()),

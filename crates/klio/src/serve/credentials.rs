@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use klio_seal::Hash;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::tls;
 use crate::config::{Config, check_cluster};
+use crate::data;
 use crate::failure::Failure;
 
 /// What the names of clusters' certificates begin with, when Klio makes them.
@@ -32,29 +33,23 @@ const WATCHED: usize = 10_000;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
-    /// SHA-256 of the token, in hexadecimal digits.
+    /// SHA-256 of the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    token_sha256: Option<String>,
-    /// SHA-256 of the client certificate that Klio made, likewise.
+    token_sha256: Option<Hash>,
+    /// SHA-256 of the client certificate that Klio made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    certificate_sha256: Option<String>,
+    certificate_sha256: Option<Hash>,
     /// When it was made, RFC 3339.
     created: String,
 }
 
-type Digest256 = [u8; 32];
-
 /// All credentials.
 #[derive(Default)]
 pub struct Credentials {
-    tokens: HashMap<Digest256, String>,
+    tokens: HashMap<Hash, String>,
     certificates: HashMap<String, String>,
     /// Certificates that Klio made, by their SHA-256: a new one takes the place of the old.
-    prints: HashMap<Digest256, String>,
-}
-
-fn digest(token: &str) -> Digest256 {
-    Sha256::digest(token.as_bytes()).into()
+    prints: HashMap<Hash, String>,
 }
 
 fn place(dir: &Path, cluster: &str) -> PathBuf {
@@ -72,7 +67,7 @@ impl Credentials {
                     return Err(Failure::usage(format!("clusters.{name}.token: shorter than 20 characters"))
                         .hint("`klio connect cluster` makes one that cannot be guessed"));
                 }
-                all.token(digest(&token), name)?;
+                all.token(Hash::of(token.as_bytes()), name)?;
             }
             if let Some(common) = &cluster.certificate {
                 if let Some(other) = all.certificates.insert(common.clone(), name.clone()) {
@@ -95,20 +90,17 @@ impl Credentials {
             let wrong = |said: String| Failure::world(format!("{}: {said}", path.display()));
             let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
             let kept: Kept = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-            let read = |text: &String| {
-                unhex(text).ok_or_else(|| wrong("a hash is not 64 hexadecimal digits".into()))
-            };
-            if let Some(token) = kept.token_sha256.as_ref().map(read).transpose()? {
+            if let Some(token) = kept.token_sha256 {
                 all.token(token, name)?;
             }
-            if let Some(print) = kept.certificate_sha256.as_ref().map(read).transpose()? {
+            if let Some(print) = kept.certificate_sha256 {
                 all.prints.insert(print, name.to_owned());
             }
         }
         Ok(all)
     }
 
-    fn token(&mut self, digest: Digest256, name: &str) -> Result<(), Failure> {
+    fn token(&mut self, digest: Hash, name: &str) -> Result<(), Failure> {
         match self.tokens.insert(digest, name.to_owned()) {
             Some(other) if other != name => {
                 Err(Failure::usage(format!("clusters {other} and {name} have the same token")))
@@ -119,10 +111,10 @@ impl Credentials {
 
     /// Which cluster shows this.
     pub fn cluster(&self, token: Option<&str>, certificate: Option<&CertificateDer<'_>>) -> Option<String> {
-        let by_token = || self.tokens.get(&digest(token?)).cloned();
+        let by_token = || self.tokens.get(&Hash::of(token?.as_bytes())).cloned();
         let by_certificate = || {
             let shown = certificate?;
-            let own = self.prints.get(&<Digest256>::from(Sha256::digest(shown.as_ref())));
+            let own = self.prints.get(&Hash::of(shown.as_ref()));
             own.or_else(|| self.certificates.get(&tls::common_name(shown)?)).cloned()
         };
         match (token.is_some(), by_token(), by_certificate()) {
@@ -138,11 +130,6 @@ impl Credentials {
         let names = self.tokens.values().chain(self.certificates.values()).chain(self.prints.values());
         names.cloned().collect()
     }
-
-    /// How many clusters have one.
-    pub fn len(&self) -> usize {
-        self.tokens.len() + self.certificates.len() + self.prints.len()
-    }
 }
 
 /// Makes a token for a cluster, in place of the credential it had; returns it, and it cannot be read again.
@@ -150,7 +137,7 @@ pub fn issue(dir: &Path, cluster: &str) -> Result<String, Failure> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(Failure::world)?;
     let token = format!("klio_c_{}", BASE64_URL_SAFE_NO_PAD.encode(random));
-    keep(dir, cluster, Some(hex(&digest(&token))), None)?;
+    keep(dir, cluster, Some(Hash::of(token.as_bytes())), None)?;
     Ok(token)
 }
 
@@ -159,48 +146,23 @@ pub fn certify(dir: &Path, config: &Config, cluster: &str) -> Result<(String, St
     check_cluster(cluster)?;
     let (certificate, key) = tls::client(dir, &config.tls(), &format!("{PREFIX}{cluster}"))?;
     let der = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(Failure::world)?;
-    keep(dir, cluster, None, Some(hex(&Sha256::digest(der.as_ref()).into())))?;
+    keep(dir, cluster, None, Some(Hash::of(der.as_ref())))?;
     Ok((certificate, key))
 }
 
-fn keep(
-    dir: &Path,
-    cluster: &str,
-    token: Option<String>,
-    certificate: Option<String>,
-) -> Result<(), Failure> {
+fn keep(dir: &Path, cluster: &str, token: Option<Hash>, certificate: Option<Hash>) -> Result<(), Failure> {
     check_cluster(cluster)?;
     let created = jiff::Timestamp::now().to_string();
     let kept = Kept { token_sha256: token, certificate_sha256: certificate, created };
     let path = place(dir, cluster);
     std::fs::create_dir_all(dir.join("clusters"))
         .map_err(|e| Failure::world(format!("{}: {e}", dir.display())))?;
-    tls::write(&path, &serde_json::to_string_pretty(&kept).map_err(Failure::world)?)
+    data::write(&path, &serde_json::to_string_pretty(&kept).map_err(Failure::world)?)
 }
 
 /// Whether a cluster has a token that `klio connect cluster` made.
 pub fn has(dir: &Path, cluster: &str) -> bool {
     place(dir, cluster).is_file()
-}
-
-fn hex(digest: &Digest256) -> String {
-    use std::fmt::Write as _;
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn unhex(text: &str) -> Option<Digest256> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
 }
 
 /// Counts tries with wrong credentials, by address.

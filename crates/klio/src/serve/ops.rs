@@ -10,12 +10,12 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use klio_web::Problem;
 
 use super::Shared;
-use super::answer::Problem;
 
 /// Part of the spool that may be in use while the server says that it is ready.
-const FULL: f64 = 0.95;
+pub const FULL: f64 = 0.95;
 
 /// Health and version.
 pub fn health(server: &Arc<Shared>) -> Router {
@@ -53,14 +53,13 @@ async fn readiness(server: &Arc<Shared>) -> Checks {
         Ok(())
     };
     checks.push(("spool", spool));
-    let intake = server.pipeline.live.troubles().into_iter().find(|(part, ..)| *part == "intake");
-    let intake = match intake {
+    let intake = match server.pipeline.live.troubled() {
         // It may be over: nobody delivers while the server is not ready.
-        Some((_, said, _)) => {
+        Some(said) => {
             let own = server.clone();
             match tokio::task::spawn_blocking(move || own.probe()).await {
                 Ok(Ok(())) => {
-                    server.pipeline.live.trouble("intake", None);
+                    server.pipeline.live.trouble(None);
                     Ok(())
                 }
                 _ => Err(said),

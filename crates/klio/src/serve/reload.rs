@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::credentials::Credentials;
 use super::vouch::People;
 use super::{Shared, tls};
-use crate::config::{Config, Server};
+use crate::config::Config;
 use crate::pack::Rules;
 
 /// How often is looked. The files are few and small, and their contents are compared: a mounted Secret changes by a link
@@ -43,7 +43,8 @@ pub async fn watch(shared: Arc<Shared>, people: People, rules: Rules, mut before
         }
         let ends = shared.tls.load().ends;
         let now_s = jiff::Timestamp::now().as_second();
-        if ends - now_s < 30 * 86_400 && now.settings == before.settings && shared.says("certificate") {
+        if ends - now_s < tls::RENEW * 86_400 && now.settings == before.settings && shared.says("certificate")
+        {
             certificate(&shared, &shared.config.load());
         }
         before = now;
@@ -93,6 +94,31 @@ fn add(path: &Path, hash: &mut Xxh3, room: &mut usize) {
     }
 }
 
+/// The keys that changed and that are read at the start alone.
+fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
+    let (a, b) = (&old.server, &new.server);
+    let files = |config: &Config| {
+        let all = config.clusters.iter().filter(|(_, cluster)| !cluster.files.is_empty());
+        all.map(|(name, cluster)| (name.clone(), cluster.files.clone())).collect::<Vec<_>>()
+    };
+    // What has no equality is what it prints.
+    let same = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?}") == format!("{b:?}");
+    let keys = [
+        ("server.listen", a.listen == b.listen),
+        ("server.ops", a.ops == b.ops),
+        ("server.url", a.url == b.url),
+        ("server.proxies", a.proxies == b.proxies),
+        ("server.in_flight_bytes", a.in_flight_bytes == b.in_flight_bytes),
+        ("server.connections", a.connections == b.connections),
+        ("server.flush_seconds", a.flush_seconds == b.flush_seconds),
+        ("lake", same(&old.lake, &new.lake)),
+        ("redaction", same(&old.redaction, &new.redaction)),
+        ("desk", same(&old.desk, &new.desk)),
+        ("clusters.*.files", files(old) == files(new)),
+    ];
+    keys.into_iter().filter(|(_, is_same)| !is_same).map(|(key, _)| key).collect()
+}
+
 fn settings(shared: &Shared, people: &People) {
     // A file that is being replaced is gone or empty for a moment.
     let old = shared.config.load_full();
@@ -104,15 +130,11 @@ fn settings(shared: &Shared, people: &People) {
     match read {
         Ok((config, credentials)) => {
             let old = shared.config.load();
-            let fixed = |c: &Config| {
-                let Server { listen, ops, connections, flush_seconds, url, .. } = c.server.clone();
-                (listen, ops, connections, flush_seconds, url)
-            };
-            if fixed(&old) != fixed(&config) {
-                tracing::warn!("some of what changed in `server` counts only after a restart");
+            for key in fixed(&old, &config) {
+                tracing::warn!(key, "counts only after a restart");
             }
             certificate(shared, &config);
-            tracing::info!(clusters = credentials.len(), "the settings were read again");
+            tracing::info!(clusters = credentials.clusters().len(), "the settings were read again");
             shared.credentials.store(Arc::new(credentials));
             people.set(&config.sign_in);
             shared.config.store(Arc::new(config));

@@ -13,7 +13,7 @@ use super::Shared;
 use crate::pipeline::{self, Pipeline};
 
 /// A source that is silent for so long has fallen silent, in microseconds.
-const SILENCE: i64 = 5 * 60 * 1_000_000;
+pub const SILENCE: i64 = 5 * 60 * 1_000_000;
 /// What is missing for so long does not come any more, in microseconds.
 const LATE: i64 = 3 * 60 * 1_000_000;
 /// How often is looked.

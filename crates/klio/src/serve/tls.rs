@@ -1,9 +1,7 @@
 //! The server's certificate: the user's, or one that Klio makes and renews under a certification authority of its own.
 
 use std::fs;
-use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +19,12 @@ use rustls::{RootCertStore, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::Tls;
+use crate::data;
 use crate::failure::Failure;
 
 /// Days that a certificate of ours is good for, and days before its end at which it is renewed.
 const DAYS: i64 = 90;
-const RENEW: i64 = 30;
+pub const RENEW: i64 = 30;
 /// Days of our certification authority: clusters have it in their kubeconfig.
 const CA_DAYS: i64 = 3650;
 /// Days of a client's certificate.
@@ -148,8 +147,8 @@ fn renew(own: &Path, tls: &Tls) -> Result<(), Failure> {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key).map_err(Failure::world)?;
         // The key first: a certificate without its key would be there for ever.
-        write(&own.join("ca.key"), &key.serialize_pem())?;
-        write(&ca, &certificate.pem())?;
+        data::write(&own.join("ca.key"), &key.serialize_pem())?;
+        data::write(&ca, &certificate.pem())?;
     }
     let names = names(tls);
     let is_good = || {
@@ -171,9 +170,9 @@ fn renew(own: &Path, tls: &Tls) -> Result<(), Failure> {
     }
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = params.signed_by(&key, &issuer(own)?).map_err(Failure::world)?;
-    write(&own.join("server.key"), &key.serialize_pem())?;
-    write(&pem, &certificate.pem())?;
-    write(&own.join("server.names"), &names.join("\n"))
+    data::write(&own.join("server.key"), &key.serialize_pem())?;
+    data::write(&pem, &certificate.pem())?;
+    data::write(&own.join("server.names"), &names.join("\n"))
 }
 
 fn params(name: &str, days: i64) -> Result<CertificateParams, Failure> {
@@ -244,15 +243,4 @@ pub fn is_for(path: &Path, name: &str) -> Result<bool, Failure> {
 fn ends(certificate: &CertificateDer<'_>) -> Option<i64> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     Some(parsed.validity().not_after.timestamp())
-}
-
-/// Writes a file whole or not at all, for nobody else to read.
-pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let new = path.with_extension("new");
-    let failed = |e: std::io::Error| Failure::world(format!("{}: {e}", path.display()));
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&new).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&new, path).map_err(failed)
 }

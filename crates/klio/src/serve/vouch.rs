@@ -9,7 +9,6 @@ mod claims;
 mod cluster;
 mod jwt;
 mod keys;
-mod line;
 mod provider;
 
 use std::sync::Arc;
@@ -28,6 +27,8 @@ use provider::Provider;
 
 /// Most bytes of a token that is looked at.
 const LONGEST: usize = 32 << 10;
+/// Most bytes of an answer.
+const ANSWER: usize = 512 << 10;
 
 /// All who vouch.
 pub struct Vouch {

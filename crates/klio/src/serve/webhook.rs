@@ -15,10 +15,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use klio_model::Timestamp;
+use klio_web::Problem;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
-use super::answer::Problem;
 use super::listen::Peer;
 use crate::pipeline::{Receipt, Refusal, Sender, is_full};
 use crate::traces;
@@ -153,8 +153,8 @@ async fn take(
     let live = &server.pipeline.live;
     let problem = match taken.await {
         Ok(Ok(receipt)) => {
-            live.trouble("intake", None);
-            live.taken(&cluster, SOURCE, bytes, receipt);
+            live.trouble(None);
+            live.taken(&cluster, SOURCE, receipt);
             server.metrics.taken(&cluster, SOURCE, bytes, receipt);
             return Ok(receipt);
         }
@@ -168,7 +168,7 @@ async fn take(
         }
         Ok(Err(Taking::Refused(Refusal::Full(e)))) => {
             let reason = if is_full(&e) { "full" } else { "disk" };
-            live.trouble("intake", Some(e.to_string()));
+            live.trouble(Some(e.to_string()));
             if server.says("intake") {
                 tracing::error!(cluster, error = %e, "events cannot be made durable; senders are told to come again");
             }

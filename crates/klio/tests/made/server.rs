@@ -185,7 +185,7 @@ pub fn body(lines: &str) -> String {
     )
 }
 
-/// A certificate with its key as files, good from and to so many days from now, signed by itself or by an authority.
+/// A certificate with its key as files, good from and to so many days from now, signed by itself.
 pub fn certificate(dir: &Path, name: &str, from: i64, to: i64) -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();

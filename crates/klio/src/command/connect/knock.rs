@@ -9,6 +9,7 @@ use reqwest::{Certificate, Client, Identity};
 use serde::Deserialize;
 
 use crate::failure::Failure;
+use crate::line::{Answer, send};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -92,18 +93,8 @@ impl Door {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let told = |e: reqwest::Error| {
-            let mut text = e.to_string();
-            let mut cause = std::error::Error::source(&e);
-            while let Some(inner) = cause {
-                text = format!("{text}: {inner}");
-                cause = inner.source();
-            }
-            text
-        };
-        let answer = request.send().await.map_err(told)?;
-        let status = answer.status().as_u16();
-        Ok((status, answer.text().await.map_err(told)?))
+        let Answer { status, body, .. } = send(request, 1 << 20).await?;
+        Ok((status.as_u16(), String::from_utf8_lossy(&body).into_owned()))
     }
 }
 

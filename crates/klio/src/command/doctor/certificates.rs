@@ -6,8 +6,6 @@ use super::chart::Chart;
 use crate::config::Config;
 use crate::serve::tls;
 
-/// Days before its end at which somebody should know.
-const SOON: i64 = 30;
 const DAY: i64 = 86_400;
 
 /// Looks at them.
@@ -64,7 +62,7 @@ fn validity(check: &str, path: &Path, span: Option<(i64, i64)>, advice: &str, ch
         chart.fail(check, format!("{path} has expired at {}", told(ends)), advice);
     } else if begins > now {
         chart.fail(check, format!("{path} is not good before {}", told(begins)), "is the clock right?");
-    } else if ends - now < SOON * DAY {
+    } else if ends - now < tls::RENEW * DAY {
         chart.warn(check, format!("{path} ends at {}", told(ends)), advice);
     } else {
         chart.ok(check, format!("{path} is good until {}", told(ends)));

@@ -14,10 +14,8 @@ use tokio::runtime::Runtime;
 use super::chart::Chart;
 use super::doors::Running;
 use crate::config::{Cluster, Config};
-use crate::serve::{apiservers, credentials::Credentials};
+use crate::serve::{apiservers, credentials::Credentials, sources};
 
-/// Seconds of silence after which somebody should know, as the server judges it.
-const SILENCE: i64 = 300;
 /// Seconds that the clocks of API servers may differ from ours.
 const APART: i64 = 10;
 /// Files of a cluster that are opened.
@@ -100,7 +98,7 @@ fn silence(check: &str, heard: Option<i64>, is_running: bool, chart: &mut Chart)
     };
     let quiet = jiff::Timestamp::now().as_second() - at;
     let last = jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string());
-    if is_running && quiet > SILENCE {
+    if is_running && quiet > sources::SILENCE / 1_000_000 {
         chart.warn(check, format!("silent for {quiet} seconds, since {last}"), advice);
     } else {
         chart.ok(check, format!("heard last at {last}"));

@@ -1,12 +1,12 @@
 //! Ports: a running server is asked how it is; else they must be free.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
 use super::chart::Chart;
-use crate::config::Config;
+use crate::config::{Config, reached};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -51,16 +51,6 @@ pub fn look(runtime: &Runtime, config: &Config, chart: &mut Chart) -> Option<Run
         chart.fail("server.listen", format!("the server does not answer at {listen}: {e}"), advice);
     }
     Some(Running { metrics })
-}
-
-/// Where an address to listen on is reached from here.
-fn reached(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 fn free(config: &Config, chart: &mut Chart) {

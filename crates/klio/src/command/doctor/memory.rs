@@ -1,4 +1,4 @@
-//! The lake: reachable, readable, whole; how much waits for it, and whether its newest event is of today.
+//! The lake: reachable, readable, whole; how much waits for it, and whether its newest event is of the future.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -11,13 +11,13 @@ use super::chart::{Chart, size};
 use crate::config::Config;
 use crate::data::{redaction_key, refused};
 use crate::failure::Failure;
+use crate::serve::ops;
 
 /// How long an object store may take for a first answer, and a lake for all of them.
 const STORE: Duration = Duration::from_secs(15);
 const LAKE: Duration = Duration::from_mins(2);
-/// Part of the spool that may be in use before somebody should know, and before the server says that it is not ready.
+/// Part of the spool that may be in use before somebody should know.
 const MUCH: f64 = 0.5;
-const FULL: f64 = 0.95;
 /// An event may be dated so far in the future: clocks differ.
 const AHEAD: i64 = 5 * 60 * 1_000_000;
 
@@ -86,7 +86,7 @@ fn spool(info: &Info, most: u64, chart: &mut Chart) {
     let found = format!("{} batches wait; {} of {}", info.spooled, size(info.spool_bytes), size(most));
     let advice = "the lake is not written, or too slowly: the server's log says why";
     let part = info.spool_bytes as f64 / most as f64;
-    if part > FULL {
+    if part > ops::FULL {
         chart.fail("spool", found, advice);
     } else if part > MUCH {
         chart.warn("spool", found, advice);

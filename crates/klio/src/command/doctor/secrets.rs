@@ -14,8 +14,11 @@ const OWN: [&str; 5] = ["redaction.key", "seal.key", "desk.db", "tls/ca.key", "t
 pub fn look(dir: &Path, config: &Config, chart: &mut Chart) {
     for (key, reference) in config.references() {
         match (reference.read(), reference.file().and_then(|file| open_to_all(&file))) {
+            (Err(failure), _) if key.contains(".apiservers ") => {
+                chart.failed(key, &failure, "klio.yaml names it; without it completeness is unproven");
+            }
             (Err(failure), _) => {
-                chart.failed(key, &failure, "klio.yaml names it, and the server does not start without it")
+                chart.failed(key, &failure, "klio.yaml names it, and the server does not start without it");
             }
             (Ok(_), Some(mode)) => chart.warn(
                 key,

@@ -1,8 +1,8 @@
 //! People by client certificate. That `server.tls.client_ca` verified it, the listener has seen to.
 
 use klio_desk::{Identity, Kind};
+use klio_seal::Hash;
 use klio_web::Unidentified;
-use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Whose certificate it is: the common name, in the organizations. What stays the same when it is renewed is its key.
@@ -18,13 +18,11 @@ pub fn identity(der: &[u8]) -> Result<Identity, Unidentified> {
     let (Some(name), None) = (names.next(), names.next()) else {
         return Err(refused("it has no common name, or several"));
     };
-    let key = Sha256::digest(certificate.public_key().raw);
-    let key = key.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"));
     let groups = subject.iter_organization().filter_map(|group| Some(group.as_str().ok()?.to_owned()));
     Ok(Identity {
         kind: Kind::Certificate,
         by: String::new(),
-        subject: key,
+        subject: format!("sha256:{}", Hash::of(certificate.public_key().raw)),
         name: name.to_owned(),
         groups: groups.collect(),
     })

@@ -15,9 +15,10 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::ANSWER;
 use super::jwt::Jwt;
-use super::line::{Line, PATIENCE, send};
 use crate::config::{IN_CLUSTER, Kubernetes};
+use crate::line::{Answer, Line, PATIENCE, send};
 
 /// How long an answer holds.
 const GOOD: Duration = Duration::from_mins(1);
@@ -166,7 +167,7 @@ impl Cluster {
         });
         let url = format!("{}/apis/authentication.k8s.io/v1/tokenreviews", url.trim_end_matches('/'));
         let request = self.line.client()?.post(url).bearer_auth(shown).json(&body);
-        let (status, body) = send(request).await?;
+        let Answer { status, body, .. } = send(request, ANSWER).await?;
         if status == 401 || status == 403 {
             return Err(format!(
                 "it answers {status}: the token that Klio shows it needs the ClusterRole system:auth-delegator"

@@ -15,11 +15,12 @@ use tokio::sync::Mutex;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
+use super::ANSWER;
 use super::claims::{self, For};
 use super::jwt::Jwt;
 use super::keys::{Keys, Signed};
-use super::line::{Line, PATIENCE, send};
 use crate::config::Oidc;
+use crate::line::{Answer, Line, PATIENCE, send};
 
 /// After this time it is read again.
 const FRESH: Duration = Duration::from_hours(1);
@@ -177,7 +178,7 @@ impl Provider {
     /// Gets the ID token for a code.
     async fn redeem(&self, metadata: &Metadata, back: &Back<'_>) -> Result<String, Unidentified> {
         let request = self.token_request(metadata, back).map_err(|e| self.unavailable(e))?;
-        let (status, body) = send(request).await.map_err(|e| self.unavailable(e))?;
+        let Answer { status, body, .. } = send(request, ANSWER).await.map_err(|e| self.unavailable(e))?;
         if status.is_success() {
             let tokens: Result<Tokens, _> = serde_json::from_slice(&body);
             return tokens
@@ -281,7 +282,8 @@ impl Provider {
     async fn fetch(&self) -> Result<Known, String> {
         let client = self.line.client()?;
         let get = async |url: &str| {
-            let (status, body) = send(client.get(url).header("accept", "application/json")).await?;
+            let request = client.get(url).header("accept", "application/json");
+            let Answer { status, body, .. } = send(request, ANSWER).await?;
             if status.is_success() { Ok(body) } else { Err(format!("{url} answers {status}")) }
         };
         let issuer = self.oidc.issuer.trim_end_matches('/');

@@ -1,18 +1,17 @@
-//! A line to somebody who vouches: HTTPS alone, to where the settings say, for no longer and no more than fits.
+//! A line to somebody whom the settings name: HTTPS alone, for no longer and no more than fits.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
 
 /// How long one answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// Most bytes of an answer.
-const MOST: usize = 512 << 10;
-
 /// A client for one of them.
+#[derive(Debug)]
 pub struct Line {
     ca: Option<PathBuf>,
     made: Mutex<Option<(Vec<u8>, Client)>>,
@@ -49,22 +48,32 @@ impl Line {
     }
 }
 
-/// Sends a request, and reads what comes back.
-pub async fn send(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), String> {
+/// What came back.
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// Sends a request, and reads what comes back, up to so many bytes.
+pub async fn send(request: RequestBuilder, most: usize) -> Result<Answer, String> {
     let mut answer = request.send().await.map_err(told)?;
-    let status = answer.status();
+    let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
     let mut body = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(told)? {
-        if body.len() + part.len() > MOST {
-            return Err(format!("it answers more than {} KiB", MOST >> 10));
+        if body.len() + part.len() > most {
+            return Err(format!("it answers more than {} KiB", most >> 10));
         }
         body.extend_from_slice(&part);
     }
-    Ok((status, body))
+    Ok(Answer { status, headers, body })
 }
 
 /// What went wrong, with its causes: reqwest's own words are no more than "error sending request".
-fn told(error: reqwest::Error) -> String {
+pub fn told(error: reqwest::Error) -> String {
     let error = error.without_url();
     let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
     causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
