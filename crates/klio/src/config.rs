@@ -59,6 +59,7 @@ pub struct Server {
     pub listen: SocketAddr,
     /// HTTP without credentials: health and metrics.
     #[schemars(regex(pattern = schema::ADDRESS))]
+    #[serde(deserialize_with = "door")]
     pub ops: SocketAddr,
     /// The address that clusters reach it under, such as `https://klio.example.org:8443`.
     pub url: Option<String>,
@@ -148,8 +149,10 @@ pub struct Reference(String);
 impl Reference {
     /// The secret.
     pub fn read(&self) -> Result<String, Failure> {
-        let failed =
-            |said: String| Failure::usage(format!("{}: {said}", self.0)).hint("give env:NAME or file:PATH");
+        let failed = |said: String| {
+            Failure::usage(format!("{}: {said}", self.0))
+                .hint("it must be there, readable for this user, and not empty")
+        };
         let text = match self.0.split_once(':') {
             Some(("env", name)) => std::env::var(name).map_err(|e| failed(e.to_string()))?,
             Some(("file", path)) => std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?,
@@ -224,6 +227,16 @@ pub fn reached(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// An address with its port.
+fn door<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "`{text}` is no address with a port, such as 127.0.0.1:8443, 0.0.0.0:8443 or [::]:8443"
+        ))
+    })
 }
 
 /// Networks as texts: `10.0.0.0/8`, or one address.

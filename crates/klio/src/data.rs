@@ -36,6 +36,24 @@ impl Data {
             .ok_or_else(|| Failure::usage("there is no home directory").hint("give --data DIR"))
     }
 
+    /// The directory, to write in. What root makes in somebody else's directory, the server could not read.
+    pub fn own(&self) -> Result<PathBuf, Failure> {
+        use std::os::unix::fs::MetadataExt as _;
+        let dir = self.dir()?;
+        match fs::metadata(&dir) {
+            Ok(meta) if meta.uid() != 0 && rustix::process::geteuid().is_root() => {
+                let (dir, uid) = (dir.display(), meta.uid());
+                return Err(Failure::usage(format!("{dir} belongs to user {uid}, and this is root"))
+                    .hint(format!("run it as that user: `sudo -u '#{uid}' klio …`; what root makes there, the server cannot read")));
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                eprintln!("klio: {} is new; --data or KLIO_DATA names another directory", dir.display());
+            }
+            Ok(_) | Err(_) => {}
+        }
+        Ok(dir)
+    }
+
     /// The settings' file: one that was named must be there.
     pub fn config_path(&self) -> Result<PathBuf, Failure> {
         match &self.config {
@@ -69,9 +87,18 @@ pub fn refused(error: StoreError) -> Failure {
     }
 }
 
+/// A file or directory that cannot be used.
+pub fn failed(path: &Path, e: &std::io::Error) -> Failure {
+    let failure = Failure::world(format!("{}: {e}", path.display()));
+    if e.kind() == std::io::ErrorKind::PermissionDenied {
+        return failure.hint("run it as the owner of that directory, as the server is run");
+    }
+    failure
+}
+
 /// Writes a file whole or not at all, for nobody else to read.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::world(format!("{}: {e}", path.display()));
+    let failed = |e: std::io::Error| failed(path, &e);
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
@@ -81,7 +108,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
 /// The key of redaction's hashes: made on first use, so that equal secrets have equal hashes in one lake.
 pub fn redaction_key(dir: &Path) -> Result<[u8; 32], Failure> {
     let path = dir.join("redaction.key");
-    let failed = |e: std::io::Error| Failure::world(format!("{}: {e}", path.display()));
+    let failed = |e: std::io::Error| failed(&path, &e);
     match fs::read(&path) {
         Ok(bytes) => bytes.try_into().map_err(|_| {
             Failure::world(format!("{} does not hold 32 bytes", path.display()))

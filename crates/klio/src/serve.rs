@@ -143,7 +143,9 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     };
     let room = config.server.in_flight_bytes.div_ceil(webhook::PERMIT);
     let most = config.server.connections;
-    let clusters = credentials.clusters().len();
+    let clusters = credentials.clusters();
+    webhook::expect(&pipeline.live, &clusters);
+    let clusters = clusters.len();
     let shared = Arc::new(Shared {
         dir,
         settings,

@@ -12,7 +12,7 @@ use crate::keys::KeyError;
 #[non_exhaustive]
 pub enum SpoolError {
     /// Another process writes this spool.
-    #[error("the spool {} is in use by {holder}: stop that process, or give this one a directory of its own", dir.display())]
+    #[error("the spool {} is in use by {holder}: this needs the lake for itself, so stop that process (a running server is asked through its API)", dir.display())]
     Locked {
         /// The spool's directory.
         dir: PathBuf,

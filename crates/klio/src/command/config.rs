@@ -47,11 +47,11 @@ impl Settings {
                 }
                 let config = Config::read(&path)?;
                 let dir = data.dir()?;
-                Credentials::read(&dir, &config)?;
-                config.desk(&dir)?;
                 for (key, reference) in config.references() {
                     reference.read().map_err(|failure| at(key, failure))?;
                 }
+                Credentials::read(&dir, &config)?;
+                config.desk(&dir)?;
                 config.sign_in.check_files()?;
                 check(&config)?;
                 eprintln!("klio: {} is right", path.display());

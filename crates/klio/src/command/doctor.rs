@@ -65,7 +65,7 @@ fn examine(runtime: &Runtime, data: &Data, chart: &mut Chart) -> Result<(), Fail
     secrets::look(&dir, &config, chart);
     place::look(&dir, &config, chart);
     certificates::look(&dir, &config, chart);
-    let running = doors::look(runtime, &config, chart);
+    let running = doors::look(runtime, &dir, &config, chart);
     let lake = memory::look(&dir, &config, chart);
     clusters::look(runtime, &dir, &config, running.as_ref(), lake, chart);
     people::look(runtime, &dir, &config, chart);

@@ -96,6 +96,9 @@ impl Export {
         let done = writer.export_evidence(&self.to, &request).map_err(refused)?;
         eprintln!("klio: {} events from {} files in {}", done.events, done.files, self.to.display());
         eprintln!("klio: bundle.json has SHA-256 {}; the signed log says so too", done.hash);
+        if done.events == 0 {
+            eprintln!("klio: nothing matches: a name is compared whole, and `user:alice*` is what begins so");
+        }
         if done.fresh > 0 {
             eprintln!("klio: {} more match and are not sealed yet", done.fresh);
         }

@@ -45,7 +45,7 @@ pub struct Ingest {
 impl Ingest {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        let dir = self.data.dir()?;
+        let dir = self.data.own()?;
         own_place(&dir).map_err(refused)?;
         let config = self.data.config()?;
         let (set, wrong) = self.rules.load()?.told();

@@ -69,7 +69,7 @@ impl Serve {
         if let Some(wrong) = wrong {
             tracing::warn!(error = %wrong.message, "there are no traces");
         }
-        let dir = self.data.dir()?;
+        let dir = self.data.own()?;
         own_place(&dir).map_err(refused)?;
         let ended = serve::run(dir, self.data.config_path()?, self.data.config()?, &self.rules);
         traces.into_iter().for_each(Traces::end);

@@ -209,7 +209,7 @@ impl Users {
 }
 
 async fn desk(data: &Data) -> Result<Desk, Failure> {
-    let dir = data.dir()?;
+    let dir = data.own()?;
     klio_store::own_place(&dir).map_err(crate::data::refused)?;
     std::fs::create_dir_all(&dir).map_err(|e| Failure::world(format!("{}: {e}", dir.display())))?;
     open(&data.config()?.desk(&dir)?).await.map_err(wrong)

@@ -8,7 +8,7 @@ use klio_seal::evidence::verify_bundle;
 use klio_seal::{Note, Policy, Verifier};
 use klio_store::{Depth, Proof, Trusted};
 
-use crate::data::{Data, refused};
+use crate::data::{self, Data, refused};
 use crate::failure::Failure;
 use crate::output::plain;
 
@@ -80,9 +80,16 @@ impl Verify {
         let dir = self.data.dir()?;
         // What is left of a lake is a lake; the rest is for the verification to find out.
         if !["lake.json", "seal", "seal.pub", "spool", "events"].iter().any(|part| dir.join(part).exists()) {
-            return Err(
-                Failure::world(format!("there is no lake in {}", dir.display())).hint("give --data DIR")
-            );
+            return Err(Failure::world(format!("there is no lake in {}", dir.display()))
+                .hint("--data DIR or KLIO_DATA says where it lies"));
+        }
+        // What this user may not read is not damaged.
+        for part in ["seal", "spool"] {
+            if let Err(e) = std::fs::read_dir(dir.join(part)) {
+                if e.kind() == std::io::ErrorKind::PermissionDenied {
+                    return Err(data::failed(&dir.join(part), &e));
+                }
+            }
         }
         for (path, text) in self.checkpoints.iter().zip(&trusted.checkpoints) {
             Note::parse(text).map_err(|e| {

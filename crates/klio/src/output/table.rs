@@ -185,7 +185,8 @@ fn tell(
     }
     let evidence = story.events.iter().filter(|e| e.role == Role::Evidence).count();
     let span = match (story.first, story.last) {
-        (Some(a), Some(b)) => format!("{} to {}", short(a), clock(b)),
+        (Some(a), Some(b)) if day(a) == day(b) => format!("{} to {}", short(a), clock(b)),
+        (Some(a), Some(b)) => format!("{} to {}", short(a), short(b)),
         _ => "at an unknown time".into(),
     };
     writeln!(
@@ -196,7 +197,8 @@ fn tell(
     )?;
     for r in &story.rules {
         let title = report.rules.get(r.rule as usize).map_or("", |c| c.rule.title.as_str());
-        let time = r.first.map(clock).unwrap_or_default();
+        let is_later = |at: &Timestamp| story.first.is_some_and(|first| day(first) != day(*at));
+        let time = r.first.map(|at| if is_later(&at) { short(at) } else { clock(at) }).unwrap_or_default();
         let times = if r.count > 1 { format!(" ×{}", r.count) } else { String::new() };
         let level = paint.severity(r.severity, &format!("{:<13}", r.severity.name()));
         writeln!(out, "  {} {level} {}{times}", paint.dim(&time), paint.bold(&plain(title)))?;
@@ -291,6 +293,11 @@ fn troubles(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Days since 1970.
+fn day(time: Timestamp) -> i64 {
+    time.micros().div_euclid(86_400_000_000)
 }
 
 /// `01:01:58.390`

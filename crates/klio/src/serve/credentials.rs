@@ -88,7 +88,7 @@ impl Credentials {
             };
             check_cluster(name)?;
             let wrong = |said: String| Failure::world(format!("{}: {said}", path.display()));
-            let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
+            let text = std::fs::read_to_string(&path).map_err(|e| data::failed(&path, &e))?;
             let kept: Kept = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
             if let Some(token) = kept.token_sha256 {
                 all.token(token, name)?;
@@ -155,9 +155,20 @@ fn keep(dir: &Path, cluster: &str, token: Option<Hash>, certificate: Option<Hash
     let created = jiff::Timestamp::now().to_string();
     let kept = Kept { token_sha256: token, certificate_sha256: certificate, created };
     let path = place(dir, cluster);
-    std::fs::create_dir_all(dir.join("clusters"))
-        .map_err(|e| Failure::world(format!("{}: {e}", dir.display())))?;
+    std::fs::create_dir_all(dir.join("clusters")).map_err(|e| data::failed(dir, &e))?;
     data::write(&path, &serde_json::to_string_pretty(&kept).map_err(Failure::world)?)
+}
+
+/// Takes it away.
+pub fn revoke(dir: &Path, cluster: &str) -> Result<(), Failure> {
+    let path = place(dir, cluster);
+    std::fs::remove_file(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            Failure::usage(format!("{cluster} has no credential that `klio connect cluster` made"))
+                .hint("one that klio.yaml names is taken away there")
+        }
+        _ => Failure::world(format!("{}: {e}", path.display())),
+    })
 }
 
 /// Whether a cluster has a token that `klio connect cluster` made.

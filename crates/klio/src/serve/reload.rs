@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::credentials::Credentials;
 use super::vouch::People;
-use super::{Shared, tls};
+use super::{Shared, tls, webhook};
 use crate::config::Config;
 use crate::pack::Rules;
 
@@ -135,6 +135,7 @@ fn settings(shared: &Shared, people: &People) {
             }
             certificate(shared, &config);
             tracing::info!(clusters = credentials.clusters().len(), "the settings were read again");
+            webhook::expect(&shared.pipeline.live, &credentials.clusters());
             shared.credentials.store(Arc::new(credentials));
             people.set(&config.sign_in);
             shared.config.store(Arc::new(config));

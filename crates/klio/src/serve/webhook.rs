@@ -4,6 +4,7 @@
 //! answer 429 or 503 with `Retry-After` is no attempt (kubernetes `apiserver/plugin/pkg/audit/webhook`,
 //! `client-go/rest/with_retry.go`). So whatever may pass is refused that way.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
 use super::listen::Peer;
-use crate::pipeline::{Receipt, Refusal, Sender, is_full};
+use crate::pipeline::{Live, Receipt, Refusal, Sender, is_full};
 use crate::traces;
 
 /// How long a body may take: the API server gives up after 30 seconds.
@@ -31,6 +32,14 @@ const ROOM: Duration = Duration::from_secs(5);
 const AGAIN: u64 = 2;
 /// The name of the source.
 const SOURCE: &str = "webhook";
+
+/// Clusters that may deliver are sources before they do.
+pub fn expect(live: &Live, clusters: &BTreeSet<String>) {
+    for cluster in clusters {
+        live.source(cluster, SOURCE, |_| {});
+    }
+}
+
 /// Bytes for which one permit stands.
 pub const PERMIT: u64 = 4096;
 
@@ -216,6 +225,9 @@ fn authenticate(
     };
     match path {
         Some(path) if path != cluster => {
+            if server.says("cluster") {
+                tracing::warn!(cluster, path, address = %peer.address.ip(), "a cluster delivers to the path of another");
+            }
             let said = "these credentials are those of another cluster than the one in the path";
             Err(("cluster", Problem::new(StatusCode::FORBIDDEN, said).close()))
         }

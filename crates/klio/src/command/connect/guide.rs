@@ -125,9 +125,11 @@ The server must be reachable from the node's container: listen on the bridge's a
 CloudWatch Logs.
 
 1. aws eks update-cluster-config --name {cluster} --logging '{{\"clusterLogging\":[{{\"types\":[\"audit\"],\"enabled\":true}}]}}'
-2. aws logs create-export-task … or a Firehose brings /aws/eks/{cluster}/cluster to a bucket; then
-   klio ingest --cluster {cluster} DIRECTORY
-   reads the files as they are (CloudWatch's envelopes are understood, gzip too)."
+2. aws logs create-export-task … or a Firehose brings /aws/eks/{cluster}/cluster to a bucket;
+   when they are copied to a directory,
+     clusters: {{ {cluster}: {{ files: [DIRECTORY] }} }}
+   in klio.yaml lets the server follow what comes there. Without a server,
+   klio ingest --cluster {cluster} DIRECTORY reads it once."
         ),
         Platform::Aks => format!(
             "Cluster {cluster}, run by Azure AKS. Its API server takes no webhook and no audit policy; it writes audit events through
@@ -135,8 +137,10 @@ Azure Monitor.
 
 1. az monitor diagnostic-settings create --name klio --resource CLUSTER_ID --storage-account ACCOUNT \\
      --logs '[{{\"category\":\"kube-audit\",\"enabled\":true}}]'
-2. klio ingest --cluster {cluster} DIRECTORY
-   reads the blobs as they are (PT1H.json)."
+2. When the blobs (PT1H.json) are copied to a directory,
+     clusters: {{ {cluster}: {{ files: [DIRECTORY] }} }}
+   in klio.yaml lets the server follow what comes there. Without a server,
+   klio ingest --cluster {cluster} DIRECTORY reads it once."
         ),
         Platform::Gke => format!(
             "Cluster {cluster}, run by Google GKE. Its API server takes no webhook and no audit policy; it writes audit events to Cloud
@@ -144,8 +148,10 @@ Logging.
 
 1. Turn on Data Access audit logs for the Kubernetes Engine API: without them reads are not recorded.
 2. gcloud logging sinks create klio storage.googleapis.com/BUCKET --log-filter='resource.type=\"k8s_cluster\"'
-3. klio ingest --cluster {cluster} DIRECTORY
-   reads the objects as they are."
+3. When the objects are copied to a directory,
+     clusters: {{ {cluster}: {{ files: [DIRECTORY] }} }}
+   in klio.yaml lets the server follow what comes there. Without a server,
+   klio ingest --cluster {cluster} DIRECTORY reads it once."
         ),
     }
 }

@@ -46,10 +46,8 @@ pub fn look(
         );
         return;
     }
-    let heard = match running {
-        Some(running) => counted(&running.metrics),
-        None => lake.map(kept).unwrap_or_default(),
-    };
+    let mut heard = lake.map(kept).unwrap_or_default();
+    heard.extend(running.map(|running| counted(&running.metrics)).unwrap_or_default());
     let none = Cluster::default();
     for name in names {
         let cluster = config.clusters.get(name).unwrap_or(&none);
@@ -91,10 +89,10 @@ fn clock(check: &str, at: i64, chart: &mut Chart) {
 }
 
 fn silence(check: &str, heard: Option<i64>, is_running: bool, chart: &mut Chart) {
-    let advice = "docs/server.md#klioingeststopped says where to look";
+    let advice = "the chapter `KlioIngestStopped` of docs/server.md says where to look";
     let Some(at) = heard else {
-        let since = if is_running { " since the server started" } else { "" };
-        return chart.warn(check, format!("nothing has come{since}"), advice);
+        let advice = "it was never heard: install the kubeconfig that `klio connect cluster` wrote, or try it with `klio connect test FILE`";
+        return chart.warn(check, "nothing has ever come", advice);
     };
     let quiet = jiff::Timestamp::now().as_second() - at;
     let last = jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string());

@@ -1,12 +1,14 @@
 //! Ports: a running server is asked how it is; else they must be free.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
 use super::chart::Chart;
 use crate::config::{Config, reached};
+use crate::line::{Line, send};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -17,7 +19,7 @@ pub struct Running {
 }
 
 /// Asks the server that runs, or looks whether one could.
-pub fn look(runtime: &Runtime, config: &Config, chart: &mut Chart) -> Option<Running> {
+pub fn look(runtime: &Runtime, dir: &Path, config: &Config, chart: &mut Chart) -> Option<Running> {
     let ops = reached(config.server.ops);
     let asked = runtime.block_on(async {
         let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().ok()?;
@@ -50,7 +52,28 @@ pub fn look(runtime: &Runtime, config: &Config, chart: &mut Chart) -> Option<Run
         let advice = "if server.listen was changed, start the server anew: it counts after a restart";
         chart.fail("server.listen", format!("the server does not answer at {listen}: {e}"), advice);
     }
+    if config.server.tls.certificate.is_none() && is_foreign(runtime, dir, config) {
+        let advice = "name the directory that the server was started with: --data or KLIO_DATA";
+        chart.fail(
+            "directory",
+            format!("the server at {listen} keeps another one than {}", dir.display()),
+            advice,
+        );
+    }
     Some(Running { metrics })
+}
+
+/// Whether the server's certificate is of another authority than that of this directory.
+fn is_foreign(runtime: &Runtime, dir: &Path, config: &Config) -> bool {
+    let ca = dir.join("tls/ca.pem");
+    if !ca.exists() {
+        return true;
+    }
+    let line = Line::new(Some(ca));
+    let Ok(client) = line.client() else { return false };
+    let request = client.get(format!("https://{}/livez", reached(config.server.listen)));
+    let told = runtime.block_on(send(request, 1 << 16)).err();
+    told.is_some_and(|said| said.contains("UnknownIssuer"))
 }
 
 fn free(config: &Config, chart: &mut Chart) {
