@@ -151,7 +151,7 @@ impl Reference {
     pub fn read(&self) -> Result<String, Failure> {
         let failed = |said: String| {
             Failure::usage(format!("{}: {said}", self.0))
-                .hint("it must be there, readable for this user, and not empty")
+                .hint("env:NAME must be set, file:PATH readable for this user, and neither empty")
         };
         let text = match self.0.split_once(':') {
             Some(("env", name)) => std::env::var(name).map_err(|e| failed(e.to_string()))?,

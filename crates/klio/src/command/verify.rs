@@ -85,7 +85,7 @@ impl Verify {
         }
         // What this user may not read is not damaged.
         for part in ["seal", "spool"] {
-            if let Err(e) = std::fs::read_dir(dir.join(part)) {
+            if let Err(e) = fs::read_dir(dir.join(part)) {
                 if e.kind() == std::io::ErrorKind::PermissionDenied {
                     return Err(data::failed(&dir.join(part), &e));
                 }
