@@ -17,19 +17,15 @@ const NEAR: i64 = 60 * 60 * 1_000_000;
 /// 3. an object that one wrote and the other then is, enters, reads or is allowed by: a service account, a pod, a
 ///    secret, a binding.
 ///
-/// Private addresses join nobody: behind them stand whole networks. The control plane and the nodes are joined
-/// to nobody: they touch everything.
+/// Private addresses join nobody: behind them stand whole networks. The control plane and the nodes touch everything: they are joined
+/// to others only by a token that somebody had issued, and by a public address, where neither works.
 pub(super) fn join(tales: &[Tale], issued: &HashMap<u64, u64, RandomState>) -> Vec<usize> {
     let mut groups = Groups((0..tales.len()).collect());
-    let mut order: Vec<usize> = (0..tales.len())
-        .filter(|&i| {
-            !matches!(UserKind::of(tales[i].actor.user.as_deref()), UserKind::System | UserKind::Node)
-        })
-        .collect();
+    let mut order: Vec<usize> = (0..tales.len()).collect();
     order.sort_by_key(|&i| tales[i].first_clue);
     let by_session: HashMap<u64, usize> = order.iter().map(|&i| (tales[i].session, i)).collect();
     let mut writers: HashMap<u64, usize> = HashMap::new();
-    for &i in &order {
+    for &i in order.iter().filter(|&&i| !is_plant(&tales[i])) {
         for object in &tales[i].wrote {
             writers.entry(*object).or_insert(i);
         }
@@ -52,6 +48,9 @@ pub(super) fn join(tales: &[Tale], issued: &HashMap<u64, u64, RandomState>) -> V
             }
             nearest.insert(key, i);
         }
+        if is_plant(tale) {
+            continue;
+        }
         let is = tale.actor.user.as_deref().and_then(|u| u.strip_prefix("system:serviceaccount:"));
         let is = is.and_then(|a| a.split_once(':')).map(|(ns, name)| place("serviceaccounts", ns, name));
         for object in tale.reached.iter().chain(&tale.bindings).chain(&is) {
@@ -65,6 +64,11 @@ pub(super) fn join(tales: &[Tale], issued: &HashMap<u64, u64, RandomState>) -> V
     (0..tales.len()).map(|i| groups.find(i)).collect()
 }
 
+/// Whether it is of the control plane or a node.
+fn is_plant(tale: &Tale) -> bool {
+    matches!(UserKind::of(tale.actor.user.as_deref()), UserKind::System | UserKind::Node)
+}
+
 /// What joins two tales near in time.
 fn keys(tale: &Tale) -> Vec<String> {
     let text = |s: &Option<String>| s.clone().unwrap_or_default();
@@ -72,6 +76,9 @@ fn keys(tale: &Tale) -> Vec<String> {
     let mut keys = Vec::new();
     if SourceScope::of(&ip) == Some(SourceScope::Public) {
         keys.push(format!("ip {ip}"));
+    }
+    if is_plant(tale) {
+        return keys;
     }
     if !ip.is_empty() {
         keys.push(format!("at {ip} {user}"));

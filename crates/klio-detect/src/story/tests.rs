@@ -79,3 +79,17 @@ fn whoever_uses_a_token_belongs_to_whoever_had_it_issued() {
     finding(&mut t, 2, 1, 500, Severity::High, &thief);
     assert_eq!(t.finish().0.len(), 1);
 }
+
+#[test]
+fn the_control_plane_belongs_to_whoever_had_its_token_issued_and_to_nobody_else() {
+    let controller = "system:serviceaccount:kube-system:generic-garbage-collector";
+    let mut t = Storyteller::new();
+    t.credential_issued(1, xxh3_64(b"JTI=x"));
+    finding(&mut t, 1, 0, 1, Severity::High, &actor("a", "10.0.0.1"));
+    let stolen = Actor { credential: Some("JTI=x".into()), ..actor(controller, "203.0.113.7") };
+    finding(&mut t, 2, 1, 2, Severity::High, &stolen);
+    finding(&mut t, 3, 2, 3, Severity::High, &actor("b", "203.0.113.7"));
+    finding(&mut t, 4, 3, 3, Severity::High, &actor(controller, "10.0.0.1"));
+    let sizes: Vec<usize> = t.finish().0.iter().map(|story| story.actors.len()).collect();
+    assert_eq!(sizes, [3, 1]);
+}
