@@ -8,7 +8,7 @@
 mod cost;
 mod dispatch;
 
-use klio_model::{Event, Filter, Missing, Stage, Tri};
+use klio_model::{Event, FieldRef, Filter, Missing, Stage, Tri};
 
 use crate::rule::{Dialect, Rule};
 use dispatch::{Dispatch, Memory};
@@ -30,6 +30,9 @@ pub struct Verdict {
     pub rule: u32,
     /// Whether every value that decides was recorded.
     pub proven: bool,
+    /// No yes yet: the rule reads what a memory knows and the event carries no facts. Whoever keeps the memory sets
+    /// [`Event::facts`] and asks [`Engine::again`].
+    pub later: bool,
 }
 
 /// How often a rule could not answer.
@@ -56,6 +59,8 @@ pub struct Engine {
     dispatch: Dispatch,
     /// Rules that read bodies: only those can be blind.
     reads_body: Vec<bool>,
+    /// Rules that read memory fields.
+    reads_past: Vec<bool>,
     matching: FalcoMatching,
 }
 
@@ -66,15 +71,16 @@ impl Engine {
             cost::cheapest_first(&mut rule.filter);
         }
         let dispatch = Dispatch::new(&rules);
-        let reads_body = rules
-            .iter()
-            .map(|r| {
-                let mut body = false;
-                r.filter.each_field(&mut |f| body |= f.needs_body());
-                body
-            })
-            .collect();
-        Self { rules, dispatch, reads_body, matching }
+        let reads = |what: fn(&FieldRef) -> bool| {
+            let any = |rule: &Rule| {
+                let mut any = false;
+                rule.filter.each_field(&mut |f| any |= what(f));
+                any
+            };
+            rules.iter().map(any).collect()
+        };
+        let (reads_body, reads_past) = (reads(FieldRef::needs_body), reads(FieldRef::needs_memory));
+        Self { rules, dispatch, reads_body, reads_past, matching }
     }
 
     /// The rules, in the order of their indices.
@@ -111,9 +117,14 @@ impl Engine {
                     }
                     continue;
                 }
+                Tri::Unknown if event.facts.is_none() && self.reads_past[index] => {
+                    yes(Verdict { rule: index as u32, proven: false, later: true });
+                    continue;
+                }
                 Tri::Unknown => {
                     if rule.filter.eval(event, Missing::False) != Tri::True {
-                        sight.unknown += 1;
+                        let of_body = !self.reads_past[index] || event.request_object.text().is_none();
+                        sight.unknown += u64::from(of_body);
                         continue;
                     }
                     false
@@ -121,8 +132,32 @@ impl Engine {
             };
             sight.decided += 1;
             falco_done |= rule.dialect == Dialect::Falco && self.matching == FalcoMatching::First;
-            yes(Verdict { rule: index as u32, proven });
+            yes(Verdict { rule: index as u32, proven, later: false });
         }
+    }
+
+    /// Asks a rule again that waited for the facts of an event ([`Verdict::later`]). `sight` is the rule's, as in
+    /// [`Bench::sight`]: that the memory could not answer makes no rule blind, that a body was missing does.
+    pub fn again(&self, event: &Event<'_>, rule: u32, sight: &mut Sight) -> Option<Verdict> {
+        let index = rule as usize;
+        let filter = &self.rules.get(index)?.filter;
+        let bodiless = self.reads_body[index] && event.request_object.text().is_none();
+        let proven = match filter.eval(event, Missing::Unknown) {
+            Tri::True => true,
+            Tri::False => {
+                sight.decided += u64::from(!bodiless);
+                return None;
+            }
+            Tri::Unknown => {
+                if filter.eval(event, Missing::False) != Tri::True {
+                    sight.unknown += u64::from(bodiless);
+                    return None;
+                }
+                false
+            }
+        };
+        sight.decided += 1;
+        Some(Verdict { rule, proven, later: false })
     }
 
     /// A rule's answer, from its possible branches: `first` and those that follow; they are taken from `bits`.

@@ -103,6 +103,17 @@ impl<'a> Part<'a> {
         self.tree.get_or_init(|| self.text.and_then(Json::parse)).as_ref()
     }
 
+    /// What stands at a path of object keys, read without the rest.
+    pub fn at(&self, path: &[&str]) -> Option<Json<'a>> {
+        if let Some(tree) = self.tree.get() {
+            return path.iter().try_fold(tree.as_ref()?, |node, key| node.get(key)).cloned();
+        }
+        match sonic_rs::get(self.text?, path).ok()?.as_raw_cow() {
+            Cow::Borrowed(raw) => Json::parse(raw),
+            Cow::Owned(_) => None,
+        }
+    }
+
     /// Whether there is a text that is no JSON: what it says is unknown, not absent.
     pub fn unreadable(&self) -> bool {
         self.text.is_some() && self.tree().is_none()
@@ -181,6 +192,8 @@ pub struct Event<'a> {
     pub authentication: Part<'a>,
     /// Recovered from a cut line: an absent member may have been cut off.
     pub salvaged: bool,
+    /// What is known of the past; `None` until a memory was asked.
+    pub facts: Option<crate::Facts>,
     document: OnceCell<Option<Json<'a>>>,
     patched: OnceCell<patch::Folded<'a>>,
     decoded_path: OnceCell<String>,
@@ -257,6 +270,7 @@ impl<'a> Event<'a> {
             annotations: Part::default(),
             authentication: Part::default(),
             salvaged: false,
+            facts: None,
             document: OnceCell::new(),
             patched: OnceCell::new(),
             decoded_path: OnceCell::new(),
@@ -292,6 +306,20 @@ impl<'a> Event<'a> {
     /// The whole event as a tree, for pointers into it.
     pub fn document(&self) -> Option<&Json<'a>> {
         self.document.get_or_init(|| Json::parse(self.json)).as_ref()
+    }
+
+    /// Calls `f` with each key of `user.extra` and its first value.
+    pub fn each_extra(&self, f: &mut dyn FnMut(&str, &str)) {
+        let Some(text) = self.user.extra.text() else { return };
+        if wire::flat_lists(text, f) {
+            return;
+        }
+        let tree = self.user.extra.tree().map(Json::members).unwrap_or_default();
+        for (key, values) in tree {
+            if let Some(value) = values.items().first().and_then(Json::as_str) {
+                f(key, value);
+            }
+        }
     }
 
     /// An annotation's text by its exact key.

@@ -89,6 +89,11 @@ impl FieldRef {
     pub fn needs_body(&self) -> bool {
         self.field.info().needs_body
     }
+
+    /// Whether it is known only to a memory of earlier events.
+    pub fn needs_memory(&self) -> bool {
+        self.field.info().needs_memory
+    }
 }
 
 fn prefix_is_empty(rest: &str) -> bool {

@@ -25,10 +25,13 @@ pub mod archive;
 
 pub mod explain;
 
+pub mod facts;
+
 pub use archive::MemoryArchive;
 pub use attack::{Tactic, Technique};
 pub use event::{Event, Level, ParseError, Stage};
 pub use explain::explain;
+pub use facts::Facts;
 pub use field::{Field, FieldRef, UnknownField};
 pub use filter::{Filter, Matcher, Missing, Quantifier, Test, TextMatch, Tri};
 pub use finding::{Actor, Evidence, Finding, Object, Proof, RuleRef};

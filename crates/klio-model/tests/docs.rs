@@ -19,6 +19,12 @@ are entered at each element. Each example is a filter.
 
 ";
 
+const PAST: &str = "What Klio remembers
+
+These tell of the events before this one. They are known where events are judged in order, by `klio scan`, `klio ingest` and
+the server, and *unknown* everywhere else: in `--where`, in hunts and in questions to the lake. They are unknown too while the memory
+has no history to compare with.";
+
 fn example(info: &FieldInfo) -> String {
     let path = info.example.strip_prefix(info.name).is_some_and(|rest| rest.starts_with(['.', ':']));
     if path {
@@ -33,16 +39,17 @@ fn example(info: &FieldInfo) -> String {
 
 fn guide() -> String {
     let mut out = HEAD.to_owned();
-    for (level, title) in [
-        ("Metadata", "At every level"),
-        ("Request", "From level Request: the body that was sent"),
-        ("RequestResponse", "At level RequestResponse: the body that was answered"),
+    for (level, memory, title) in [
+        ("Metadata", false, "At every level"),
+        ("Request", false, "From level Request: the body that was sent"),
+        ("RequestResponse", false, "At level RequestResponse: the body that was answered"),
+        ("Metadata", true, PAST),
     ] {
         let _ = write!(
             out,
             "## {title}\n\n| Name | Audit path | Holds | From | Meaning | Example |\n|---|---|---|---|---|---|\n"
         );
-        for info in FIELDS.iter().filter(|i| i.level == level) {
+        for info in FIELDS.iter().filter(|i| i.level == level && i.needs_memory == memory) {
             let holds = match info.holds {
                 Holds::Text => "text",
                 Holds::Number => "number",

@@ -46,6 +46,8 @@ fn test_cost(test: &Test) -> u32 {
         Field::PodSecurity | Field::Credential | Field::Message => 200,
         field if field.info().needs_body => 3_000,
         Field::Document => 4_000,
+        // Mostly unknown, which ends no conjunction.
+        field if field.info().needs_memory => 5_000,
         _ => 50,
     };
     let compare = match &test.matcher {

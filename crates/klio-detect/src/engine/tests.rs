@@ -192,9 +192,66 @@ proptest::proptest! {
                 .enumerate()
                 .filter(|(_, r)| r.every_stage || event.stage != Stage::RequestReceived)
                 .filter(|(_, r)| r.filter.eval(&event, Missing::False) == Tri::True || r.filter.matches(&event))
-                .map(|(i, r)| Verdict { rule: i as u32, proven: r.filter.matches(&event) })
+                .map(|(i, r)| Verdict { rule: i as u32, proven: r.filter.matches(&event), later: false })
                 .collect();
             proptest::prop_assert_eq!(got, want, "{}", text);
         }
     }
+}
+
+#[test]
+fn a_rule_about_the_past_waits_for_facts() {
+    let engine = Engine::new(
+        vec![
+            rule("past", Dialect::Klio, Filter::and([is("resource", "secrets"), is("new.secret", "true")])),
+            rule("either", Dialect::Klio, Filter::or([is("verb", "list"), is("new.actor", "true")])),
+            rule(
+                "not",
+                Dialect::Klio,
+                Filter::and([is("verb", "get"), Filter::not(is("peers.action", "true"))]),
+            ),
+            rule("body", Dialect::Klio, Filter::and([is("request.kind", "Pod"), is("new.actor", "true")])),
+        ],
+        FalcoMatching::First,
+    );
+    let ask = |json: &str, facts: Option<klio_model::Facts>| {
+        let mut event = Event::parse(json).unwrap();
+        event.facts = facts;
+        let mut out = Vec::new();
+        let mut bench = engine.bench();
+        engine.judge(&event, &mut bench, &mut |v| {
+            out.push((engine.rules()[v.rule as usize].id.clone(), v.proven, v.later));
+        });
+        let blind: Vec<String> = engine.blind(&bench.sight).map(|r| r.id.clone()).collect();
+        (out, blind)
+    };
+    let get = r#"{"verb":"get","objectRef":{"resource":"secrets"}}"#;
+    let said = |id: &str, proven, later| (id.to_owned(), proven, later);
+    let later = |id: &str| said(id, false, true);
+    assert_eq!(ask(get, None), (vec![later("past"), later("either"), later("not")], vec![]));
+    // What the event alone decides is not put off.
+    let list = r#"{"verb":"list","objectRef":{"resource":"pods"}}"#;
+    assert_eq!(ask(list, None).0, [said("either", true, false)]);
+    // The facts decide; unknown facts are read as the dialect reads what is missing, and no rule is blind for them.
+    let facts = |new| klio_model::Facts { new_secret: new, peers_action: new, ..Default::default() };
+    assert_eq!(ask(get, Some(facts(Some(true)))).0, [said("past", true, false)]);
+    assert_eq!(ask(get, Some(facts(None))), (vec![said("not", false, false)], vec![]));
+
+    let again = |json: &str, facts, rule| {
+        let mut event = Event::parse(json).unwrap();
+        event.facts = Some(facts);
+        let mut sight = Sight::default();
+        let verdict = engine.again(&event, rule, &mut sight);
+        (verdict.map(|v| (v.proven, v.later)), sight.unknown, sight.decided)
+    };
+    assert_eq!(again(get, facts(Some(true)), 0), (Some((true, false)), 0, 1));
+    assert_eq!(again(get, facts(Some(false)), 0), (None, 0, 1));
+    assert_eq!(again(get, facts(None), 0), (None, 0, 0));
+    assert_eq!(again(get, facts(None), 2), (Some((false, false)), 0, 1));
+    assert_eq!(again(get, facts(None), 99), (None, 0, 0));
+    // A rule that also reads a body that was never recorded is blind for that.
+    let write = r#"{"level":"Metadata","verb":"create"}"#;
+    let new = klio_model::Facts { new_actor: Some(true), ..Default::default() };
+    assert_eq!(ask(write, None).0.last(), Some(&later("body")));
+    assert_eq!(again(write, new, 3), (None, 1, 0));
 }

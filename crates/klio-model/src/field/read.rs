@@ -129,7 +129,7 @@ impl Event<'_> {
             {
                 self.outcome_recorded()
             }
-            _ if self.salvaged || self.unreadable(field) => Recorded::No,
+            _ if self.salvaged || field.info().needs_memory || self.unreadable(field) => Recorded::No,
             _ => Recorded::Yes,
         };
         if recorded == Recorded::Yes { Seen::Absent } else { Seen::Unknown }
@@ -250,6 +250,11 @@ impl Event<'_> {
             Field::RoleRef if is_binding(self) => {
                 computed = self.written();
                 tree(self.patched(), "roleRef.name", &mut each);
+            }
+            _ if field.info().needs_memory => {
+                if let Some(value) = self.facts.as_ref().and_then(|facts| facts.value(field)) {
+                    each(value);
+                }
             }
             _ => {}
         }

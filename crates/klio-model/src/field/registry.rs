@@ -30,6 +30,8 @@ pub struct FieldInfo {
     pub holds: Holds,
     /// Whether it comes from a request or response body.
     pub needs_body: bool,
+    /// Whether it tells of the past: unknown until [`Event::facts`](crate::Event::facts) are there.
+    pub needs_memory: bool,
     /// The least audit level at which it exists.
     pub level: &'static str,
     /// One sentence for the field guide.
@@ -51,8 +53,12 @@ macro_rules! fields {
             name: $name,
             path: $path,
             holds: Holds::$holds,
-            needs_body: !matches!(stringify!($level).as_bytes(), b"Metadata"),
-            level: stringify!($level),
+            needs_body: !matches!(stringify!($level).as_bytes(), b"Metadata" | b"Past"),
+            needs_memory: matches!(stringify!($level).as_bytes(), b"Past"),
+            level: match stringify!($level).as_bytes() {
+                b"Past" => "Metadata",
+                _ => stringify!($level),
+            },
             doc: $doc,
             example: $example,
         }),*];
@@ -119,6 +125,29 @@ fields! {
     RoleRef "rbac.role" "" Text Request "Which role a written binding binds." "cluster-admin";
     Falco "falco" "" Object Request "A value as a Falco rule names it, with its argument after a slash." "falco.ka.req.pod.volumes.hostpath:\\/etc*";
     Document "event" "" Object Metadata "The whole event, for paths that no other entry names." "event.kind:Event";
+    HistoryDays "history.days" "" Number Past "Whole days over which events of this cluster were learnt before this one." "14";
+    NewActor "new.actor" "" Bool Past "Whether this identity was not seen within 30 days. An identity is a user name, with the name it impersonates; a service account is one identity whatever its pods. Unknown for the control plane, nodes and anonymous requests, as all fields of an identity are." "true";
+    NewAgent "new.agent" "" Bool Past "Whether this identity was not seen with this client (the user agent up to its first slash). This and the like are unknown while the identity itself is new." "true";
+    NewAddress "new.address" "" Bool Past "Whether this identity was not seen from this network: the /24 or /48 of a public source.ip, a private one as it is. Unknown for the first request of a pod, whose address is always new." "true";
+    NewNamespace "new.namespace" "" Bool Past "Whether this identity was never let into this namespace before." "true";
+    NewAction "new.action" "" Bool Past "Whether this identity was never allowed to do this before: get, list or watch, create, change, delete or connect, with this group, resource and subresource. Denied requests and dry runs make nothing known." "true";
+    NewSecret "new.secret" "" Bool Past "Whether this identity never read this secret by its name before. Unknown for requests that read no named secret." "true";
+    PeersAction "peers.action" "" Bool Past "Whether somebody else of the same kind (people; service accounts of one namespace) did this before, in any namespace." "false";
+    ActorAge "actor.age" "" Number Past "Seconds since this identity was first seen." "86400";
+    ActorHourUnusual "actor.hour.unusual" "" Bool Past "Whether a person never worked at this hour of the week (UTC) or the hours next to it. Unknown until there are 14 days of this person's history." "true";
+    ActorRate "actor.rate" "" Number Past "By how many deviations this identity's requests of the last 10 minutes, this one counted, exceed its usual number for this action; 0 while there is no history of the action." "6";
+    SecretsDay "secrets.day" "" Number Past "Different secrets that this identity read by name within 24 hours, this request counted; an estimate above 128." "20";
+    SecretsWeek "secrets.week" "" Number Past "The same within 7 days." "40";
+    CredentialAge "credential.age" "" Number Past "Seconds since the credential was issued, if that was seen, else since it was first used; unknown when it is used for the first time and nobody saw it issued." "30";
+    CredentialAddresses "credential.addresses" "" Number Past "Different addresses (source.ip) that used this credential within 24 hours, this request counted; at most 32." "2";
+    CredentialMoved "credential.moved" "" Bool Past "Whether this credential was used from another address before: not from the one that used it first, or with another pod or node. Unknown for the first use of a credential that nobody saw issued." "true";
+    CredentialElsewhere "credential.elsewhere" "" Bool Past "Whether a token that is bound to a pod comes from an address that is neither the pod's nor its node's. Unknown until the pod's address was recorded (level Request of pods/status)." "true";
+    CredentialDepth "credential.depth" "" Number Past "How many TokenRequests lie between this credential and `credential.root`; 0 for one that a kubelet or the control plane fetched for its own use, and for certificates. Unknown if the issuing was not seen." "1";
+    CredentialIssuer "credential.issuer" "" Text Past "Who had this token issued by TokenRequest." "system:serviceaccount:orders:legacy-importer";
+    CredentialRoot "credential.root" "" Text Past "Who is behind a token: up the chain of TokenRequests the first that is no service account, else the outermost. Kubelets and the control plane count only if nobody else is in the chain." "alice@example.com";
+    Author "author" "" Text Past "Who is behind a write: for objects that controllers make the one who wrote their owner, else who authenticated." "alice@example.com";
+    AuthorSure "author.sure" "" Bool Past "Whether `author` follows from a recorded owner, and not from names alone." "true";
+    Workload "workload" "" Text Past "The workload of the pod that the token is bound to, by its owners where they are known, else by its name." "deployments/shop/cart";
 }
 
 impl Field {
