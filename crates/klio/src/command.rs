@@ -15,6 +15,7 @@ mod explain;
 #[cfg(feature = "lake")]
 mod export;
 mod hunt;
+mod hunts;
 #[cfg(feature = "lake")]
 mod ingest;
 #[cfg(feature = "lake")]
@@ -73,8 +74,10 @@ pub enum Command {
     #[cfg(feature = "lake")]
     #[command(subcommand)]
     DeadLetters(dead_letters::Letters),
-    /// Print the events that match a filter.
+    /// Print the events that match a filter, or the answer to a hunt of the library.
     Hunt(hunt::Hunt),
+    /// List the library of hunts, or show one.
+    Hunts(hunts::Hunts),
     /// Print the newest events of the lake, and those that come.
     #[cfg(feature = "lake")]
     Tail(tail::Tail),
@@ -132,6 +135,7 @@ impl Command {
             #[cfg(feature = "lake")]
             Self::DeadLetters(c) => c.run(),
             Self::Hunt(c) => c.run(),
+            Self::Hunts(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Tail(c) => c.run(),
             #[cfg(feature = "lake")]

@@ -12,6 +12,7 @@ mod config;
 #[cfg(feature = "lake")]
 mod data;
 mod failure;
+mod hunts;
 #[cfg_attr(not(feature = "lake"), path = "keep/off.rs")]
 mod keep;
 #[cfg(feature = "lake")]

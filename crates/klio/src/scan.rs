@@ -134,8 +134,13 @@ pub fn keep(
     }
     bar.done();
     let feed = feed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let sequence = turns.into_sequence();
+    for (sum, part) in sight.iter_mut().zip(sequence.sight()) {
+        sum.unknown += part.unknown;
+        sum.decided += part.decided;
+    }
     let blind = engine.blind(&sight).map(RuleName::of).collect();
-    turns.into_sequence().finish(feed.into_troubles(), blind, started.elapsed())
+    sequence.finish(feed.into_troubles(), blind, started.elapsed())
 }
 
 /// Judges what an earlier run acknowledged and could not flush.

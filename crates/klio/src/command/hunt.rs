@@ -10,10 +10,11 @@ use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
 
 use super::scan::{Window, parse_filter};
 use crate::failure::Failure;
+use crate::hunts::{self, Ask};
 use crate::output::plain;
 use crate::scan::named;
 
-/// Print the events that match a filter.
+/// Print the events that match a filter, or the answer to a hunt of the library (`@NAME`; `klio hunts` lists them).
 ///
 /// The filter language is that of `--where`: `field:value`, wildcards, ranges, `and or not`, parentheses,
 /// quoted strings, `field:*` for present. The field guide (docs/fields.md) lists the fields.
@@ -22,10 +23,11 @@ use crate::scan::named;
   klio hunt 'user:alice and verb:delete' --since 24h          in the lake
   klio hunt 'verb:delete and resource:events' audit.log
   klio hunt 'resource:secrets and user.kind:human' /var/log/kubernetes/audit/ -o wide
-  klio hunt 'exec.command:*/etc/shadow*' audit.log -o json
+  klio hunt 'exec.command:*/etc/shadow*' audit.log -o jsonl
+  klio hunt @secrets-listed-by-hand audit.log
   klio hunt 'code >= 400 and source.scope:public' audit.log --since 24h --limit 20")]
 pub struct Hunt {
-    /// What to look for.
+    /// What to look for, or @ and the name of a hunt.
     pub filter: String,
     /// Files, directories, patterns, or - for standard input; nothing for the lake.
     #[arg(value_name = "PATH")]
@@ -58,7 +60,15 @@ pub enum HuntFormat {
 
 impl Hunt {
     /// Runs the command.
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(mut self) -> Result<(), Failure> {
+        if let Some(slug) = self.filter.strip_prefix('@') {
+            let hunt = hunts::named(slug).ok_or_else(|| unknown(slug))?;
+            eprintln!("klio: {}", hunt.title);
+            match hunt.ask {
+                Ask::Filter(filter) => filter.clone_into(&mut self.filter),
+                Ask::Sql(query) => return self.count(query),
+            }
+        }
         #[cfg(feature = "lake")]
         if self.paths.is_empty() {
             return self.ask();
@@ -130,6 +140,19 @@ impl Hunt {
             return Err(Failure::world("some paths could not be read").hint("the rest was searched"));
         }
         Ok(())
+    }
+
+    /// Asks the lake in SQL.
+    fn count(self, query: &str) -> Result<(), Failure> {
+        if !self.paths.is_empty() || !self.window.is_open() {
+            return Err(Failure::usage("this hunt is SQL and asks the lake, as a whole").hint(
+                "keep the files first (`klio ingest PATH`); `klio hunts NAME` shows the query, to be narrowed for `klio sql`",
+            ));
+        }
+        #[cfg(feature = "lake")]
+        return super::sql::Sql::of(query, self.limit, self.output == HuntFormat::Jsonl, self.data).run();
+        #[cfg(not(feature = "lake"))]
+        Err(Failure::usage(format!("this build has no lake to ask: {query}")))
     }
 
     /// Asks the lake.
@@ -208,5 +231,13 @@ impl HuntFormat {
                 )
             }
         }
+    }
+}
+
+fn unknown(slug: &str) -> Failure {
+    let failure = Failure::usage(format!("there is no hunt `{slug}`"));
+    match hunts::nearest(slug) {
+        Some(near) => failure.hint(format!("did you mean @{near}? `klio hunts` lists them all")),
+        None => failure,
     }
 }

@@ -78,6 +78,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// Whether nothing was given.
+    pub fn is_open(&self) -> bool {
+        self.filter.is_none() && self.since.is_none() && self.until.is_none()
+    }
+
     /// The filter; true of all events if none was given.
     pub fn filter(&self) -> Result<Filter, Failure> {
         self.filter.as_deref().map_or(Ok(Filter::All), parse_filter)

@@ -54,6 +54,12 @@ pub enum SqlFormat {
 const TOGETHER: usize = 1_000;
 
 impl Sql {
+    /// A question with the usual limits.
+    pub fn of(query: &str, limit: Option<u64>, jsonl: bool, data: Data) -> Self {
+        let output = if jsonl { SqlFormat::Jsonl } else { SqlFormat::Table };
+        Self { query: query.to_owned(), output, time_limit: 60, memory_limit: 512, limit, data }
+    }
+
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         let limits = Limits {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use klio_detect::Match;
+use klio_detect::memory::Trace;
 use klio_model::Stage;
 use klio_source::{Rejected, Skipped};
 
@@ -34,6 +35,8 @@ pub(super) struct Seen {
     pub text: (u32, u16, u16),
     /// Its hits.
     pub hits: (u32, u32),
+    /// What the memory learns of it: index into [`Judged::traces`]; `u32::MAX` for nothing.
+    pub trace: u32,
     pub stage: Stage,
     /// The control plane's own work.
     pub quiet: bool,
@@ -45,6 +48,8 @@ pub(super) struct Seen {
 pub(super) struct Hit {
     pub rule: u32,
     pub proven: bool,
+    /// No yes yet: the rule is to be asked again with the facts of the past.
+    pub later: bool,
     /// Index into [`Judged::scenes`].
     pub scene: u32,
     /// The finding's id.
@@ -78,6 +83,7 @@ pub(super) struct Judged {
     pub texts: String,
     pub hits: Vec<Hit>,
     pub scenes: Vec<Scene>,
+    pub traces: Vec<Trace>,
     pub kept: String,
     pub listed: Vec<u8>,
     /// The records are in the spool already, as a part of this batch.
@@ -110,6 +116,7 @@ impl Judged {
             mut texts,
             mut hits,
             mut scenes,
+            mut traces,
             mut kept,
             mut listed,
             mut users,
@@ -120,6 +127,7 @@ impl Judged {
         seen.clear();
         hits.clear();
         scenes.clear();
+        traces.clear();
         users.clear();
         texts.clear();
         kept.clear();
@@ -127,6 +135,20 @@ impl Judged {
         // A chunk with one huge event does not keep its room for ever.
         kept.shrink_to(ROOM);
         listed.shrink_to(ROOM);
-        Self { file, begins, seen, texts, hits, scenes, kept, listed, users, shelf, bytes, ..Self::default() }
+        Self {
+            file,
+            begins,
+            seen,
+            texts,
+            hits,
+            scenes,
+            traces,
+            kept,
+            listed,
+            users,
+            shelf,
+            bytes,
+            ..Self::default()
+        }
     }
 }

@@ -7,9 +7,11 @@ mod merge;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use klio_detect::engine::Sight;
+use klio_detect::memory::Memory;
 use klio_detect::story::{Clue, Request, Storyteller, Telling};
 use klio_detect::{Correlator, Dialect, Engine, RuleSet};
-use klio_model::{Event, RuleRef, Severity, Stage, Tactic};
+use klio_model::{Event, Facts, RuleRef, Severity, Stage, Tactic};
 
 use super::feed::Troubles;
 use super::judged::{Hit, Judged, Seen};
@@ -18,7 +20,7 @@ use super::known::{Horizon, Known};
 use super::report::{Report, RuleCount, RuleName, Summary};
 use super::spill::Spill;
 use super::tally::{Times, rule_ref};
-use super::telling::{severity, telling};
+use super::telling::{Maker, Yes, severity, telling};
 use crate::failure::Failure;
 use crate::keep::Keeper;
 
@@ -33,6 +35,8 @@ const SESSIONS_CAP: usize = 200_000;
 const REASONS_CAP: usize = 1_000;
 /// How long an incident may be quiet and still go on, in microseconds: a night.
 const MEMORY: i64 = 12 * 3600 * 1_000_000;
+/// Bytes that the memory of a cluster's past may take.
+const MEMORY_BYTES: usize = 256 << 20;
 /// Cut events that the summary lists one by one.
 const SALVAGED_CAP: usize = 20;
 
@@ -46,6 +50,10 @@ pub(super) struct Sequence<'e> {
     salt: u64,
     /// Findings are kept for a list; else only the stories are.
     listing: bool,
+    maker: Maker,
+    /// How often rules that read the past could not answer.
+    sight: Vec<Sight>,
+    memory: Memory,
     findings: u32,
     correlator: Correlator,
     horizon: Horizon,
@@ -98,6 +106,9 @@ impl<'e> Sequence<'e> {
             set,
             salt: salt(cluster),
             listing,
+            maker: Maker::new(engine, set, listing),
+            sight: vec![Sight::default(); engine.rules().len()],
+            memory: Memory::new(MEMORY_BYTES),
             findings: 0,
             correlator: Correlator::new(set),
             horizon: Horizon::default(),
@@ -131,6 +142,11 @@ impl<'e> Sequence<'e> {
         }
         self.event(seen, known, judged)?;
         Ok(true)
+    }
+
+    /// How often each rule that reads the past could not answer.
+    pub(super) fn sight(&self) -> &[Sight] {
+        &self.sight
     }
 
     /// The keeper, for an input that begins.
@@ -176,23 +192,37 @@ impl<'e> Sequence<'e> {
             stage: seen.stage.name(),
             what: &judged.texts[start + id..start + id + what],
         };
+        let mut facts = None;
         if seen.stage != Stage::RequestReceived && !second {
+            facts = judged.traces.get(seen.trace as usize).map(|trace| self.memory.observe(trace));
             self.stories.request(&request);
             if seen.issued != 0 {
                 self.stories.credential_issued(seen.session, seen.issued);
             }
         }
+        let mut listed = Vec::new();
         for hit in &judged.hits[seen.hits.0 as usize..seen.hits.1 as usize] {
             let rule = &self.engine.rules()[hit.rule as usize];
             if second && !rule.every_stage {
                 continue;
             }
+            let again;
+            let (hit, listed) = if hit.later {
+                listed.clear();
+                let Some(made) = self.again(hit, seen.line, facts.as_ref(), judged, &mut listed) else {
+                    continue;
+                };
+                again = made;
+                (&again, &listed)
+            } else {
+                (hit, &judged.listed)
+            };
             // Stages of one request, and one request recorded by two backends, give one finding per rule.
             if self.horizon.finding_made(seen.request, hit.rule) {
                 continue;
             }
             if rule.reports {
-                self.hit(hit, &request, judged)?;
+                self.hit(hit, &request, judged, listed)?;
             }
             if let Some(matched) = &hit.matched {
                 if self.session_of.len() >= SESSIONS_CAP {
@@ -214,8 +244,34 @@ impl<'e> Sequence<'e> {
         Ok(())
     }
 
+    /// Asks a rule again that reads the past.
+    fn again(
+        &mut self,
+        hit: &Hit,
+        line: u64,
+        facts: Option<&Facts>,
+        judged: &Judged,
+        listed: &mut Vec<u8>,
+    ) -> Option<Hit> {
+        let scene = &judged.scenes[hit.scene as usize];
+        // The worker has read it before.
+        let mut event = Event::parse(&judged.kept[scene.json.0 as usize..scene.json.1 as usize]).ok()?;
+        (event.salvaged, event.facts) = (scene.salvaged, Some(facts.cloned().unwrap_or_default()));
+        let sight = self.sight.get_mut(hit.rule as usize)?;
+        let verdict = self.engine.again(&event, hit.rule, sight)?;
+        let rule = &self.engine.rules()[hit.rule as usize];
+        let yes = Yes { rule, proven: verdict.proven, id: hit.id, file: &judged.file, line };
+        Some(self.maker.hit(&yes, hit.rule, hit.scene, &event, listed))
+    }
+
     /// A rule's finding. Its sentence is written only when the story wants to hear it.
-    fn hit(&mut self, hit: &Hit, request: &Request<'_>, judged: &Judged) -> Result<(), Failure> {
+    fn hit(
+        &mut self,
+        hit: &Hit,
+        request: &Request<'_>,
+        judged: &Judged,
+        listed: &[u8],
+    ) -> Result<(), Failure> {
         let rule = &self.engine.rules()[hit.rule as usize];
         let scene = &judged.scenes[hit.scene as usize];
         let matters = rule.severity >= Severity::Medium;
@@ -230,7 +286,7 @@ impl<'e> Sequence<'e> {
             binding: scene.binding,
             evidence: &[*request],
         };
-        let json = &judged.listed[hit.listed.0 as usize..hit.listed.1 as usize];
+        let json = &listed[hit.listed.0 as usize..hit.listed.1 as usize];
         self.found(request.session, &clue, json, &mut || {
             let text = &judged.kept[scene.json.0 as usize..scene.json.1 as usize];
             // The worker has read it before.

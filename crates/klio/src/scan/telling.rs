@@ -1,12 +1,60 @@
 //! What a finding says: its sentence, its JSON, and what links it to other findings.
 
 use klio_detect::story::{Telling, place};
-use klio_detect::{Dialect, Rule};
+use klio_detect::{Dialect, Engine, Match, Rule, RuleSet};
 use klio_model::event::Outcome;
 use klio_model::{Actor, Event, Evidence, Finding, Missing, Object, Proof, Severity, explain};
 
-use super::judged::Scene;
+use super::judged::{Hit, Scene};
 use super::tally::rule_ref;
+
+/// Makes hits of yeses.
+pub(super) struct Maker {
+    /// Rules that correlations hear.
+    feeds: Vec<bool>,
+    /// Findings are written out one by one.
+    listing: bool,
+}
+
+impl Maker {
+    pub(super) fn new(engine: &Engine, set: &RuleSet, listing: bool) -> Self {
+        // A rule feeds a correlation if it carries values for one or reports only through one.
+        let feeds = engine.rules().iter();
+        let feeds = feeds.map(|r| set.correlations.iter().flat_map(|c| &c.sources).any(|s| s.rule == r.id));
+        Self { feeds: feeds.collect(), listing }
+    }
+
+    /// What is to be known of a yes. The finding's JSON is put behind `listed`, if findings are listed.
+    pub(super) fn hit(
+        &self,
+        yes: &Yes<'_>,
+        number: u32,
+        scene: u32,
+        event: &Event<'_>,
+        listed: &mut Vec<u8>,
+    ) -> Hit {
+        let rule = yes.rule;
+        let is_fed = self.feeds.get(number as usize).copied().unwrap_or_default();
+        let matched = is_fed.then(|| {
+            Box::new(Match {
+                rule: rule.id.as_str().into(),
+                time: event.time(),
+                actor: Actor::of(event),
+                object: Object::of(event),
+                values: rule.carries.iter().map(|f| (f.name().to_owned(), f.values(event))).collect(),
+                evidence: vec![yes.evidence(event)],
+                proven: yes.proven,
+            })
+        });
+        let start = listed.len() as u32;
+        if self.listing && rule.reports {
+            // Writing to memory does not fail.
+            let _ = serde_json::to_writer(&mut *listed, &yes.finding(event));
+        }
+        let listed = (start, listed.len() as u32);
+        Hit { rule: number, proven: yes.proven, later: false, scene, id: yes.id, listed, matched }
+    }
+}
 
 /// A rule's yes, with where the event was read.
 pub(super) struct Yes<'y> {

@@ -1,9 +1,10 @@
 //! One thread's part: decodes a chunk, asks the rules, and writes down what the sequence needs.
 
 use klio_detect::engine::{Bench, Sight, Verdict};
-use klio_detect::{Engine, Match, RuleSet};
+use klio_detect::memory::Trace;
+use klio_detect::{Engine, RuleSet};
 use klio_model::event::Level;
-use klio_model::{Actor, Event, Field, Filter, Object, Stage, TimeRange, event::UserKind};
+use klio_model::{Event, Field, Filter, Stage, TimeRange, event::UserKind};
 use klio_source::{
     Format, Item, Reason, Record, Rejected, content_hash, decode, diagnose, keyed_content_hash, recover,
 };
@@ -13,7 +14,7 @@ use super::Options;
 use super::feed::Next;
 use super::judged::{Hit, Judged, Seen};
 use super::keys::{is_long, mix, request_key, salt, session};
-use super::telling::{Yes, describe, scene, severity};
+use super::telling::{Maker, Yes, describe, scene, severity};
 use crate::keep::{Spooled, Terms, cluster_of, head, source};
 
 /// One thread's state.
@@ -23,12 +24,9 @@ pub(super) struct Worker<'e> {
     bench: Bench,
     filter: Option<&'e Filter>,
     range: TimeRange,
-    /// Rules that correlations hear.
-    feeds: Vec<bool>,
+    maker: Maker,
     /// What stands for each rule in the ids of its findings.
     ids: Vec<u64>,
-    /// Findings are written out one by one.
-    listing: bool,
     /// How events are kept, if they are.
     terms: Option<&'e Terms>,
     source: String,
@@ -45,21 +43,14 @@ impl<'e> Worker<'e> {
         options: &'e Options,
         terms: Option<&'e Terms>,
     ) -> Self {
-        // A rule feeds a correlation if it carries values for one or reports only through one.
-        let feeds = engine
-            .rules()
-            .iter()
-            .map(|r| rules.correlations.iter().flat_map(|c| &c.sources).any(|s| s.rule == r.id))
-            .collect();
         Self {
             engine,
             secret,
             bench: engine.bench(),
             filter: (options.filter != Filter::All).then_some(&options.filter),
             range: options.range,
-            feeds,
+            maker: Maker::new(engine, rules, options.listing),
             ids: engine.rules().iter().map(|r| xxh3_64(r.id.as_bytes())).collect(),
-            listing: options.listing,
             terms,
             source: String::new(),
             salt: salt(cluster_of(None, terms).as_deref()),
@@ -171,6 +162,7 @@ impl<'e> Worker<'e> {
             user: self.user(event, out),
             text: (0, 0, 0),
             hits: (out.hits.len() as u32, 0),
+            trace: u32::MAX,
             stage: event.stage,
             quiet: matches!(kind, UserKind::System | UserKind::Node),
             long: event.stage == Stage::ResponseStarted || is_long(event),
@@ -180,6 +172,12 @@ impl<'e> Worker<'e> {
         if event.text_of(Field::Subresource) == Some("token") && event.code.is_some_and(|c| c < 300) {
             let issued = event.annotation("authentication.kubernetes.io/issued-credential-id");
             seen.issued = issued.map_or(0, |c| xxh3_64(c.as_bytes()));
+        }
+        if event.stage != Stage::RequestReceived
+            && let Some(trace) = Trace::of(event)
+        {
+            seen.trace = out.traces.len() as u32;
+            out.traces.push(trace);
         }
         let start = out.texts.len();
         out.texts.push_str(audit_id);
@@ -199,7 +197,11 @@ impl<'e> Worker<'e> {
         out.seen.push(seen);
         if let Some(terms) = self.terms {
             let rules = self.engine.rules();
-            let worst = verdicts.iter().map(|v| severity(rules[v.rule as usize].severity, v.proven)).max();
+            let worst = verdicts
+                .iter()
+                .filter(|v| !v.later)
+                .map(|v| severity(rules[v.rule as usize].severity, v.proven))
+                .max();
             let origin = out.spooled.as_ref().map(|(_, origin)| origin);
             terms.put(&mut out.shelf, event, &self.source, origin, worst);
         }
@@ -224,34 +226,23 @@ impl<'e> Worker<'e> {
         out.scenes.push(scene(event, (start as u32, out.kept.len() as u32)));
         for verdict in verdicts {
             let rule = &self.engine.rules()[verdict.rule as usize];
-            let file = out.file.clone();
             let id = mix(self.ids[verdict.rule as usize], content);
-            let yes = Yes { rule, proven: verdict.proven, id, file: &file, line: record.line };
-            let matched = self.feeds[verdict.rule as usize].then(|| {
-                Box::new(Match {
-                    rule: rule.id.as_str().into(),
-                    time: event.time(),
-                    actor: Actor::of(event),
-                    object: Object::of(event),
-                    values: rule.carries.iter().map(|f| (f.name().to_owned(), f.values(event))).collect(),
-                    evidence: vec![yes.evidence(event)],
-                    proven: verdict.proven,
-                })
-            });
-            let start = out.listed.len() as u32;
-            if self.listing && rule.reports {
-                // Writing to memory does not fail.
-                let _ = serde_json::to_writer(&mut out.listed, &yes.finding(event));
+            if verdict.later {
+                let (rule, listed) = (verdict.rule, (0, 0));
+                out.hits.push(Hit {
+                    rule,
+                    proven: false,
+                    later: true,
+                    scene: number,
+                    id,
+                    listed,
+                    matched: None,
+                });
+                continue;
             }
-            let listed = (start, out.listed.len() as u32);
-            out.hits.push(Hit {
-                rule: verdict.rule,
-                proven: verdict.proven,
-                scene: number,
-                id,
-                listed,
-                matched,
-            });
+            let file = out.file.clone();
+            let yes = Yes { rule, proven: verdict.proven, id, file: &file, line: record.line };
+            out.hits.push(self.maker.hit(&yes, verdict.rule, number, event, &mut out.listed));
         }
     }
 }
