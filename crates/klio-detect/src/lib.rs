@@ -14,8 +14,11 @@ pub mod correlate;
 
 pub mod engine;
 
+pub mod allow;
+
 pub mod story;
 
+pub use allow::{Allow, AllowList};
 pub use correlate::{Correlation, Correlator};
 pub use engine::Engine;
 pub use rule::{About, Dialect, Match, Problem, Rule, RuleFile, RuleSet};

@@ -8,6 +8,7 @@ use klio_model::{Actor, Evidence, FieldRef, Filter, Object, Severity, Tactic, Te
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
+use crate::allow::Allow;
 use crate::correlate::Correlation;
 use crate::falco::Output;
 
@@ -99,6 +100,8 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// Correlations in file order; they refer to rules and to each other by id or name.
     pub correlations: Vec<Correlation>,
+    /// What is known to be right.
+    pub allow: Vec<Allow>,
 }
 
 impl RuleSet {

@@ -34,6 +34,7 @@ mod stats;
 mod tail;
 #[cfg(feature = "lake")]
 mod timeline;
+mod tune;
 #[cfg(feature = "lake")]
 mod user;
 #[cfg(feature = "lake")]
@@ -107,6 +108,8 @@ pub enum Command {
     /// List, show, check and test detection rules.
     #[command(subcommand)]
     Rule(rule::Rule),
+    /// Say what could be added to the allow-list, or what one would have removed.
+    Tune(tune::Tune),
     /// Say in one sentence what an audit event means.
     Explain(explain::Explain),
     /// Scan the recorded attacks that come with Klio.
@@ -153,6 +156,7 @@ impl Command {
             #[cfg(feature = "lake")]
             Self::Lake(c) => c.run(),
             Self::Rule(c) => c.run(),
+            Self::Tune(c) => c.run(),
             Self::Explain(c) => c.run(),
             Self::Demo(c) => c.run(),
         }

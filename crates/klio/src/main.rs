@@ -6,6 +6,7 @@
 // What only the lake asks for, and what can only be reached with it.
 #![cfg_attr(not(feature = "lake"), allow(dead_code, unreachable_code, unused_mut, unused_variables))]
 
+mod allow;
 mod command;
 #[cfg(feature = "lake")]
 mod config;

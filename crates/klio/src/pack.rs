@@ -22,6 +22,9 @@ pub struct Rules {
     /// Falco rule file (source k8s_audit) to add; later files override earlier ones.
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub falco_rules: Vec<PathBuf>,
+    /// File of what is known to be right: findings that it excuses are counted and not told. May be repeated.
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub allow: Vec<PathBuf>,
     /// Leave out Klio's own rules.
     #[arg(long, help_heading = "Rules")]
     pub only_rules: bool,
@@ -54,6 +57,9 @@ impl Rules {
             let (given, wrong) = falco::compile(&falco_all);
             set.rules.extend(given.rules);
             problems.extend(wrong);
+        }
+        for path in &self.allow {
+            set.allow.extend(crate::allow::read(path, &set)?);
         }
         Ok(Loaded { set, problems })
     }

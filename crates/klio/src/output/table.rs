@@ -142,6 +142,16 @@ fn overview(s: &Summary, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     if let Some(cut) = cut(s) {
         writeln!(out, "{}  {}", paint.bold("Cut      "), plain(&cut))?;
     }
+    let allowed: u64 = s.allowed.iter().map(|entry| entry.findings).sum();
+    if !s.allowed.is_empty() {
+        writeln!(
+            out,
+            "{}  {} by {} of the allow-list",
+            paint.bold("Excused  "),
+            plural(allowed, "finding"),
+            plural(s.allowed.len() as u64, "entry").replace("entrys", "entries")
+        )?;
+    }
     if !s.rules_blind.is_empty() {
         let names: Vec<&str> = s.rules_blind.iter().take(3).map(|r| r.title.as_str()).collect();
         let more = if s.rules_blind.len() > 3 { " …" } else { "" };

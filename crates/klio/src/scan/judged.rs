@@ -50,6 +50,8 @@ pub(super) struct Hit {
     pub proven: bool,
     /// No yes yet: the rule is to be asked again with the facts of the past.
     pub later: bool,
+    /// The entry of the allow-list that excuses it; `u32::MAX` for none.
+    pub allowed: u32,
     /// Index into [`Judged::scenes`].
     pub scene: u32,
     /// The finding's id.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use klio_detect::Rule;
 use klio_detect::story::Story;
+use klio_detect::{Allow, Rule};
 use klio_model::{RuleRef, Severity, Tactic, Timestamp};
 use klio_source::{Rejected, Skipped};
 use serde::Serialize;
@@ -145,12 +145,45 @@ pub struct Summary {
     /// Sessions whose earlier requests were forgotten to stay within memory: a story that they open later lacks
     /// its first minutes.
     pub sessions_forgotten: u64,
+    /// What the allow-list excused: counted and not told.
+    pub allowed: Vec<Allowed>,
     /// Rules and correlations that ran.
     pub rules_run: usize,
     /// Rules that could never answer: the audit policy does not record what they read.
     pub rules_blind: Vec<RuleName>,
     /// Wall time.
     pub seconds: f64,
+}
+
+/// An entry of the allow-list, and what it excused.
+#[derive(Clone, Debug, Serialize)]
+pub struct Allowed {
+    /// The rule that it is about; all unless named.
+    pub rule: Option<String>,
+    /// Which events.
+    #[serde(rename = "where")]
+    pub filter: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// From then on it excuses nothing.
+    pub until: Timestamp,
+    /// Findings that it excused.
+    pub findings: u64,
+}
+
+impl Allowed {
+    pub(super) fn of(entry: &Allow) -> Self {
+        Self {
+            rule: entry.rule.clone(),
+            filter: entry.text.clone(),
+            owner: entry.owner.clone(),
+            reason: entry.reason.clone(),
+            until: entry.until,
+            findings: 0,
+        }
+    }
 }
 
 impl Summary {

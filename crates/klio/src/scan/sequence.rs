@@ -10,14 +10,14 @@ use hashbrown::HashMap;
 use klio_detect::engine::Sight;
 use klio_detect::memory::Memory;
 use klio_detect::story::{Clue, Request, Storyteller, Telling};
-use klio_detect::{Correlator, Dialect, Engine, RuleSet};
+use klio_detect::{AllowList, Correlator, Dialect, Engine, RuleSet};
 use klio_model::{Event, Facts, RuleRef, Severity, Stage, Tactic};
 
 use super::feed::Troubles;
 use super::judged::{Hit, Judged, Seen};
 use super::keys::{mix, salt};
 use super::known::{Horizon, Known};
-use super::report::{Report, RuleCount, RuleName, Summary};
+use super::report::{Allowed, Report, RuleCount, RuleName, Summary};
 use super::spill::Spill;
 use super::tally::{Times, rule_ref};
 use super::telling::{Maker, Yes, severity, telling};
@@ -51,6 +51,7 @@ pub(super) struct Sequence<'e> {
     /// Findings are kept for a list; else only the stories are.
     listing: bool,
     maker: Maker,
+    allow: AllowList,
     /// How often rules that read the past could not answer.
     sight: Vec<Sight>,
     memory: Memory,
@@ -93,7 +94,8 @@ impl<'e> Sequence<'e> {
             tactics: c.tactics.clone(),
             count: 0,
         }));
-        let summary = Summary { rules_run: rules.len(), ..Summary::default() };
+        let allowed = set.allow.iter().map(Allowed::of).collect();
+        let summary = Summary { rules_run: rules.len(), allowed, ..Summary::default() };
         rules.push(RuleCount {
             rule: RuleRef { id: REUSE.0.into(), title: REUSE.1.into(), dialect: Dialect::Klio.name() },
             severity: Severity::Medium,
@@ -107,6 +109,7 @@ impl<'e> Sequence<'e> {
             salt: salt(cluster),
             listing,
             maker: Maker::new(engine, set, listing),
+            allow: AllowList::new(set),
             sight: vec![Sight::default(); engine.rules().len()],
             memory: Memory::new(MEMORY_BYTES),
             findings: 0,
@@ -221,6 +224,10 @@ impl<'e> Sequence<'e> {
             if self.horizon.finding_made(seen.request, hit.rule) {
                 continue;
             }
+            if let Some(count) = self.summary.allowed.get_mut(hit.allowed as usize) {
+                count.findings += 1;
+                continue;
+            }
             if rule.reports {
                 self.hit(hit, &request, judged, listed)?;
             }
@@ -261,7 +268,9 @@ impl<'e> Sequence<'e> {
         let verdict = self.engine.again(&event, hit.rule, sight)?;
         let rule = &self.engine.rules()[hit.rule as usize];
         let yes = Yes { rule, proven: verdict.proven, id: hit.id, file: &judged.file, line };
-        Some(self.maker.hit(&yes, hit.rule, hit.scene, &event, listed))
+        let mut made = self.maker.hit(&yes, hit.rule, hit.scene, &event, listed);
+        made.allowed = self.allow.excuses(hit.rule, &event).unwrap_or(u32::MAX);
+        Some(made)
     }
 
     /// A rule's finding. Its sentence is written only when the story wants to hear it.

@@ -52,7 +52,16 @@ impl Maker {
             let _ = serde_json::to_writer(&mut *listed, &yes.finding(event));
         }
         let listed = (start, listed.len() as u32);
-        Hit { rule: number, proven: yes.proven, later: false, scene, id: yes.id, listed, matched }
+        Hit {
+            rule: number,
+            proven: yes.proven,
+            later: false,
+            allowed: u32::MAX,
+            scene,
+            id: yes.id,
+            listed,
+            matched,
+        }
     }
 }
 

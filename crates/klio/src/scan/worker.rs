@@ -2,7 +2,7 @@
 
 use klio_detect::engine::{Bench, Sight, Verdict};
 use klio_detect::memory::Trace;
-use klio_detect::{Engine, RuleSet};
+use klio_detect::{AllowList, Engine, RuleSet};
 use klio_model::event::Level;
 use klio_model::{Event, Field, Filter, Stage, TimeRange, event::UserKind};
 use klio_source::{
@@ -25,6 +25,7 @@ pub(super) struct Worker<'e> {
     filter: Option<&'e Filter>,
     range: TimeRange,
     maker: Maker,
+    allow: AllowList,
     /// What stands for each rule in the ids of its findings.
     ids: Vec<u64>,
     /// How events are kept, if they are.
@@ -50,6 +51,7 @@ impl<'e> Worker<'e> {
             filter: (options.filter != Filter::All).then_some(&options.filter),
             range: options.range,
             maker: Maker::new(engine, rules, options.listing),
+            allow: AllowList::new(rules),
             ids: engine.rules().iter().map(|r| xxh3_64(r.id.as_bytes())).collect(),
             terms,
             source: String::new(),
@@ -227,15 +229,16 @@ impl<'e> Worker<'e> {
         for verdict in verdicts {
             let rule = &self.engine.rules()[verdict.rule as usize];
             let id = mix(self.ids[verdict.rule as usize], content);
-            if verdict.later {
-                let (rule, listed) = (verdict.rule, (0, 0));
+            let allowed = if verdict.later { None } else { self.allow.excuses(verdict.rule, event) };
+            if verdict.later || allowed.is_some() {
                 out.hits.push(Hit {
-                    rule,
-                    proven: false,
-                    later: true,
+                    rule: verdict.rule,
+                    proven: verdict.proven,
+                    later: verdict.later,
+                    allowed: allowed.unwrap_or(u32::MAX),
                     scene: number,
                     id,
-                    listed,
+                    listed: (0, 0),
                     matched: None,
                 });
                 continue;
