@@ -190,3 +190,44 @@ fn collect(path: &Path, out: &mut Vec<RuleFile>) -> Result<(), Failure> {
     out.push(RuleFile { name: path.display().to_string(), text: text.into() });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    /// Which rules say that they cover a detection, by the tags in their files.
+    fn covers() -> BTreeMap<String, BTreeSet<String>> {
+        let mut covers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for file in own() {
+            let tags = file.text.lines().filter_map(|line| line.trim().strip_prefix("- klio."));
+            for id in tags {
+                let slug = file.name.trim_start_matches("rules/").trim_end_matches(".yml");
+                covers.entry(id.trim().to_uppercase()).or_default().insert(slug.to_owned());
+            }
+        }
+        covers
+    }
+
+    #[test]
+    fn the_table_of_detections_is_what_the_rules_say() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/detections.md");
+        let table = std::fs::read_to_string(path).unwrap();
+        let covers = covers();
+        let mut told = BTreeSet::new();
+        for row in table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| id ")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let (id, rules) = (cells[1], cells[3]);
+            let named: BTreeSet<String> = rules.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+            if rules.starts_with('*') {
+                assert!(!covers.contains_key(id), "{id}: there is a rule by now");
+            } else {
+                assert_eq!(Some(&named), covers.get(id), "{id}");
+            }
+            told.insert(id.to_owned());
+        }
+        assert_eq!(told.len(), 156);
+        assert!(covers.keys().all(|id| told.contains(id)), "{covers:?}");
+    }
+}
