@@ -5,7 +5,10 @@
 //! over the log's last minutes, then what the session goes on to do. Stories of one intruder under several
 //! identities are joined at the end (`link.rs`). All state is bounded; what had to be dropped is counted.
 
+pub mod contain;
+mod deed;
 mod link;
+mod reach;
 mod session;
 mod tale;
 
@@ -16,6 +19,7 @@ use hashbrown::HashMap;
 use klio_model::{Actor, Severity, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use reach::Reach;
 use session::Session;
 use tale::{Entry, Tale};
 pub use tale::{Role, RuleInStory, Story, StoryEvent};

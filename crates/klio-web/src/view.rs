@@ -23,6 +23,6 @@ pub use place::{
     Balance, Completeness, DeadLetterPage, DeadLetterView, Gap, IntegrityView, ReplayView, SourcePage,
     SourceView, Verdict, Verification,
 };
-pub use story::{StoryEventView, StoryPage, StoryView};
+pub use story::{ParagraphView, StepView, StoryEventView, StoryPage, StoryView};
 pub use subject::SubjectView;
 pub use tally::{Bar, CountView, HistogramView, Series, Top, TopValue, TopView};

@@ -16,6 +16,7 @@ mod explain;
 mod export;
 mod hunt;
 mod hunts;
+mod incident;
 #[cfg(feature = "lake")]
 mod ingest;
 #[cfg(feature = "lake")]
@@ -79,6 +80,8 @@ pub enum Command {
     Hunt(hunt::Hunt),
     /// List the library of hunts, or show one.
     Hunts(hunts::Hunts),
+    /// List incidents, or tell one: what happened, how far it reached, what to do now.
+    Incident(incident::Incident),
     /// Print the newest events of the lake, and those that come.
     #[cfg(feature = "lake")]
     Tail(tail::Tail),
@@ -139,6 +142,7 @@ impl Command {
             Self::DeadLetters(c) => c.run(),
             Self::Hunt(c) => c.run(),
             Self::Hunts(c) => c.run(),
+            Self::Incident(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Tail(c) => c.run(),
             #[cfg(feature = "lake")]

@@ -5,6 +5,7 @@ mod grid;
 mod html;
 mod json;
 mod markdown;
+mod narrative;
 mod sarif;
 mod table;
 mod view;

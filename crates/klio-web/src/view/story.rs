@@ -36,6 +36,40 @@ pub struct StoryView {
     pub unlisted_events: u64,
     /// In one sentence.
     pub summary: String,
+    /// In several, each with the audit ids of what it rests on.
+    #[serde(default)]
+    pub narrative: Vec<ParagraphView>,
+    /// How far it reached: secrets read, tokens minted, pods entered, objects written and deleted.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub reach: serde_json::Value,
+    /// Commands that contain it. Nobody runs them but a person.
+    #[serde(default)]
+    pub containment: Vec<StepView>,
+}
+
+/// A paragraph of a story.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all(serialize = "camelCase"))]
+pub struct ParagraphView {
+    /// What it says.
+    pub text: String,
+    /// The audit ids of what it rests on, the first of them.
+    pub evidence: Vec<String>,
+}
+
+/// A command that contains an incident.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all(serialize = "camelCase"))]
+pub struct StepView {
+    /// The command.
+    pub command: String,
+    /// What it does.
+    pub effect: String,
+    /// Whom else it hits.
+    pub collateral: String,
+    /// How it is undone.
+    pub rollback: String,
 }
 
 /// A request in a story.

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
-use klio_detect::story::Story;
+use klio_detect::story::contain::{self, Step};
+use klio_detect::story::{Reach, Story};
 use klio_model::{Actor, Severity, Timestamp};
 use serde::Serialize;
 
+use super::narrative::{Paragraph, narrative};
 use super::view::{View, summary};
 use crate::scan::{Report, RuleCount, Summary};
 
@@ -24,6 +26,9 @@ struct StoryLine<'s> {
     events: &'s [klio_detect::story::StoryEvent],
     unlisted_events: u64,
     summary: String,
+    narrative: Vec<Paragraph>,
+    reach: Reach,
+    containment: Vec<Step>,
 }
 
 #[derive(Serialize)]
@@ -34,6 +39,7 @@ struct SummaryLine<'s> {
 }
 
 fn story_line<'s>(story: &'s Story, rules: &[RuleCount]) -> StoryLine<'s> {
+    let reach = Reach::of(story);
     StoryLine {
         r#type: "story",
         id: &story.id,
@@ -48,6 +54,9 @@ fn story_line<'s>(story: &'s Story, rules: &[RuleCount]) -> StoryLine<'s> {
         events: &story.events,
         unlisted_events: story.unlisted,
         summary: summary(story, rules),
+        narrative: narrative(story, &reach, rules),
+        containment: contain::steps(story, &reach),
+        reach,
     }
 }
 
