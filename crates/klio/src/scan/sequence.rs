@@ -59,8 +59,8 @@ pub(super) struct Sequence<'e> {
     correlator: Correlator,
     horizon: Horizon,
     stories: Storyteller,
-    /// Sessions of the requests that correlations watch.
-    session_of: HashMap<u64, u64, foldhash::fast::RandomState>,
+    /// Sessions of the requests that correlations watch, and what they did in a few words.
+    session_of: HashMap<u64, (u64, Box<str>), foldhash::fast::RandomState>,
     spill: Spill,
     waiting: Vec<merge::Waiting>,
     times: Times,
@@ -235,7 +235,7 @@ impl<'e> Sequence<'e> {
                 if self.session_of.len() >= SESSIONS_CAP {
                     self.session_of.clear();
                 }
-                self.session_of.insert(seen.request, seen.session);
+                self.session_of.insert(seen.request, (seen.session, request.what.into()));
                 let results = self.correlator.observe(matched);
                 self.correlated(results)?;
             }

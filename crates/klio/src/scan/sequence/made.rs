@@ -38,9 +38,14 @@ impl Sequence<'_> {
                 message: format!("{}: {count} requests, by {who}", correlation.title),
                 evidence: result.evidence,
             };
-            let requests: Vec<Request<'_>> = finding.evidence.iter().map(request).collect();
-            let known = requests.iter().rev().find_map(|r| self.session_of.get(&r.request).copied());
-            self.made(number, id, &finding, known.unwrap_or(id), &requests)?;
+            let mut requests: Vec<Request<'_>> = finding.evidence.iter().map(request).collect();
+            let known: Vec<(u64, Box<str>)> =
+                requests.iter().map(|r| self.session_of.get(&r.request).cloned().unwrap_or_default()).collect();
+            for (request, (_, what)) in requests.iter_mut().zip(&known) {
+                request.what = what;
+            }
+            let session = known.iter().rev().map(|(session, _)| *session).find(|session| *session != 0);
+            self.made(number, id, &finding, session.unwrap_or(id), &requests)?;
         }
         Ok(())
     }
