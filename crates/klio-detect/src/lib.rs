@@ -16,6 +16,9 @@ pub mod engine;
 
 pub mod story;
 
+pub mod memory;
+
 pub use correlate::{Correlation, Correlator};
 pub use engine::Engine;
+pub use memory::{Memory, Trace};
 pub use rule::{About, Dialect, Match, Problem, Rule, RuleFile, RuleSet};
