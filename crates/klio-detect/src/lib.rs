@@ -19,6 +19,9 @@ pub mod allow;
 pub mod story;
 
 pub use allow::{Allow, AllowList};
+pub mod memory;
+
 pub use correlate::{Correlation, Correlator};
 pub use engine::Engine;
+pub use memory::{Memory, Trace};
 pub use rule::{About, Dialect, Match, Problem, Rule, RuleFile, RuleSet};

@@ -1,0 +1,203 @@
+//! What exists and who made it: pods with their addresses, nodes, and the authors of objects.
+
+use klio_model::Facts;
+use serde::{Deserialize, Serialize};
+
+use super::deed::{Deed, PodStatus, Write, is_minutes, is_template, object, owners_by_name};
+use super::names::Names;
+use super::table::{Entry, Table};
+use super::trace::Trace;
+
+/// A pod.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Pod {
+    last: u32,
+    addresses: [u64; 2],
+    host: u64,
+    /// The name of its workload.
+    workload: u64,
+}
+
+/// A node: the latest addresses of its kubelet.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Node {
+    last: u32,
+    addresses: [u64; 2],
+}
+
+/// An object, by name or by uid.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Object {
+    last: u32,
+    /// The name of who wrote it, or its owner.
+    author: u64,
+    /// Whether that follows from recorded owners.
+    sure: bool,
+    /// The name of the workload it belongs to; 0 for itself.
+    workload: u64,
+}
+
+impl Entry for Pod {
+    fn last(&self) -> u32 {
+        self.last
+    }
+}
+
+impl Entry for Node {
+    fn last(&self) -> u32 {
+        self.last
+    }
+}
+
+impl Entry for Object {
+    fn last(&self) -> u32 {
+        self.last
+    }
+}
+
+/// Everything that exists in a cluster, as far as it was seen.
+#[derive(Debug)]
+pub(super) struct Inventory {
+    pub(super) pods: Table<Pod>,
+    pub(super) nodes: Table<Node>,
+    pub(super) objects: Table<Object>,
+}
+
+impl Inventory {
+    /// Tells who is behind a write, and learns it.
+    pub(super) fn wrote(
+        &mut self,
+        deed: &Deed,
+        write: &Write,
+        at: u32,
+        names: &mut Names,
+        facts: &mut Facts,
+    ) {
+        let found = if write.controller {
+            self.behind(write)
+        } else {
+            let author = deed.user.as_deref().map_or(0, |user| names.put(user, at));
+            Some(Object { author, sure: true, ..Object::default() })
+        };
+        if let Some(found) = found {
+            facts.author = names.get(found.author);
+            facts.author_sure = facts.author.as_ref().map(|_| found.sure);
+        }
+        if !write.done || write.removes {
+            return;
+        }
+        // What belongs to a workload: the owner's, or the owner itself.
+        let workload = write.owner.as_ref().map_or(0, |owner| {
+            let of_owner = self.objects.get(owner.key).map_or(0, |owner| owner.workload);
+            if of_owner != 0 { of_owner } else { names.put(&owner.text, at) }
+        });
+        let new = Object { last: at, workload, ..found.unwrap_or_default() };
+        for key in [write.key, write.uid] {
+            if key == 0 || (found.is_none() && workload == 0) {
+                continue;
+            }
+            self.objects.update(
+                key,
+                || new,
+                |object| {
+                    // Late news do not replace later ones.
+                    if at >= object.last {
+                        let workload = if new.workload == 0 { object.workload } else { new.workload };
+                        *object = Object { workload, ..new };
+                    }
+                },
+            );
+        }
+    }
+
+    /// Who is behind what a controller writes: by the owner that stands in it, by what is known of the object itself, by
+    /// the owners that its name allows.
+    fn behind(&self, write: &Write) -> Option<Object> {
+        let known = |key: u64| self.objects.get(key).copied().filter(|object| key != 0 && object.author != 0);
+        if let Some(owner) = &write.owner {
+            return known(owner.uid).or_else(|| known(owner.key));
+        }
+        known(write.uid).or_else(|| known(write.key)).or_else(|| {
+            let guessed = write.guesses.iter().find_map(|key| known(*key))?;
+            Some(Object { sure: false, ..guessed })
+        })
+    }
+
+    /// A kubelet's own address.
+    pub(super) fn node(&mut self, trace: &Trace) {
+        if trace.address == 0 {
+            return;
+        }
+        self.nodes.update(trace.is_node, Node::default, |node| {
+            if !node.addresses.contains(&trace.address) {
+                node.addresses = [trace.address, node.addresses[0]];
+            }
+            node.last = node.last.max(trace.at);
+        });
+    }
+
+    /// A kubelet tells a pod's addresses.
+    pub(super) fn status(&mut self, status: &PodStatus, at: u32) {
+        self.pods.update(status.uid, Pod::default, |pod| {
+            if at >= pod.last || pod.addresses[0] == 0 {
+                (pod.addresses, pod.host) = (status.addresses, status.host);
+            }
+            pod.last = pod.last.max(at);
+        });
+    }
+
+    /// Tells the facts of the pod that a token is bound to; returns whether the pod itself was not heard of before.
+    pub(super) fn bound(&mut self, trace: &Trace, names: &mut Names, facts: &mut Facts) -> bool {
+        let node = self.nodes.get(trace.node).map_or([0; 2], |node| node.addresses);
+        let known = self.pods.get(trace.pod).map(|pod| pod.workload);
+        let workload = match (known, &trace.pod_name) {
+            (Some(workload), _) if workload != 0 => workload,
+            (_, Some(name)) => self.workload(name, trace.at, names),
+            _ => 0,
+        };
+        facts.workload = names.get(workload);
+        let new = known.is_none_or(|workload| workload == 0);
+        facts.credential_elsewhere = self.pods.update(trace.pod, Pod::default, |pod| {
+            (pod.workload, pod.last) = (workload, pod.last.max(trace.at));
+            let told = pod.addresses[0] != 0 && trace.address != 0;
+            told.then(|| {
+                let here = [pod.addresses[0], pod.addresses[1], pod.host, node[0], node[1]];
+                !here.contains(&trace.address)
+            })
+        });
+        new
+    }
+
+    /// The workload of a pod `<namespace>/<name>`: by its owners, else by its name.
+    fn workload(&self, pod: &str, at: u32, names: &mut Names) -> u64 {
+        let Some((namespace, name)) = pod.split_once('/') else { return 0 };
+        let of = |resource: &str, name: &str| self.objects.get(object(resource, namespace, name));
+        if let Some(object) = of("pods", name).filter(|object| object.workload != 0) {
+            return object.workload;
+        }
+        let owners = owners_by_name("pods", name);
+        for (resource, owner) in owners.into_iter().flatten() {
+            if let Some(object) = of(resource, owner) {
+                if object.workload != 0 {
+                    return object.workload;
+                }
+                let (resource, owner) = owners_by_name(resource, owner)[0].unwrap_or((resource, owner));
+                return names.put(&format!("{resource}/{namespace}/{owner}"), at);
+            }
+        }
+        names.put(&by_name(namespace, name), at)
+    }
+}
+
+/// What a pod's name says of its workload.
+fn by_name(namespace: &str, name: &str) -> String {
+    let Some((base, last)) = name.rsplit_once('-') else { return format!("pods/{namespace}/{name}") };
+    let [first, ..] = owners_by_name("pods", name);
+    match (first, base.rsplit_once('-')) {
+        (None, _) => format!("pods/{namespace}/{name}"),
+        (Some(("statefulsets", base)), _) if last.len() < 5 => format!("statefulsets/{namespace}/{base}"),
+        (_, Some((deeper, hash))) if is_template(hash) => format!("deployments/{namespace}/{deeper}"),
+        (_, Some((deeper, time))) if is_minutes(time) => format!("cronjobs/{namespace}/{deeper}"),
+        _ => format!("pods/{namespace}/{base}"),
+    }
+}
