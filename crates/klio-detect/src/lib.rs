@@ -18,9 +18,9 @@ pub mod allow;
 
 pub mod story;
 
-pub use allow::{Allow, AllowList};
 pub mod memory;
 
+pub use allow::{Allow, AllowList};
 pub use correlate::{Correlation, Correlator};
 pub use engine::Engine;
 pub use memory::{Memory, Trace};

@@ -209,11 +209,13 @@ impl Baselines {
         }
         // Whether there is anybody to compare with, then whether one of them did it.
         let empty = || Pair { who: [0; 2], last: [0; 2] };
-        let mut others = |key: u64, learn: bool| match learn {
-            true => self.peers.update(key, empty, |pair| pair.others(actor, at, true)),
-            false => self.peers.get(key).is_some_and(|pair| {
+        let mut others = |key: u64, learn: bool| {
+            if learn {
+                return self.peers.update(key, empty, |pair| pair.others(actor, at, true));
+            }
+            self.peers.get(key).is_some_and(|pair| {
                 (0..2).any(|i| pair.who[i] != 0 && pair.who[i] != actor && is_fresh(pair.last[i], at))
-            }),
+            })
         };
         let (anybody, did) = (others(trace.peers, true), others(mix(trace.peers, trace.action), learn));
         facts.peers_action = anybody.then_some(did);

@@ -1,5 +1,7 @@
 //! Events that tests make up, and recorded ones.
 
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::single_char_pattern)] // helpers beside the tests
+
 use klio_detect::{Memory, Trace};
 use klio_model::{Event, Facts, Timestamp};
 
