@@ -83,6 +83,7 @@ pub fn own_place(dir: &Path) -> Result<(), StoreError> {
             "tls",
             "clusters",
             "dead",
+            "memory",
             "desk.db",
             "redaction.key",
             "lake.json.new",

@@ -34,6 +34,7 @@ use crate::config::Cluster;
 use crate::data::refused;
 use crate::failure::Failure;
 use crate::keep::{Keeper, Terms};
+use crate::scan::Memories;
 use crate::serve::metrics::Metrics;
 
 /// A delivery can be repeated for so long after it was received, in microseconds: the audit webhook tries five times within
@@ -109,7 +110,9 @@ pub fn start(setup: Setup, metrics: &Arc<Metrics>) -> Result<(Arc<Pipeline>, Jud
     }
     let (own, metrics) = (pipeline.clone(), metrics.clone());
     let judge = std::thread::Builder::new().name("judge".into());
-    let judge = judge.spawn(move || judge::run(&own, &metrics, keeper, every)).map_err(Failure::world)?;
+    let memories = Memories::open(&dir);
+    let judge =
+        judge.spawn(move || judge::run(&own, &metrics, keeper, memories, every)).map_err(Failure::world)?;
     Ok((pipeline, Judge { judge, readers }))
 }
 

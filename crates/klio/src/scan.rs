@@ -8,6 +8,8 @@ mod feed;
 mod judged;
 mod keys;
 mod known;
+#[cfg(feature = "lake")]
+mod memories;
 mod progress;
 mod report;
 mod sequence;
@@ -31,6 +33,8 @@ use crate::failure::Failure;
 use crate::keep::{self, Keeper, Terms};
 use feed::Feed;
 pub use feed::named;
+#[cfg(feature = "lake")]
+pub use memories::Memories;
 pub use report::{Report, RuleCount, RuleName, Summary};
 pub use sequence::REUSE;
 use sequence::Sequence;

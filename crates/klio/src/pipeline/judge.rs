@@ -13,7 +13,7 @@ use super::Pipeline;
 use super::upkeep::Upkeep;
 use crate::failure::Failure;
 use crate::keep::Keeper;
-use crate::scan::{Stream, Watch, Wish, follow};
+use crate::scan::{Memories, Stream, Watch, Wish, follow};
 use crate::serve::metrics::Metrics;
 
 /// How long it waits before it tries again what the disk refused.
@@ -74,14 +74,20 @@ struct Watcher<'d> {
 }
 
 /// Judges until it is told to stop. Whatever the disk refuses is tried again: what is durable stays in the spool.
-pub fn run(pipeline: &Pipeline, metrics: &Metrics, mut keeper: Keeper, every: Duration) {
+pub fn run(
+    pipeline: &Pipeline,
+    metrics: &Metrics,
+    mut keeper: Keeper,
+    mut memories: Memories,
+    every: Duration,
+) {
     let watcher = Watcher { pipeline, metrics, upkeep: RefCell::new(Upkeep::new()) };
     let orders = &pipeline.orders;
     while !orders.is_over() {
         orders.changed.store(false, Ordering::Release);
         let rules = orders.rules.load_full();
         let stream = Stream { rules: &rules, terms: &pipeline.terms, intake: pipeline.intake.spool(), every };
-        let (back, ended) = follow(&stream, keeper, &watcher);
+        let (back, ended) = follow(&stream, keeper, &mut memories, &watcher);
         let Some(back) = back else { return };
         keeper = back;
         let Err(mut failure) = ended else { continue };

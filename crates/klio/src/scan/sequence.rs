@@ -36,7 +36,7 @@ const REASONS_CAP: usize = 1_000;
 /// How long an incident may be quiet and still go on, in microseconds: a night.
 const MEMORY: i64 = 12 * 3600 * 1_000_000;
 /// Bytes that the memory of a cluster's past may take.
-const MEMORY_BYTES: usize = 256 << 20;
+pub(super) const MEMORY_BYTES: usize = 256 << 20;
 /// Cut events that the summary lists one by one.
 const SALVAGED_CAP: usize = 20;
 
@@ -331,8 +331,20 @@ impl<'e> Sequence<'e> {
 
     /// A sequence that does not end, for one cluster. The keeper is lent to it ([`Self::lend`]).
     #[cfg(feature = "lake")]
-    pub(super) fn endless(engine: &'e Engine, set: &'e RuleSet, cluster: &str) -> Self {
-        Self { stories: Storyteller::endless(), ..Self::new(engine, set, true, None, Some(cluster)) }
+    pub(super) fn endless(engine: &'e Engine, set: &'e RuleSet, cluster: &str, memory: Memory) -> Self {
+        Self { stories: Storyteller::endless(), memory, ..Self::new(engine, set, true, None, Some(cluster)) }
+    }
+
+    /// What is known of the past.
+    #[cfg(feature = "lake")]
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Gives what is known of the past away.
+    #[cfg(feature = "lake")]
+    pub(super) fn into_memory(self) -> Memory {
+        self.memory
     }
 
     /// Lends it the keeper, or takes it back.

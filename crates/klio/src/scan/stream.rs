@@ -13,6 +13,7 @@ use tracing::field::Empty;
 use super::Options;
 use super::judged::Judged;
 use super::keys;
+use super::memories::Memories;
 use super::sequence::Sequence;
 use super::worker::Worker;
 use crate::failure::Failure;
@@ -64,6 +65,7 @@ pub struct Stream<'s> {
 pub fn follow(
     stream: &Stream<'_>,
     keeper: Keeper,
+    memories: &mut Memories,
     watch: &dyn Watch,
 ) -> (Option<Keeper>, Result<(), Failure>) {
     let engine = Engine::new(stream.rules.rules.clone(), Options::of(Vec::new()).matching);
@@ -75,13 +77,20 @@ pub fn follow(
         engine: &engine,
         worker: Worker::new(&engine, &secret, stream.rules, &options, Some(stream.terms)),
         keeper: Some(keeper),
+        memories,
         clusters: HashMap::new(),
         done: Vec::new(),
         since: None,
         upto: 0,
     };
     let ended = judge.run();
-    (judge.keeper, ended)
+    let Judge { keeper, memories, clusters, .. } = judge;
+    // What was judged and not flushed is judged again, and must not be learnt twice: then the last file counts.
+    if ended.is_ok() {
+        memories.save(clusters.iter().map(|(name, cluster)| (name.as_str(), cluster.sequence.memory())));
+        clusters.into_iter().for_each(|(name, cluster)| memories.put(name, cluster.sequence.into_memory()));
+    }
+    (keeper, ended)
 }
 
 struct Judge<'j> {
@@ -90,6 +99,7 @@ struct Judge<'j> {
     engine: &'j Engine,
     worker: Worker<'j>,
     keeper: Option<Keeper>,
+    memories: &'j mut Memories,
     clusters: HashMap<String, Cluster<'j>>,
     done: Vec<Judged>,
     /// When the first event came that waits for a file.
@@ -176,8 +186,9 @@ impl Judge<'_> {
         let _span = span.enter();
         let judged = self.worker.spooled(&batch, self.done.pop().unwrap_or_default());
         let events = judged.seen.len() as u64;
+        let memories = &mut *self.memories;
         let cluster = self.clusters.entry_ref(name).or_insert_with(|| Cluster {
-            sequence: Sequence::endless(self.engine, self.stream.rules, name),
+            sequence: Sequence::endless(self.engine, self.stream.rules, name, memories.take(name)),
             told: 0,
             last: HashMap::new(),
         });
@@ -205,6 +216,10 @@ impl Judge<'_> {
             incidents.extend(cluster.news(name));
         }
         self.keeper()?.finish(incidents)?;
+        if self.memories.is_due() {
+            let all = self.clusters.iter().map(|(name, cluster)| (name.as_str(), cluster.sequence.memory()));
+            self.memories.save(all);
+        }
         self.watch.flushed(self.upto, started.elapsed());
         Ok(())
     }

@@ -39,8 +39,10 @@ impl Sequence<'_> {
                 evidence: result.evidence,
             };
             let mut requests: Vec<Request<'_>> = finding.evidence.iter().map(request).collect();
-            let known: Vec<(u64, Box<str>)> =
-                requests.iter().map(|r| self.session_of.get(&r.request).cloned().unwrap_or_default()).collect();
+            let known: Vec<(u64, Box<str>)> = requests
+                .iter()
+                .map(|r| self.session_of.get(&r.request).cloned().unwrap_or_default())
+                .collect();
             for (request, (_, what)) in requests.iter_mut().zip(&known) {
                 request.what = what;
             }
