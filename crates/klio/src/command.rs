@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 #[cfg(feature = "lake")]
+mod actor;
+#[cfg(feature = "lake")]
 mod config;
 #[cfg(feature = "lake")]
 mod connect;
@@ -88,6 +90,9 @@ pub enum Command {
     /// Tell what one actor did, what happened to one object, or what came from one address.
     #[cfg(feature = "lake")]
     Timeline(timeline::Timeline),
+    /// Tell who somebody is by what he does, and what is new of it.
+    #[cfg(feature = "lake")]
+    Actor(actor::Actor),
     /// Count the events of the lake.
     #[cfg(feature = "lake")]
     #[command(subcommand)]
@@ -147,6 +152,8 @@ impl Command {
             Self::Tail(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Timeline(c) => c.run(),
+            #[cfg(feature = "lake")]
+            Self::Actor(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Stats(c) => c.run(),
             #[cfg(feature = "lake")]
