@@ -16,6 +16,8 @@ pub mod engine;
 
 pub mod story;
 
+pub mod coverage;
+
 pub use correlate::{Correlation, Correlator};
 pub use engine::Engine;
 pub use rule::{About, Dialect, Match, Problem, Rule, RuleFile, RuleSet};

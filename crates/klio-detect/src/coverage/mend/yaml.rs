@@ -1,0 +1,77 @@
+//! A rule of a policy as it is written in its file.
+
+use std::fmt::Write;
+
+use klio_model::Level;
+
+use super::super::policy::PolicyRule;
+
+/// The rule, indented to stand below `rules:`.
+pub(super) fn rule(rule: &PolicyRule) -> String {
+    let level = match rule.level {
+        None | Some(Level::Unstated) => "None",
+        Some(Level::Metadata) => "Metadata",
+        Some(Level::Request) => "Request",
+        Some(Level::RequestResponse) => "RequestResponse",
+    };
+    let mut out = format!("  - level: {level}\n");
+    let mut list = |key: &str, values: &[String]| {
+        if !values.is_empty() {
+            let _ = writeln!(out, "    {key}: {}", flow(values));
+        }
+    };
+    list("users", &rule.users);
+    list("userGroups", &rule.user_groups);
+    list("verbs", &rule.verbs);
+    list("namespaces", &rule.namespaces);
+    list("nonResourceURLs", &rule.non_resource_urls);
+    if !rule.resources.is_empty() {
+        out.push_str("    resources:\n");
+    }
+    for group in &rule.resources {
+        let _ = writeln!(out, "      - group: {}", quoted(&group.group));
+        for (key, values) in [("resources", &group.resources), ("resourceNames", &group.resource_names)] {
+            if !values.is_empty() {
+                let _ = writeln!(out, "        {key}: {}", flow(values));
+            }
+        }
+    }
+    let stages: Vec<String> = rule.omit_stages.iter().map(|s| s.name().to_owned()).collect();
+    if !stages.is_empty() {
+        let _ = writeln!(out, "    omitStages: {}", flow(&stages));
+    }
+    if let Some(flag) = rule.omit_managed_fields {
+        let _ = writeln!(out, "    omitManagedFields: {flag}");
+    }
+    out
+}
+
+fn flow(values: &[String]) -> String {
+    let all: Vec<String> = values.iter().map(|v| quoted(v)).collect();
+    format!("[{}]", all.join(", "))
+}
+
+/// Plain where YAML cannot take it for something else; rules may name anything.
+fn quoted(text: &str) -> String {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-./".contains(&b))
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
+    if plain {
+        return text.to_owned();
+    }
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() || klio_model::filter::text::is_unprintable(c) => {
+                let _ = write!(out, "\\U{:08X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
