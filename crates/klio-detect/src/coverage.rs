@@ -39,7 +39,7 @@ use crate::correlate::{Correlation, CorrelationKind, CorrelationSource};
 use crate::rule::{About, Rule, RuleSet};
 
 pub use heat::{Heat, matrices};
-pub use mend::Mend;
+pub use mend::{Mend, together};
 pub use observed::{Levels, Observed};
 pub use policy::{Policy, PolicyError};
 pub use sight::{Kept, Recording, Sight};
@@ -118,7 +118,8 @@ fn of_rule<'s>(rule: &'s Rule, recording: Recording<'_>) -> Coverage<'s> {
     let seen = sight::look(&rule.filter, Level::Metadata, recording);
     let verdict = sight::verdict(&seen.sights);
     let any = seen.sights.iter().any(|s| s.any && s.subject.group() == Some("example.com"));
-    let mend = if matches!(verdict, Verdict::Partly | Verdict::Blind) { seen.gaps.mend() } else { Mend::default() };
+    let mend =
+        if matches!(verdict, Verdict::Partly | Verdict::Blind) { seen.gaps.mend() } else { Mend::default() };
     let guesses = verdict != Verdict::Works && seen.guesses;
     Coverage { about: &rule.about, verdict, any, sights: seen.sights, guesses, sources: Vec::new(), mend }
 }

@@ -4,24 +4,25 @@
 //! subresources, requesters, namespaces and names are asked about one by one, as far as the filter or a policy could
 //! make a difference between them.
 
+mod class;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use klio_model::event::UserKind;
 use klio_model::{Filter, Level, Stage};
 
-use super::catalog::{self, KINDS, PATHS};
+use super::catalog::{self, PATHS};
 use super::named::{Named, Value};
 use super::outcome::Outcomes;
 use super::probe::Probe;
 use super::requester::{self, Requester};
 use super::stages::Stages;
-use super::target::{Need, SOME_GROUP, Subject};
+use super::target::{Need, Subject};
+use class::{Class, Member, classes};
 
 /// Namespaces and names that a rule says are asked about up to this number.
 const PLACES: usize = 6;
-/// Stands for all resources that the filter does not tell apart: no resource is called so.
-const OTHER: &str = "\u{1}";
 /// Verbs of requests that are about no resource, as the API server records them.
 const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
@@ -38,22 +39,6 @@ pub(super) struct Case<'c> {
     pub any: bool,
     /// The cluster asks it of itself all the time, and the rule does not name it.
     pub noise: bool,
-}
-
-/// A subject with what varies with it.
-struct Member {
-    subject: Subject,
-    verbs: &'static [&'static str],
-    namespaced: bool,
-}
-
-/// Subjects that are one to the filter.
-struct Class {
-    group: Option<&'static str>,
-    resource: String,
-    subresource: String,
-    any: bool,
-    members: Vec<Member>,
 }
 
 /// A filter, ready to be asked about all.
@@ -76,11 +61,15 @@ fn places(values: &[Value], usual: &[&str], reads: bool, other: &str) -> Vec<Str
             all.push(text.to_owned());
         }
     };
-    usual.iter().for_each(|u| add(u));
+    for place in usual {
+        add(place);
+    }
     if reads {
         add(other);
         let (exact, rest): (Vec<_>, Vec<_>) = values.iter().partition(|v| v.exact);
-        exact.into_iter().chain(rest).take(PLACES).for_each(|v| add(&v.text));
+        for value in exact.into_iter().chain(rest).take(PLACES) {
+            add(&value.text);
+        }
     }
     all
 }
@@ -212,7 +201,16 @@ impl<'f> Cases<'f> {
                     });
                     let Some(need) = need else { continue };
                     found = true;
-                    f(&Case { subject: &subject, verb, who, namespace: "", name: "", need, any, noise: noise && any });
+                    f(&Case {
+                        subject: &subject,
+                        verb,
+                        who,
+                        namespace: "",
+                        name: "",
+                        need,
+                        any,
+                        noise: noise && any,
+                    });
                 }
                 if found {
                     break;
@@ -236,7 +234,9 @@ impl<'f> Cases<'f> {
         // A 401 is written at one stage only (`pkg/endpoints/filters/audit.go`, `WithFailedAuthenticationAudit`).
         let stages: &[Stage] = match (stranger, long) {
             (true, _) => &[Stage::ResponseStarted],
-            (_, true) => &[Stage::RequestReceived, Stage::ResponseStarted, Stage::ResponseComplete, Stage::Panic],
+            (_, true) => {
+                &[Stage::RequestReceived, Stage::ResponseStarted, Stage::ResponseComplete, Stage::Panic]
+            }
             (_, false) => &[Stage::RequestReceived, Stage::ResponseComplete, Stage::Panic],
         };
         let needs = stages.iter().filter_map(|&stage| self.at(&Probe { stage, ..probe }));
@@ -254,64 +254,4 @@ impl<'f> Cases<'f> {
         };
         Some(Need { least, full: honest.full(), guess, stages: Stages::of(probe.stage), by_stage: false })
     }
-}
-
-/// Subjects by what the filter tells apart.
-fn classes(named: &Named) -> Vec<Class> {
-    let mut classes: Vec<Class> = Vec::new();
-    for kind in KINDS {
-        if kind.addon && !named.names_resource(kind.resource) {
-            continue;
-        }
-        let own = named.tells_apart(kind.resource);
-        let parts = std::iter::once(("", kind.verbs)).chain(kind.subresources.iter().copied());
-        for (part, verbs) in parts {
-            let told = own || part.is_empty() || named.names_subresource(part);
-            let group = own.then_some(kind.group);
-            let resource = if own { kind.resource } else { OTHER };
-            let subresource = if told { part } else { OTHER };
-            let member = Member {
-                subject: Subject::Resource {
-                    group: kind.group.into(),
-                    resource: kind.resource.into(),
-                    subresource: part.into(),
-                },
-                verbs,
-                namespaced: kind.namespaced,
-            };
-            let same = |c: &&mut Class| c.group == group && c.resource == resource && c.subresource == subresource;
-            match classes.iter_mut().find(same) {
-                Some(class) => class.members.push(member),
-                None => classes.push(Class {
-                    group,
-                    resource: resource.to_owned(),
-                    subresource: subresource.to_owned(),
-                    any: !named.names_resource(kind.resource) && !named.reads_part_of(kind.resource),
-                    members: vec![member],
-                }),
-            }
-        }
-    }
-    // Resources that only the rule knows.
-    for value in named.resources.iter().filter(|v| v.exact && !v.text.is_empty()) {
-        if KINDS.iter().any(|k| k.resource.eq_ignore_ascii_case(&value.text)) {
-            continue;
-        }
-        classes.push(Class {
-            group: Some(""),
-            resource: value.text.clone(),
-            subresource: String::new(),
-            any: false,
-            members: vec![Member {
-                subject: Subject::Resource {
-                    group: SOME_GROUP.into(),
-                    resource: value.text.clone().into(),
-                    subresource: "".into(),
-                },
-                verbs: catalog::ALL,
-                namespaced: true,
-            }],
-        });
-    }
-    classes
 }

@@ -116,7 +116,13 @@ pub(super) const KINDS: &[Kind] = &[
     kind("autoscaling", "horizontalpodautoscalers", N, ALL, STATUS),
     kind("batch", "cronjobs", N, ALL, STATUS),
     kind("batch", "jobs", N, ALL, STATUS),
-    kind("certificates.k8s.io", "certificatesigningrequests", C, ALL, &[("status", PART), ("approval", PART)]),
+    kind(
+        "certificates.k8s.io",
+        "certificatesigningrequests",
+        C,
+        ALL,
+        &[("status", PART), ("approval", PART)],
+    ),
     kind("certificates.k8s.io", "clustertrustbundles", C, ALL, NONE),
     kind("certificates.k8s.io", "podcertificaterequests", N, ALL, STATUS),
     kind("coordination.k8s.io", "leasecandidates", N, ALL, NONE),
@@ -184,7 +190,7 @@ pub(super) const PATHS: &[(&str, bool)] = &[
 pub(super) fn is_noise(group: &str, resource: &str, subresource: &str, verb: &str) -> bool {
     let deletes = matches!(verb, "delete" | "deletecollection");
     match (group, resource) {
-        ("coordination.k8s.io", _) | ("", "endpoints" | "componentstatuses") | ("discovery.k8s.io", _) => true,
+        ("coordination.k8s.io" | "discovery.k8s.io", _) | ("", "endpoints" | "componentstatuses") => true,
         (_, "events") => !deletes,
         _ => subresource == "status",
     }

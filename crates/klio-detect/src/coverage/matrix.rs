@@ -6,8 +6,8 @@
 
 use klio_model::Tactic;
 use klio_model::Tactic::{
-    Collection, CommandAndControl, CredentialAccess, DefenseEvasion, Discovery, Execution, Exfiltration, Impact,
-    InitialAccess, LateralMovement, Persistence, PrivilegeEscalation, Reconnaissance,
+    Collection, CommandAndControl, CredentialAccess, DefenseEvasion, Discovery, Execution, Exfiltration,
+    Impact, InitialAccess, LateralMovement, Persistence, PrivilegeEscalation, Reconnaissance,
 };
 
 /// A technique of ATT&CK.
@@ -27,7 +27,12 @@ const fn inside(id: &'static str, name: &'static str, tactics: &'static [Tactic]
 }
 
 /// One of the Containers matrix that no request shows.
-const fn hidden(id: &'static str, name: &'static str, tactics: &'static [Tactic], why: &'static str) -> Known {
+const fn hidden(
+    id: &'static str,
+    name: &'static str,
+    tactics: &'static [Tactic],
+    why: &'static str,
+) -> Known {
     Known { id, name, tactics, containers: true, hidden: Some(why) }
 }
 
@@ -62,7 +67,12 @@ pub(super) const ATTACK: &[Known] = &[
     beside("T1546", "Event Triggered Execution", KEPT_HIGH),
     hidden("T1525", "Implant Internal Image", &[Persistence], "it happens in the registry"),
     inside("T1611", "Escape to Host", &[PrivilegeEscalation]),
-    hidden("T1068", "Exploitation for Privilege Escalation", &[PrivilegeEscalation], "it happens in the node's kernel"),
+    hidden(
+        "T1068",
+        "Exploitation for Privilege Escalation",
+        &[PrivilegeEscalation],
+        "it happens in the node's kernel",
+    ),
     beside("T1134", "Access Token Manipulation", &[DefenseEvasion, PrivilegeEscalation]),
     hidden("T1612", "Build Image on Host", &[DefenseEvasion], "it is asked of the container runtime"),
     inside("T1036", "Masquerading", &[DefenseEvasion]),
@@ -153,7 +163,12 @@ pub(super) const THREATS: &[Threat] = &[
     threat(9025, "List Kubernetes secrets", CredentialAccess),
     unseen(9026, "Mount service principal", CredentialAccess, "it happens on the node"),
     threat(9027, "Application credentials in configuration files", CredentialAccess),
-    unseen(9028, "Access managed identity credentials", CredentialAccess, "it is asked of the cloud's metadata service"),
+    unseen(
+        9028,
+        "Access managed identity credentials",
+        CredentialAccess,
+        "it is asked of the cloud's metadata service",
+    ),
     threat(9029, "Access Kubernetes API server", Discovery),
     threat(9030, "Access Kubelet API", Discovery),
     unseen(9031, "Network mapping", Discovery, "it happens in the network"),

@@ -3,6 +3,9 @@
 //! They stand above the others and are as small as what lacks allows: its verbs, its resources, its requesters where they
 //! have a group of their own, its namespaces where the rule names them. What must not get into a log is never asked for.
 
+mod cost;
+mod together;
+mod whom;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,17 +13,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use klio_model::Level;
 
 use super::cases::Case;
+use super::catalog;
 use super::named::{Named, Value};
 use super::policy::{GroupResources, PolicyRule};
-use super::requester::Requester;
 use super::sight::Lack;
 use super::stages::Stages;
 use super::target::{SOME_GROUP, Subject};
+use cost::cost;
+use whom::Whom;
 
 /// More subjects that the rule does not name are all there are.
 const MANY: usize = 12;
 /// A rule that names more namespaces, users or names is not narrowed by them.
 const FEW: usize = 6;
+
+pub use together::together;
 
 /// What a policy needs for a rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,9 +41,12 @@ pub struct Mend {
 impl Mend {
     /// The rules as YAML, ready to be put below `rules:`; empty if there are none.
     pub fn yaml(&self) -> String {
-        self.rules.iter().map(yaml::rule).collect()
+        self.rules.iter().map(PolicyRule::yaml).collect()
     }
 }
+
+/// Of which subjects which verbs.
+type Verbs = BTreeMap<Subject, Vec<&'static str>>;
 
 /// What lacks of one subject and verb.
 #[derive(Debug)]
@@ -51,16 +61,6 @@ struct Gap {
     noise: bool,
     names: BTreeSet<String>,
     namespaced: bool,
-}
-
-/// Whom a gap is about.
-#[derive(Debug, Default)]
-struct Whom {
-    /// Somebody is in no group that few others are in.
-    anybody: bool,
-    groups: BTreeSet<String>,
-    users: BTreeSet<String>,
-    unnamed: bool,
 }
 
 /// All that lacks for one rule.
@@ -78,20 +78,6 @@ pub(super) struct Gaps {
 fn exactly(values: &[Value]) -> Vec<String> {
     let all: Vec<String> = values.iter().filter(|v| v.exact).map(|v| v.text.clone()).collect();
     if all.len() == values.len() && all.len() <= FEW { all } else { Vec::new() }
-}
-
-impl Whom {
-    fn add(&mut self, who: &Requester) {
-        match who.narrow_group() {
-            Some(group) => _ = self.groups.insert(group.to_owned()),
-            None => self.anybody = true,
-        }
-        if who.named {
-            self.users.insert(who.name.clone());
-        } else {
-            self.unnamed = true;
-        }
-    }
 }
 
 impl Gaps {
@@ -137,7 +123,7 @@ impl Gaps {
             self.gaps.retain(|_, gap| !gap.noise);
         }
         // Subjects by what is wanted of them: level, names, then verbs.
-        let mut wanted: BTreeMap<(Level, Vec<String>), BTreeMap<Subject, Vec<&'static str>>> = BTreeMap::new();
+        let mut wanted: BTreeMap<(Level, Vec<String>), Verbs> = BTreeMap::new();
         let mut open = 0;
         let gaps = std::mem::take(&mut self.gaps);
         for ((subject, verb), gap) in gaps {
@@ -180,7 +166,10 @@ impl Gaps {
             return Some((gap.want, Vec::new()));
         }
         let named = gap.names.iter().all(|n| self.said_names.contains(n));
-        if subject.resource() == "configmaps" && matches!(verb, "update" | "patch") && named && gap.want == Level::Request
+        if subject.resource() == "configmaps"
+            && matches!(verb, "update" | "patch")
+            && named
+            && gap.want == Level::Request
         {
             return Some((gap.want, gap.names.iter().cloned().collect()));
         }
@@ -191,39 +180,41 @@ impl Gaps {
         (gap.least <= Level::Metadata && gap.has.is_none()).then_some((Level::Metadata, Vec::new()))
     }
 
-    fn frame(&self, level: Level, verbs: &[&str]) -> PolicyRule {
-        let whom = &self.whom;
-        let few = |set: &BTreeSet<String>| !set.is_empty() && set.len() <= FEW;
-        let (mut users, mut user_groups) = (Vec::new(), Vec::new());
-        if !whom.unnamed && few(&whom.users) {
-            users = whom.users.iter().cloned().collect();
-        } else if !whom.anybody && few(&whom.groups) {
-            user_groups = whom.groups.iter().cloned().collect();
-        }
-        PolicyRule {
-            level: Some(level),
-            users,
-            user_groups,
-            verbs: verbs.iter().map(|v| (*v).to_owned()).collect(),
-            ..PolicyRule::default()
+    /// A rule for each kind of requesters.
+    fn put(&self, rule: &PolicyRule, verbs: &[&str], rules: &mut Vec<PolicyRule>) {
+        let every = catalog::ALL.iter().all(|v| verbs.contains(v));
+        let verbs: Vec<String> =
+            if every { Vec::new() } else { verbs.iter().map(|v| (*v).to_owned()).collect() };
+        for (users, user_groups) in self.whom.selectors() {
+            rules.push(PolicyRule { users, user_groups, verbs: verbs.clone(), ..rule.clone() });
         }
     }
 
     /// The namespaces to which the rule restricts itself.
     fn narrow(&self) -> Vec<String> {
         let said = self.namespaces.iter().all(|n| self.said.contains(n));
-        if said && !self.namespaces.is_empty() { self.namespaces.iter().cloned().collect() } else { Vec::new() }
+        if said && !self.namespaces.is_empty() {
+            self.namespaces.iter().cloned().collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// A rule about any resource.
-    fn whole(&self, level: Level, same: &BTreeMap<Vec<&'static str>, Vec<Subject>>, rules: &mut Vec<PolicyRule>) {
+    fn whole(
+        &self,
+        level: Level,
+        same: &BTreeMap<Vec<&'static str>, Vec<Subject>>,
+        rules: &mut Vec<PolicyRule>,
+    ) {
         let verbs: BTreeSet<&str> = same.keys().flatten().copied().collect();
         let verbs: Vec<&str> = verbs.into_iter().collect();
+        let whole = PolicyRule { level: Some(level), namespaces: self.narrow(), ..PolicyRule::default() };
         if level > Level::Metadata {
-            let credentials = PolicyRule { resources: credentials(), ..self.frame(Level::Metadata, &verbs) };
-            rules.push(PolicyRule { namespaces: self.narrow(), ..credentials });
+            let level = Some(Level::Metadata);
+            self.put(&PolicyRule { level, resources: credentials(), ..whole.clone() }, &verbs, rules);
         }
-        rules.push(PolicyRule { namespaces: self.narrow(), ..self.frame(level, &verbs) });
+        self.put(&whole, &verbs, rules);
     }
 
     fn of_group(
@@ -254,14 +245,24 @@ impl Gaps {
             }
         }
         if !paths.is_empty() {
-            rules.push(PolicyRule { non_resource_urls: paths, ..self.frame(Level::Metadata, verbs) });
+            let rule = PolicyRule {
+                level: Some(Level::Metadata),
+                non_resource_urls: paths,
+                ..PolicyRule::default()
+            };
+            self.put(&rule, verbs, rules);
         }
         let resources: Vec<GroupResources> = groups
             .into_iter()
             .map(|(group, resources)| GroupResources { group, resources, resource_names: names.to_vec() })
             .collect();
         if !resources.is_empty() {
-            rules.push(PolicyRule { resources, namespaces: self.narrow(), ..self.frame(level, verbs) });
+            let namespaces = self.narrow();
+            self.put(
+                &PolicyRule { level: Some(level), resources, namespaces, ..PolicyRule::default() },
+                verbs,
+                rules,
+            );
         }
     }
 }
@@ -278,18 +279,3 @@ fn credentials() -> Vec<GroupResources> {
         group("authentication.k8s.io", &["tokenreviews"]),
     ]
 }
-
-/// What a rule of a policy costs, if it is worth a word.
-fn cost(rule: &PolicyRule) -> Option<&'static str> {
-    let reads = rule.verbs.iter().any(|v| matches!(v.as_str(), "get" | "list" | "watch"));
-    let narrow = !rule.users.is_empty() || !rule.user_groups.is_empty() || !rule.namespaces.is_empty();
-    match rule.level {
-        Some(Level::RequestResponse) if reads => Some("costly: whole answers, those of lists too, get into the log"),
-        Some(Level::RequestResponse) => Some("each such change gets into the log twice, as it was sent and as it was stored"),
-        Some(Level::Metadata) if reads && rule.resources.is_empty() && rule.non_resource_urls.is_empty() && !narrow => {
-            Some("many events: all reads of everything, a line each")
-        }
-        _ => None,
-    }
-}
-

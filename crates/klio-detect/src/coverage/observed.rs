@@ -8,7 +8,7 @@ use super::stages::Stages;
 use super::target::Subject;
 
 /// Different requests that are remembered. A cluster has some thousand, with those of custom resources.
-const REQUESTS: usize = 50_000;
+const REQUESTS: usize = 20_000;
 /// No part of a request that a policy can name is longer.
 const LENGTH: usize = 256;
 

@@ -167,7 +167,11 @@ mod tests {
         // Half of it needs the body.
         check(Outcomes::FREE.or(body), Some(Level::Metadata), Level::Request);
         check(Outcomes::FREE.and(Outcomes::FALSE), None, Level::Metadata);
-        check(Outcomes::from(Level::RequestResponse).and(body), Some(Level::RequestResponse), Level::RequestResponse);
+        check(
+            Outcomes::from(Level::RequestResponse).and(body),
+            Some(Level::RequestResponse),
+            Level::RequestResponse,
+        );
         check(Outcomes::word(), Some(Level::Metadata), Level::RequestResponse);
         assert_eq!(Outcomes::NEVER.not().least(), None);
     }

@@ -111,7 +111,9 @@ impl Policy {
         match found {
             Some((index, rule)) => Decision {
                 // A request about no resource has no bodies that could be recorded.
-                level: rule.level.map(|l| if matches!(request.on, On::Path(_)) { Level::Metadata } else { l }),
+                level: rule
+                    .level
+                    .map(|l| if matches!(request.on, On::Path(_)) { Level::Metadata } else { l }),
                 omitted: self.omit_stages.union(rule.omit_stages),
                 omit_managed_fields: rule.omit_managed_fields.unwrap_or(self.omit_managed_fields),
                 rule: Some(index),
@@ -152,7 +154,8 @@ impl PolicyRule {
             On::Resource { .. } => self.non_resource_urls.is_empty(),
             On::Path(_) if !self.namespaces.is_empty() || !self.resources.is_empty() => false,
             On::Path(path) => {
-                self.non_resource_urls.is_empty() || self.non_resource_urls.iter().any(|url| path_fits(path, url))
+                self.non_resource_urls.is_empty()
+                    || self.non_resource_urls.iter().any(|url| path_fits(path, url))
             }
         }
     }

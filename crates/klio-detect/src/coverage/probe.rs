@@ -150,14 +150,15 @@ impl Asked<'_> {
             Field::User | Field::UserKind | Field::UserNamespace | Field::Groups => probe.who.is_some(),
             // The API server gives these to nobody who did not authenticate.
             Field::UserUid | Field::Credential | Field::Extra => nameless,
-            Field::Impersonated | Field::ImpersonatedGroups | Field::ImpersonatedExtra | Field::ImpersonatedUid => {
-                stranger
-            }
+            Field::Impersonated
+            | Field::ImpersonatedGroups
+            | Field::ImpersonatedExtra
+            | Field::ImpersonatedUid => stranger,
             Field::Code | Field::Outcome => early || stranger,
-            Field::Status
-            | Field::Message
-            | Field::Reason => early,
-            Field::Annotations | Field::Decision | Field::DecisionReason | Field::PodSecurity => early || stranger,
+            Field::Status | Field::Message | Field::Reason => early,
+            Field::Annotations | Field::Decision | Field::DecisionReason | Field::PodSecurity => {
+                early || stranger
+            }
             Field::Namespace => probe.namespace.is_some() || !probe.is_resource(),
             Field::Name => probe.name.is_some() || !probe.is_resource(),
             Field::Uri | Field::UriPath => !probe.path.is_empty(),
@@ -175,6 +176,10 @@ impl Asked<'_> {
             // Only these read a command from the query.
             Field::ExecCommand => matches!(probe.subresource, "exec" | "attach" | "proxy"),
             Field::Uri | Field::UriPath => could_begin_with_api(&test.matcher),
+            // Only who did not authenticate gets one, but for what a proxied server answers.
+            Field::Code => {
+                probe.who.is_none() || probe.subresource == "proxy" || !is_unauthorized(&test.matcher)
+            }
             _ => true,
         };
         if possible { Outcomes::FREE } else { Outcomes::FALSE }
@@ -226,12 +231,19 @@ impl Asked<'_> {
     }
 }
 
+/// Whether only 401 matches.
+fn is_unauthorized(matcher: &Matcher) -> bool {
+    matches!(matcher, Matcher::Text(text) if text.folded_literal() == Some("401"))
+}
+
 /// Whether some path below `/api` could match.
 fn could_begin_with_api(matcher: &Matcher) -> bool {
     let fits = |text: &TextMatch| match text.pieces().first() {
         Some(Piece::Literal(start)) => {
             let whole = text.pieces().len() == 1;
-            start.starts_with("/api/") || start.starts_with("/apis/") || (!whole && "/apis/".starts_with(start))
+            start.starts_with("/api/")
+                || start.starts_with("/apis/")
+                || (!whole && "/apis/".starts_with(start))
         }
         Some(_) => true,
         None => false,

@@ -12,6 +12,12 @@ const NAMED: usize = 12;
 /// At most so many namespaces of service accounts.
 const HOMES: usize = 4;
 
+/// In all at most so many identities.
+const ALL: usize = 40;
+/// The parts of a control plane, where a rule speaks of it.
+const PLANE: [&str; 4] =
+    ["system:apiserver", "system:kube-controller-manager", "system:kube-proxy", "system:kube-scheduler"];
+
 /// An identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Requester {
@@ -69,18 +75,22 @@ pub(super) fn all(named: &Named) -> Vec<Requester> {
     ]
     .map(Requester::of)
     .into();
-    let mut add = |one: Requester| {
-        if !all.iter().any(|known| known.name == one.name && known.groups == one.groups) {
-            all.push(one);
-        }
+    let mut add = |one: Requester| match all.iter_mut().find(|k| k.name == one.name && k.groups == one.groups)
+    {
+        Some(known) => known.named |= one.named,
+        None => all.push(one),
     };
     if named.kinds.iter().any(|k| k == UserKind::System.name()) {
-        add(Requester::of("system:kube-controller-manager"));
+        for name in PLANE {
+            add(Requester { named: true, ..Requester::of(name) });
+        }
     }
     for name in named.users.iter().take(NAMED) {
         let one = Requester::of(&name.text);
-        let whole = one.kind != UserKind::ServiceAccount || one.groups.len() > 1;
-        if one.kind != UserKind::Unauthenticated && whole {
+        if one.kind == UserKind::ServiceAccount && one.groups.len() == 1 {
+            // A pattern such as `system:serviceaccount:azure-arc*`.
+            add(Requester::of(&format!("{}:some-app", name.text)));
+        } else if one.kind != UserKind::Unauthenticated {
             add(Requester { named: name.exact, ..one });
         }
     }
@@ -89,7 +99,8 @@ pub(super) fn all(named: &Named) -> Vec<Requester> {
     }
     let given = ["system:authenticated", "system:unauthenticated", "system:nodes"];
     let groups = named.groups.iter().map(|g| g.text.as_str());
-    for group in groups.filter(|g| !given.contains(g) && !g.starts_with("system:serviceaccounts")).take(NAMED) {
+    for group in groups.filter(|g| !given.contains(g) && !g.starts_with("system:serviceaccounts")).take(NAMED)
+    {
         add(Requester::of("jane@example.com").with(group));
         for name in named.users.iter().filter(|n| n.exact).take(NAMED) {
             let one = Requester::of(&name.text);
@@ -98,5 +109,6 @@ pub(super) fn all(named: &Named) -> Vec<Requester> {
             }
         }
     }
+    all.truncate(ALL);
     all
 }

@@ -3,13 +3,13 @@
 use klio_model::event::UserKind;
 use klio_model::{Filter, Level};
 
+use super::Verdict;
 use super::cases::{Case, Cases};
 use super::mend::Gaps;
 use super::observed::Observed;
 use super::policy::{Attributes, On, Policy};
 use super::stages::Stages;
 use super::target::{Need, Subject};
-use super::Verdict;
 
 /// Where it is known from what is recorded.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,9 @@ impl Recording<'_> {
                 (level, level, Some(need.stages.without(decision.omitted)))
             }
             Self::Logs(observed) => {
-                let Some(seen) = observed.of(case.subject, case.verb) else { return (Kept::Unseen, None, false) };
+                let Some(seen) = observed.of(case.subject, case.verb) else {
+                    return (Kept::Unseen, None, false);
+                };
                 // Which stages a request has depends on how it went; only those that a rule names are missed.
                 let among = need.stages.without(need.stages.without(seen.stages));
                 (seen.least, seen.most, need.by_stage.then_some(among))

@@ -75,7 +75,9 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.group() {
             Some("example.com") if self.resource() == "widgets" => f.pad("custom resources"),
-            Some(group) if !group.is_empty() && group != SOME_GROUP => f.pad(&format!("{}.{group}", self.entry())),
+            Some(group) if !group.is_empty() && group != SOME_GROUP => {
+                f.pad(&format!("{}.{group}", self.entry()))
+            }
             _ => f.pad(&self.entry()),
         }
     }

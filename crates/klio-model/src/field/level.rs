@@ -35,7 +35,8 @@ mod tests {
 
     #[test]
     fn the_registry_or_the_path_says_the_level() {
-        let check = |name: &str, want: Level| assert_eq!(FieldRef::parse(name).unwrap().level(), want, "{name}");
+        let check =
+            |name: &str, want: Level| assert_eq!(FieldRef::parse(name).unwrap().level(), want, "{name}");
         check("verb", Level::Metadata);
         check("pod.hostPID", Level::Request);
         check("responseObject.metadata.uid", Level::RequestResponse);

@@ -50,13 +50,17 @@ const VERSION: &str = "audit.k8s.io/v1";
 
 pub(super) fn policy(text: &str) -> Read<Policy> {
     let reader = Reader { text };
-    let documents =
-        yaml::load(text).map_err(|e| reader.error(e.at, format!("not YAML: {}", e.message), "indent with spaces"))?;
+    let documents = yaml::load(text)
+        .map_err(|e| reader.error(e.at, format!("not YAML: {}", e.message), "indent with spaces"))?;
     let root = match documents.as_slice() {
         [root] => root,
         [] => return Err(reader.error(0, "the file is empty", "begin with `apiVersion: audit.k8s.io/v1`")),
         [_, more, ..] => {
-            return Err(reader.error(more.span.start, "a second document", "the API server reads one policy"));
+            return Err(reader.error(
+                more.span.start,
+                "a second document",
+                "the API server reads one policy",
+            ));
         }
     };
     reader.policy(root)
@@ -137,7 +141,9 @@ impl Reader<'_> {
             user_groups: self.texts(node, "userGroups")?,
             verbs: self.texts(node, "verbs")?,
             resources: match node.get("resources") {
-                Some(list) => self.list(list, "resources")?.iter().map(|n| self.group(n)).collect::<Read<_>>()?,
+                Some(list) => {
+                    self.list(list, "resources")?.iter().map(|n| self.group(n)).collect::<Read<_>>()?
+                }
                 None => Vec::new(),
             },
             namespaces: self.texts(node, "namespaces")?,
@@ -159,7 +165,11 @@ impl Reader<'_> {
                 return Err(self.error(urls, format!("`{url}` is no path"), "begin it with `/`"));
             }
             if url.get(..url.len() - 1).is_some_and(|most| most.contains('*')) {
-                return Err(self.error(urls, format!("`{url}` has a `*` within"), "`*` may stand at the end only"));
+                return Err(self.error(
+                    urls,
+                    format!("`{url}` has a `*` within"),
+                    "`*` may stand at the end only",
+                ));
             }
         }
         Ok(rule)
@@ -201,13 +211,10 @@ impl Reader<'_> {
         let names = Stages::ALL.map(Stage::name);
         for entry in self.list(list, "omitStages")? {
             let said = self.text(entry, "omitStages")?;
-            match Stages::ALL.into_iter().find(|s| s.name() == said) {
-                Some(stage) => stages.insert(stage),
-                None => {
-                    let message = format!("`{said}` is no stage");
-                    return Err(self.error(entry.span.start, message, nearest(&said, &names)));
-                }
-            }
+            let stage = Stages::ALL.into_iter().find(|s| s.name() == said);
+            let wrong =
+                || self.error(entry.span.start, format!("`{said}` is no stage"), nearest(&said, &names));
+            stages.insert(stage.ok_or_else(wrong)?);
         }
         Ok(stages)
     }
@@ -217,7 +224,11 @@ impl Reader<'_> {
         match flag.text() {
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            _ => Err(self.error(flag.span.start, "`omitManagedFields` is true or false", "write `true` or `false`")),
+            _ => Err(self.error(
+                flag.span.start,
+                "`omitManagedFields` is true or false",
+                "write `true` or `false`",
+            )),
         }
     }
 
@@ -228,7 +239,11 @@ impl Reader<'_> {
 
     fn text(&self, node: &Node, key: &str) -> Read<String> {
         node.text().map(str::to_owned).ok_or_else(|| {
-            self.error(node.span.start, format!("an entry of `{key}` is no text"), "write a text, in quotes if need be")
+            self.error(
+                node.span.start,
+                format!("an entry of `{key}` is no text"),
+                "write a text, in quotes if need be",
+            )
         })
     }
 
@@ -258,7 +273,11 @@ impl Reader<'_> {
                 ));
             }
             if seen.contains(&name) {
-                return Err(self.error(key.span.start, format!("`{name}` stands twice"), "keep one of the two"));
+                return Err(self.error(
+                    key.span.start,
+                    format!("`{name}` stands twice"),
+                    "keep one of the two",
+                ));
             }
             seen.push(name);
         }

@@ -19,8 +19,10 @@ fn on<'r>(group: &'r str, whole: &'r str, namespace: &'r str, name: &'r str) -> 
 #[test]
 fn resources_match_as_the_api_server_matches_them() {
     let check = |entries: &str, group: &str, whole: &str, want: bool| {
-        let policy = policy(&format!("- level: Request\n  resources:\n  - {{group: \"apps\", resources: {entries}}}"));
-        let got = level(&policy, "jane", &[], "get", on(group, whole, "shop", "cart")) == Some(Level::Request);
+        let policy =
+            policy(&format!("- level: Request\n  resources:\n  - {{group: \"apps\", resources: {entries}}}"));
+        let got =
+            level(&policy, "jane", &[], "get", on(group, whole, "shop", "cart")) == Some(Level::Request);
         assert_eq!(got, want, "{entries} {group} {whole}");
     };
     check("[deployments]", "apps", "deployments", true);
@@ -69,7 +71,8 @@ fn the_first_rule_decides_and_the_rest_is_not_recorded() {
     let policy = policy(
         "- level: None\n  verbs: [get]\n  omitStages: [ResponseStarted]\n- level: RequestResponse\n  verbs: [get, list]",
     );
-    let decide = |verb| policy.decide(&Attributes { user: None, groups: &[], verb, on: on("", "pods", "", "") });
+    let decide =
+        |verb| policy.decide(&Attributes { user: None, groups: &[], verb, on: on("", "pods", "", "") });
     assert_eq!((decide("get").level, decide("get").rule), (None, Some(0)));
     assert_eq!(decide("list").level, Some(Level::RequestResponse));
     assert_eq!((decide("watch").level, decide("watch").rule), (None, None));
@@ -82,7 +85,8 @@ fn stages_and_managed_fields_of_policy_and_rule_are_joined() {
     let text = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nomitManagedFields: true\nrules:\n\
         - level: Metadata\n  verbs: [get]\n  omitStages: [Panic]\n  omitManagedFields: false\n- level: Request\n";
     let policy = Policy::parse(text).unwrap();
-    let decide = |verb| policy.decide(&Attributes { user: None, groups: &[], verb, on: on("", "pods", "", "") });
+    let decide =
+        |verb| policy.decide(&Attributes { user: None, groups: &[], verb, on: on("", "pods", "", "") });
     assert_eq!(decide("get").omitted.to_string(), "RequestReceived, Panic");
     assert!(!decide("get").omit_managed_fields && decide("list").omit_managed_fields);
     assert_eq!(policy.rules[1].line, 10);
@@ -107,7 +111,10 @@ fn what_is_wrong_is_named_with_its_line_and_advice() {
     check(&rules("- level: Metadata\n  nonResourceURLs: [x]"), "is no path");
     check(&rules("- level: Metadata\n  nonResourceURLs: [/x]\n  namespaces: [a]"), "make two rules of it");
     check(&rules("- level: Metadata\n  resources:\n  - group: apps/v1"), "line 6: `apps/v1` is no API group");
-    check(&rules("- level: Metadata\n  resources:\n  - group: \"\"\n    resourceNames: [a]"), "without `resources`");
+    check(
+        &rules("- level: Metadata\n  resources:\n  - group: \"\"\n    resourceNames: [a]"),
+        "without `resources`",
+    );
     check(&rules("- level: Metadata\n  omitManagedFields: 1"), "true or false");
     check(&format!("{head}rules: []"), "there are no rules");
     check(head, "there are no rules");
@@ -116,4 +123,13 @@ fn what_is_wrong_is_named_with_its_line_and_advice() {
     check("- a", "a policy is a map");
     check(&format!("{}\n---\na: b", rules("- level: None")), "a second document");
     check(&rules("- level: None\n  users: [[a]]"), "is no text");
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_survived(text in "[a-c\\[\\]{}:,&*!|>'\"%@`#?\\- \\n\\t]{0,120}") {
+        let _ = Policy::parse(&text);
+        let _ = Policy::parse(&format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n{text}"));
+        let _ = Policy::parse(&format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: None\n  nonResourceURLs: [\"{text}é*\"]"));
+    }
 }
