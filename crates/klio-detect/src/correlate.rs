@@ -115,7 +115,7 @@ impl Relation {
 impl Correlation {
     /// For a condition that more events can only make true: the least number that satisfies it. Such a
     /// correlation fires at once; any other is judged when its window is over.
-    fn need(&self) -> Option<f64> {
+    pub(crate) fn need(&self) -> Option<f64> {
         let monotone = matches!(
             self.kind,
             CorrelationKind::EventCount

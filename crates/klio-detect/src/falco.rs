@@ -20,7 +20,7 @@ mod parse;
 mod pattern;
 mod problems;
 mod text;
-mod yaml;
+pub(crate) mod yaml;
 
 use klio_model::{Severity, Tactic, Technique};
 
@@ -117,6 +117,7 @@ fn rule(named: &Named<Draft>, files: &[RuleFile], sources: &[&str], problems: &m
         severity: priority(&draft.priority).unwrap_or(Severity::Informational),
         tactics: tags.iter().filter_map(|tag| tactic(tag)).collect(),
         techniques: tags.iter().filter_map(|tag| Technique::parse(bare(tag))).collect(),
+        labels: Vec::new(),
         reports: true,
         file: files.get(named.place.file).map(|f| f.name.clone()).unwrap_or_default(),
         line: problems.line(&named.place),

@@ -62,6 +62,8 @@ pub struct About {
     pub tactics: Vec<Tactic>,
     /// ATT&CK techniques from the tags.
     pub techniques: Vec<Technique>,
+    /// Tags outside of `attack.`, such as `tmfk.ms-ta9016`.
+    pub labels: Vec<String>,
     /// Gives findings of its own; false for what a correlation without `generate` watches.
     pub reports: bool,
     /// File it was read from.

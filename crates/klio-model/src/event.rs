@@ -235,6 +235,8 @@ impl<'a> Event<'a> {
             Field::Subresource => self.object.subresource = text,
             Field::Namespace => self.object.namespace = text,
             Field::ApiGroup => self.object.api_group = text,
+            Field::Name => self.object.name = text,
+            Field::Uri => self.request_uri = text,
             Field::User => self.user.name = text,
             Field::UserAgent => self.user_agent = text,
             Field::Impersonated => self.impersonated = Some(Identity { name: text, ..Identity::default() }),
@@ -243,6 +245,14 @@ impl<'a> Event<'a> {
             }
             _ => {}
         }
+        self
+    }
+
+    /// Makes the user a member of groups, for the same purpose.
+    #[must_use]
+    pub fn in_groups<'g>(mut self, groups: impl IntoIterator<Item = &'g str>) -> Self {
+        let groups = groups.into_iter().map(|g| Json::String(g.to_owned().into()));
+        self.user.groups = Part::known(Json::Array(groups.collect()));
         self
     }
 

@@ -4,6 +4,7 @@
 //! those that hold objects. Adding a field is adding one entry and one arm in `field/read.rs`.
 
 pub mod falco;
+mod level;
 mod read;
 mod registry;
 mod walk;

@@ -17,6 +17,7 @@ use klio_model::filter::text::is_unprintable;
 use crate::failure::Failure;
 use crate::scan::{Report, RuleCount};
 pub use grid::Grid;
+pub use markdown::cell;
 pub use view::View;
 
 /// `-o`

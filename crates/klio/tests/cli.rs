@@ -62,6 +62,7 @@ fn every_command_shows_its_help_with_examples() {
         &["rule", "show", "--help"],
         &["rule", "lint", "--help"],
         &["rule", "test", "--help"],
+        &["rule", "coverage", "--help"],
     ] {
         let output = klio(words);
         assert_eq!(code(&output), 0, "{words:?}: {}", text(&output.stderr));

@@ -13,6 +13,7 @@ fn rule(id: &str, dialect: Dialect, filter: Filter) -> Rule {
         severity: Severity::High,
         tactics: vec![],
         techniques: vec![],
+        labels: vec![],
         reports: true,
         file: "test.yml".into(),
         line: 1,

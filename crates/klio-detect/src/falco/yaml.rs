@@ -16,14 +16,14 @@ const MAX_COPIED: usize = 100_000;
 
 /// A node of the document.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Bytes of the source text.
     pub span: Range<usize>,
     pub data: Data,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Data {
+pub(crate) enum Data {
     /// Spelling, and whether it stands without quotes.
     Scalar(String, bool),
     List(Vec<Node>),
@@ -78,7 +78,7 @@ impl Node {
 }
 
 /// Why a text is not YAML that can be used, and where.
-pub(super) struct Refused {
+pub(crate) struct Refused {
     pub message: String,
     pub at: usize,
 }
@@ -92,7 +92,7 @@ struct Open {
 }
 
 /// Reads all documents of a text.
-pub(super) fn load(text: &str) -> Result<Vec<Node>, Refused> {
+pub(crate) fn load(text: &str) -> Result<Vec<Node>, Refused> {
     if text.len() > MAX_TEXT {
         return Err(Refused { message: format!("the file is larger than {} MiB", MAX_TEXT >> 20), at: 0 });
     }

@@ -37,9 +37,12 @@ pub(super) fn read(
         );
     }
     let tags = strings(root, "tags", notes);
-    let (mut tactics, mut techniques) = (Vec::new(), Vec::new());
+    let (mut tactics, mut techniques, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for tag in &tags {
-        let Some(attack) = tag.strip_prefix("attack.") else { continue };
+        let Some(attack) = tag.strip_prefix("attack.") else {
+            labels.push(tag.clone());
+            continue;
+        };
         if let Some(technique) = Technique::parse(attack) {
             techniques.push(technique);
         } else if let Some(tactic) = Tactic::parse(attack) {
@@ -64,6 +67,7 @@ pub(super) fn read(
         severity: level.unwrap_or(Severity::Medium),
         tactics,
         techniques,
+        labels,
         reports: true,
         file: file.name.clone(),
         line: document.locate(root.place).1,

@@ -14,6 +14,7 @@ mod spell;
 mod time;
 
 use super::{Field, FieldRef, Seen};
+use crate::event::Level;
 
 pub(super) use read::visit;
 pub use read::{Got, get};
@@ -262,6 +263,28 @@ impl Expr {
         let mut path = String::new();
         self.spell(&mut path);
         FieldRef::below(Field::Falco, &path)
+    }
+}
+
+/// The least audit level at which all that a path below `falco` names is recorded.
+pub(super) fn level(path: &str) -> Level {
+    Expr::unspell(path).map_or(Level::Metadata, |expr| expr.level())
+}
+
+impl Expr {
+    fn level(&self) -> Level {
+        let (name, arg) = match self {
+            Self::Literal(_) => return Level::Metadata,
+            Self::Call(_, args) => return args.iter().map(Self::level).max().unwrap_or(Level::Metadata),
+            Self::Field(name, arg) => (name.as_str(), arg.as_deref()),
+        };
+        match name {
+            "jevt.value" | "json.value" => super::level::of_pointer(arg.and_then(|a| a.split('/').nth(1))),
+            "ka.target.pod.name" | "ka.resp.name" => Level::RequestResponse,
+            "ka.req.configmap.name" => Level::Metadata,
+            _ if name.starts_with("ka.req.") => Level::Request,
+            _ => Level::Metadata,
+        }
     }
 }
 

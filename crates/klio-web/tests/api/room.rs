@@ -105,6 +105,7 @@ pub fn options() -> Options {
         severity: Severity::High,
         tactics: vec![],
         techniques: vec![],
+        labels: vec![],
         reports: true,
         file: "/a/path.yml".into(),
         line: 1,

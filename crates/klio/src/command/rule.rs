@@ -1,6 +1,7 @@
 //! `klio rule`
 
 mod cases;
+mod coverage;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ pub enum Rule {
         /// Directories of rules with pages; Klio's own pack if none is given.
         paths: Vec<PathBuf>,
     },
+    /// Say which rules can work with what is recorded, and what the audit policy must say for the others.
+    Coverage(coverage::Cover),
 }
 
 /// `-o` of list.
@@ -69,6 +72,7 @@ impl Rule {
             Self::Show { rule, rules } => show(&rule, &rules),
             Self::Lint { paths } => lint(paths),
             Self::Test { paths } => cases::test(&paths),
+            Self::Coverage(cover) => cover.run(),
         }
     }
 }

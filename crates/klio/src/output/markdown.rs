@@ -48,7 +48,7 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
 }
 
 /// Text from a log that cannot break out of a table cell or become markup.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     let mut out = String::new();
     for c in plain(text).chars() {
         match c {

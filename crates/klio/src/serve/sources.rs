@@ -119,6 +119,7 @@ pub fn rule() -> About {
         severity: Severity::Medium,
         tactics: vec![Tactic::DefenseEvasion],
         techniques: Vec::new(),
+        labels: Vec::new(),
         reports: true,
         file: String::new(),
         line: 0,
