@@ -20,9 +20,9 @@ pub mod story;
 
 pub mod memory;
 
-pub use allow::{Allow, AllowList};
 pub mod coverage;
 
+pub use allow::{Allow, AllowList};
 pub use correlate::{Correlation, Correlator};
 pub use engine::Engine;
 pub use memory::{Memory, Trace};
