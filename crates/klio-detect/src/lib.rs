@@ -1,8 +1,9 @@
 //! Is this suspicious, and which fields prove it?
 //!
 //! Rules of two dialects compile to [`klio_model::Filter`]: [`sigma`] and [`falco`]. The [`engine`] asks
-//! each event only those rules that could match it; [`correlate`] watches matches over event time. The
-//! crate is pure and synchronous: it reads no files and knows no clock.
+//! each event only those rules that could match it; [`correlate`] watches matches over event time;
+//! [`memory`] knows what the past says of an event. The crate is pure and synchronous: it reads no files and
+//! knows no clock.
 
 pub mod rule;
 

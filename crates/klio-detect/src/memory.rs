@@ -1,17 +1,23 @@
 //! What is known of the past: who usually does what from where, whose credential it is, what exists and who made it.
 //!
-//! Workers that judge events know nothing of the past. They make a [`Trace`] of each event; whoever has the events of one
-//! cluster in the order of time hands the traces to a [`Memory`], which answers with the [`Facts`] that an event may be
-//! judged by, and then learns it. Why: `docs/decisions/0024-memory.md`.
+//! Workers that judge events know nothing of the past. They make a [`Trace`] of each event; whoever has the events of
+//! one cluster in the order of time hands the traces to a [`Memory`], which answers with the [`Facts`] that an event
+//! may be judged by, and then learns it. Why: `docs/decisions/0024-memory.md`.
 //!
-//! - **Time** is the events' own. An event that comes late is compared with what was learnt before it came, whatever its time;
-//!   it never moves a last time back, so that nothing becomes new again.
-//! - **Who teaches.** A 401 teaches nothing. A request that was denied, or a dry run, makes identity, client and address
-//!   known, and no action, namespace or secret: whoever tries what he may not does not train it. The control plane and nodes
-//!   have no baselines; they teach credentials, pods and owners.
-//! - **Size.** Each table has a share of the budget and forgets what was not seen for the longest time, an eighth at once;
-//!   while it does, that table exists twice. [`Stats`] counts it. Measured: see `tests/memory.rs`.
+//! - **Time** is the events' own. An event that comes late is compared with all that was learnt before it came; it
+//!   never moves a last time back, so that nothing becomes new again.
+//! - **Who teaches.** A 401 teaches nothing. A request that was denied, or a dry run, makes identity, client and
+//!   address known, and no action, namespace or secret: whoever tries what he may not does not train it. The control
+//!   plane and nodes have no baselines; they teach credentials, pods and owners.
+//! - **Size.** Each table has a share of the budget and forgets what was not seen for the longest time, an eighth at
+//!   once; while it does, that table exists twice. [`Stats`] counts it.
 //! - **The same traces give the same facts and snapshots**: no random seeds, no order of a hash map, no clock.
+//!
+//! Measured (`tests/memory_recorded.rs`): 500 people, 900 service accounts and 5,000 pods over 30 days with four tokens
+//! a day take 78 MB by [`Stats::bytes`] of a budget of 256 MiB; the whole test process takes 142 MB, a snapshot of
+//! 36 MB included. With eight tokens a day the oldest 340,000 tokens are forgotten and nothing else, and the process
+//! takes 169 MB at its height. [`Memory::observe`] takes 0.12 µs on the recorded events; [`Trace::of`] 0.15 µs at
+//! level Metadata (half of these events are of stage RequestReceived), 0.44 and 0.5 µs with bodies.
 
 mod baselines;
 mod credentials;

@@ -1,5 +1,7 @@
 //! What a memory says about made-up and recorded streams of events.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code)] // helpers of tests
+
 mod stream;
 
 use klio_detect::{Memory, Trace};

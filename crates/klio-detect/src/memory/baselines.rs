@@ -80,20 +80,18 @@ impl Entry for Pair {
 }
 
 impl Pair {
-    /// Takes note of somebody and tells whether there was somebody else within the time that counts.
-    fn others(&mut self, who: u64, at: u32, learn: bool) -> bool {
-        let others = (0..2).any(|i| self.who[i] != 0 && self.who[i] != who && is_fresh(self.last[i], at));
-        if learn {
-            let older = usize::from(self.last[1] < self.last[0]);
-            let place = self.who.iter().position(|w| *w == who).unwrap_or(older);
-            let known = self.who[place] == who;
-            // A late event does not push out who came after it.
-            if known || self.who[place] == 0 || self.last[place] <= at {
-                self.last[place] = if known { self.last[place].max(at) } else { at };
-                self.who[place] = who;
-            }
+    /// Whether there was somebody else within the time that counts.
+    fn others(&self, who: u64, at: u32) -> bool {
+        (0..2).any(|i| self.who[i] != 0 && self.who[i] != who && is_fresh(self.last[i], at))
+    }
+
+    fn learn(&mut self, who: u64, at: u32) {
+        let older = usize::from(self.last[1] < self.last[0]);
+        let place = self.who.iter().position(|w| *w == who).unwrap_or(older);
+        // A late event does not push out who came after it.
+        if self.who[place] == who || self.last[place] <= at {
+            (self.who[place], self.last[place]) = (who, self.last[place].max(at));
         }
-        others
     }
 }
 
@@ -210,11 +208,13 @@ impl Baselines {
         // Whether there is anybody to compare with, then whether one of them did it.
         let empty = || Pair { who: [0; 2], last: [0; 2] };
         let mut others = |key: u64, learn: bool| {
-            if learn {
-                return self.peers.update(key, empty, |pair| pair.others(actor, at, true));
+            if !learn {
+                return self.peers.get(key).is_some_and(|pair| pair.others(actor, at));
             }
-            self.peers.get(key).is_some_and(|pair| {
-                (0..2).any(|i| pair.who[i] != 0 && pair.who[i] != actor && is_fresh(pair.last[i], at))
+            self.peers.update(key, empty, |pair| {
+                let others = pair.others(actor, at);
+                pair.learn(actor, at);
+                others
             })
         };
         let (anybody, did) = (others(trace.peers, true), others(mix(trace.peers, trace.action), learn));

@@ -44,6 +44,7 @@ impl Entry for Credential {
     }
     fn tidy(&mut self) {
         self.addresses.truncate(ADDRESSES);
+        self.addresses.shrink_to_fit();
     }
 }
 
@@ -125,8 +126,8 @@ impl Credentials {
         });
     }
 
-    /// Up the chain of TokenRequests: the first who is no service account, else the outermost. Kubelets and controllers
-    /// fetch tokens for pods and for themselves; they count only if nobody else stands behind them.
+    /// Up the chain of TokenRequests: the first who is no service account, else the outermost. Kubelets and
+    /// controllers fetch tokens for pods and for themselves; they count only if nobody else stands behind them.
     fn root(&self, credential: u64, names: &Names) -> Option<(Arc<str>, i64)> {
         let (mut at, mut outermost, mut behind) = (credential, None, None);
         for link in 1..=LINKS as i64 {

@@ -89,18 +89,18 @@ impl Deed {
 
 /// The kubelet sends the pod's uid with each status (`pkg/util/pod/pod.go`, `preparePatchBytesForPodStatus`).
 fn pod_status(event: &Event<'_>) -> Option<PodStatus> {
-    let body = &event.request_object;
-    let uid = body.at(&["metadata", "uid"])?;
-    let status = body.at(&["status"])?;
+    let at = |path: &[&str]| event.request_object.at(path);
+    let uid = at(&["metadata", "uid"])?;
     let one = |json: Option<&Json<'_>>| json.and_then(Json::as_str).map_or(0, |ip| address(ip).0);
-    let mut addresses = [one(status.get("podIP")), 0];
-    for ip in status.get("podIPs").map(Json::items).unwrap_or_default() {
+    let mut addresses = [one(at(&["status", "podIP"]).as_ref()), 0];
+    for ip in at(&["status", "podIPs"]).iter().flat_map(Json::items) {
         let ip = one(ip.get("ip"));
         if ip != addresses[0] {
             addresses[1] = ip;
         }
     }
-    let pod = PodStatus { uid: hash(uid.as_str()?), addresses, host: one(status.get("hostIP")) };
+    let host = one(at(&["status", "hostIP"]).as_ref());
+    let pod = PodStatus { uid: hash(uid.as_str()?), addresses, host };
     (addresses[0] != 0).then_some(pod)
 }
 

@@ -110,8 +110,8 @@ impl Inventory {
         }
     }
 
-    /// Who is behind what a controller writes: by the owner that stands in it, by what is known of the object itself, by
-    /// the owners that its name allows.
+    /// Who is behind what a controller writes: by the owner that stands in it, by what is known of the object itself,
+    /// by the owners that its name allows.
     fn behind(&self, write: &Write) -> Option<Object> {
         let known = |key: u64| self.objects.get(key).copied().filter(|object| key != 0 && object.author != 0);
         if let Some(owner) = &write.owner {
@@ -146,7 +146,7 @@ impl Inventory {
         });
     }
 
-    /// Tells the facts of the pod that a token is bound to; returns whether the pod itself was not heard of before.
+    /// Tells the facts of the pod that a token is bound to; returns whether no token of the pod was used before.
     pub(super) fn bound(&mut self, trace: &Trace, names: &mut Names, facts: &mut Facts) -> bool {
         let node = self.nodes.get(trace.node).map_or([0; 2], |node| node.addresses);
         let known = self.pods.get(trace.pod).map(|pod| pod.workload);

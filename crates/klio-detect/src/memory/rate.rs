@@ -8,7 +8,8 @@ const BUCKET: u32 = 600;
 const NEED: u16 = 6;
 /// The weight of a new bucket, once there were enough of them.
 const WEIGHT: f32 = 0.05;
-/// A bucket counts as at most so many deviations above the mean when it is learnt: one burst does not make the next usual.
+/// A bucket counts as at most so many deviations above the mean when it is learnt: one burst does not make the next
+/// usual.
 const WINSOR: f32 = 4.0;
 
 /// Requests by buckets of ten minutes. Only buckets with requests are learnt: people work in bursts, and a burst is

@@ -34,6 +34,7 @@ impl Secrets {
 
     pub(super) fn tidy(&mut self) {
         self.exact.truncate(EXACT);
+        self.exact.shrink_to_fit();
     }
 
     pub(super) fn read(&mut self, secret: u64, at: u32) {

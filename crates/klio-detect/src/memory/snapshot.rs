@@ -1,8 +1,8 @@
 //! A memory as bytes, and back.
 //!
-//! A snapshot begins with a mark and a version; then come the days, and each table as its number of entries and the entries
-//! in the order of their keys, as postcard writes them. Reading trusts nothing: entries are taken one by one into
-//! tables of bounded size, and nothing is asked for by a number that the bytes say.
+//! A snapshot begins with a mark and a version; then come the days, and each table as its number of entries and the
+//! entries in the order of their keys, as postcard writes them. Reading trusts nothing: entries are taken one by one
+//! into tables of bounded size, and nothing is asked for by a number that the bytes say.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

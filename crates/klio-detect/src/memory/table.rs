@@ -91,8 +91,8 @@ impl<E: Entry> Table<E> {
         }
     }
 
-    /// Forgets the eighth that was not seen for the longest time. What stays moves to a new map: where entries were
-    /// removed, a map may grow beyond its bounds.
+    /// Forgets the eighth that was not seen for the longest time. What stays moves to a new map: hashbrown doubles one
+    /// whose free places are those of removed entries.
     fn evict(&mut self) {
         let mut ages: Vec<(u32, u64)> = self.map.iter().map(|(key, entry)| (entry.last(), *key)).collect();
         let Some(middle) = ages.len().checked_sub(1).map(|last| last / 8) else { return };

@@ -62,19 +62,21 @@ pub(super) fn seconds(micros: i64) -> u32 {
     u32::try_from(micros.div_euclid(1_000_000).max(0)).unwrap_or(u32::MAX)
 }
 
-/// An address as a number, alone and as its network: the /24 or /48 of a public one (RFC 6177 gives sites a /48).
+/// An address as a number, alone and as its network: the /24 or /48 of a public one (RFC 6177 gives sites a /48); and
+/// whether it is private.
 pub(super) fn address(text: &str) -> (u64, u64, bool) {
-    let (Ok(ip), Some(scope)) = (text.parse::<IpAddr>(), SourceScope::of(text)) else {
-        return (hash(text), hash(text), false);
+    let Ok(ip) = text.parse::<IpAddr>() else { return (hash(text), hash(text), false) };
+    let public = SourceScope::of_ip(ip) == SourceScope::Public;
+    let (bits, prefix) = match ip.to_canonical() {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 24),
+        IpAddr::V6(v6) => (v6.to_bits(), 48),
     };
-    let bits = match ip.to_canonical() {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
-        IpAddr::V6(v6) => v6.to_bits(),
-    };
-    let prefix = if ip.to_canonical().is_ipv4() { 24 } else { 48 };
-    let number = |bits: u128| mix(xxh3_64(&bits.to_be_bytes()), prefix);
-    let network = if scope == SourceScope::Public { bits >> (128 - prefix) << (128 - prefix) } else { bits };
-    (number(bits), number(network), scope != SourceScope::Public)
+    let number = |bits: u128| mix((bits >> 64) as u64, mix(bits as u64, prefix));
+    let alone = number(bits);
+    if !public {
+        return (alone, alone, true);
+    }
+    (alone, number(bits >> (128 - prefix) << (128 - prefix)), false)
 }
 
 impl Trace {
@@ -134,7 +136,7 @@ impl Trace {
             Some("pod-uid") => self.pod = hash(value),
             Some("node-name") => self.node = hash(value),
             Some("pod-name") => {
-                self.pod_name = event.user_namespace().map(|ns| format!("{ns}/{value}").into());
+                self.pod_name = event.user_namespace().map(|ns| [ns, "/", value].concat().into());
             }
             _ => {}
         });

@@ -119,7 +119,7 @@ impl Made {
     fn json(&self) -> String {
         let list = |pairs: &[(&str, String)], open: &str, close: &str| {
             let all: Vec<_> =
-                pairs.iter().map(|(k, v)| format!(r#""{open}{k}":{close}"#).replace("%", v)).collect();
+                pairs.iter().map(|(k, v)| format!(r#""{open}{k}":{close}"#).replace('%', v)).collect();
             all.join(",")
         };
         let extra = list(&self.extra, "authentication.kubernetes.io/", r#"["%"]"#);

@@ -213,13 +213,13 @@ impl SourceScope {
 
     /// Classifies an address; `None` if the text is not one.
     pub fn of(address: &str) -> Option<Self> {
-        let ip: IpAddr = address.parse().ok()?;
-        let ip = match ip {
-            IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4),
-            IpAddr::V4(_) => ip,
-        };
-        Some(match ip {
-            _ if ip.is_loopback() => Self::Loopback,
+        address.parse().ok().map(Self::of_ip)
+    }
+
+    /// Classifies an address.
+    pub fn of_ip(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            ip if ip.is_loopback() => Self::Loopback,
             IpAddr::V4(v4) => {
                 let [a, b, ..] = v4.octets();
                 let shared = a == 100 && (64..128).contains(&b);
@@ -230,7 +230,7 @@ impl SourceScope {
                 let local = (first & 0xfe00) == 0xfc00 || (first & 0xffc0) == 0xfe80;
                 if local { Self::Private } else { Self::Public }
             }
-        })
+        }
     }
 }
 

@@ -497,35 +497,45 @@ pub(super) fn flat_strings(text: &str) -> Option<impl Iterator<Item = &str>> {
 /// Calls `f` with each key of a flat object of lists and the list's first string; false, and then not a single call,
 /// if the text is anything else, has escapes or repeats a key.
 pub(super) fn flat_lists(text: &str, f: &mut dyn FnMut(&str, &str)) -> bool {
-    const MOST: usize = 16;
+    const MOST: usize = 8;
     let mut found = [("", ""); MOST];
     let mut n = 0;
-    let mut rest = text.strip_prefix("{\"");
-    if text.contains('\\') {
+    let bytes = text.as_bytes();
+    // A string that begins here, without its quotes, and where it ended.
+    let string = |at: usize| {
+        let end = at + memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        (bytes[end] == b'"').then_some((text.get(at..end)?, end + 1))
+    };
+    let follows = |at: usize, what: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(what));
+    if !follows(0, b"{\"") {
         return false;
     }
-    while let Some(here) = rest {
-        let Some((key, after)) = here.split_once('"') else { return false };
-        let Some((value, after)) = after.strip_prefix(":[\"").and_then(|a| a.split_once('"')) else {
+    let mut at = 2;
+    loop {
+        let Some((key, after)) = string(at) else { return false };
+        if !follows(after, b":[\"") {
             return false;
-        };
-        let mut after = after;
-        while let Some((_, next)) = after.strip_prefix(",\"").and_then(|a| a.split_once('"')) {
+        }
+        let Some((value, mut after)) = string(after + 3) else { return false };
+        while follows(after, b",\"") {
+            let Some((_, next)) = string(after + 2) else { return false };
             after = next;
         }
-        let Some(after) = after.strip_prefix(']') else { return false };
-        if n == MOST || found[..n].iter().any(|(k, _)| *k == key) {
+        if n == MOST || !follows(after, b"]") || found[..n].iter().any(|(k, _)| *k == key) {
             return false;
         }
         found[n] = (key, value);
         n += 1;
-        rest = after.strip_prefix(",\"");
-        if rest.is_none() && after != "}" {
-            return false;
+        if !follows(after + 1, b",\"") {
+            if text.get(after + 1..) != Some("}") {
+                return false;
+            }
+            break;
         }
+        at = after + 3;
     }
     found[..n].iter().for_each(|(key, value)| f(key, value));
-    n > 0
+    true
 }
 
 /// A quoted string's text. Most escapes are `\"`, as in the authorizer's reasons.
