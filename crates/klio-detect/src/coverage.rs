@@ -118,8 +118,11 @@ fn of_rule<'s>(rule: &'s Rule, recording: Recording<'_>) -> Coverage<'s> {
     let seen = sight::look(&rule.filter, Level::Metadata, recording);
     let verdict = sight::verdict(&seen.sights);
     let any = seen.sights.iter().any(|s| s.any && s.subject.group() == Some("example.com"));
-    let mend =
-        if matches!(verdict, Verdict::Partly | Verdict::Blind) { seen.gaps.mend() } else { Mend::default() };
+    let mend = if matches!(verdict, Verdict::Partly | Verdict::Blind) {
+        seen.gaps.mend(recording)
+    } else {
+        Mend::default()
+    };
     let guesses = verdict != Verdict::Works && seen.guesses;
     Coverage { about: &rule.about, verdict, any, sights: seen.sights, guesses, sources: Vec::new(), mend }
 }

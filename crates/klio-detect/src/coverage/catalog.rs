@@ -4,6 +4,8 @@
 //! (a connect is `create` or `get` by its method, `staging/src/k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`).
 //! A few kinds of add-ons follow, which are asked about only where a rule names them.
 
+use super::target::Subject;
+
 /// A kind of objects.
 #[derive(Debug)]
 pub(super) struct Kind {
@@ -166,6 +168,18 @@ pub(super) const KINDS: &[Kind] = &[
     addon("velero.io", "backups", N),
     addon("velero.io", "backupstoragelocations", N),
 ];
+
+/// All that Kubernetes itself has, with their parts.
+pub(super) fn subjects() -> impl Iterator<Item = Subject> {
+    KINDS.iter().filter(|k| !k.addon).flat_map(|kind| {
+        let parts = std::iter::once("").chain(kind.subresources.iter().map(|(part, _)| *part));
+        parts.map(|part| Subject::Resource {
+            group: kind.group.into(),
+            resource: kind.resource.into(),
+            subresource: part.into(),
+        })
+    })
+}
 
 /// Paths that are no resources, and whether probes and discovery ask them all the time.
 pub(super) const PATHS: &[(&str, bool)] = &[

@@ -16,7 +16,7 @@ use super::cases::Case;
 use super::catalog;
 use super::named::{Named, Value};
 use super::policy::{GroupResources, PolicyRule};
-use super::sight::Lack;
+use super::sight::{Lack, Recording};
 use super::stages::Stages;
 use super::target::{SOME_GROUP, Subject};
 use cost::cost;
@@ -114,7 +114,7 @@ impl Gaps {
     }
 
     /// What to do about it.
-    pub fn mend(mut self) -> Mend {
+    pub fn mend(mut self, recording: Recording<'_>) -> Mend {
         let mut notes: BTreeSet<String> = BTreeSet::new();
         if !self.stages.is_empty() {
             notes.insert(format!("take one of the stages {} out of `omitStages`", self.stages));
@@ -124,28 +124,30 @@ impl Gaps {
         }
         // Subjects by what is wanted of them: level, names, then verbs.
         let mut wanted: BTreeMap<(Level, Vec<String>), Verbs> = BTreeMap::new();
-        let mut open = 0;
+        let mut open: BTreeMap<(Level, Vec<String>), usize> = BTreeMap::new();
         let gaps = std::mem::take(&mut self.gaps);
         for ((subject, verb), gap) in gaps {
             let Some((level, names)) = self.allowed(&subject, verb, &gap, &mut notes) else { continue };
-            open += usize::from(gap.any);
+            // Who has more keeps it.
+            let level = recording.ceiling(&subject, verb).map_or(level, |has| has.max(level));
+            *open.entry((level, names.clone())).or_default() += usize::from(gap.any);
             wanted.entry((level, names)).or_default().entry(subject).or_default().push(verb);
         }
-        let open = open > MANY;
         let mut rules = Vec::new();
         // Higher levels first: a request that two rules fit must get what the more demanding one says.
-        for ((level, names), subjects) in wanted.into_iter().rev() {
+        for (key, subjects) in wanted.into_iter().rev() {
+            let many = open.get(&key).is_some_and(|n| *n > MANY);
+            let (level, names) = key;
             let mut same: BTreeMap<Vec<&'static str>, Vec<Subject>> = BTreeMap::new();
             for (subject, mut verbs) in subjects {
                 verbs.sort_unstable();
                 same.entry(verbs).or_default().push(subject);
             }
-            if open {
-                self.whole(level, &same, &mut rules);
-            } else {
-                for (verbs, subjects) in same {
-                    self.of_group(level, &names, &verbs, subjects, &mut notes, &mut rules);
-                }
+            if many && self.whole(level, &same, recording, &mut rules) {
+                continue;
+            }
+            for (verbs, subjects) in same {
+                self.of_group(level, &names, &verbs, subjects, &mut notes, &mut rules);
             }
         }
         for rule in &rules {
@@ -200,21 +202,34 @@ impl Gaps {
         }
     }
 
-    /// A rule about any resource.
+    /// A rule about any resource, unless something would be recorded less than it is.
     fn whole(
         &self,
         level: Level,
         same: &BTreeMap<Vec<&'static str>, Vec<Subject>>,
+        recording: Recording<'_>,
         rules: &mut Vec<PolicyRule>,
-    ) {
+    ) -> bool {
         let verbs: BTreeSet<&str> = same.keys().flatten().copied().collect();
         let verbs: Vec<&str> = verbs.into_iter().collect();
+        let most = |secret: bool| {
+            let subjects = catalog::subjects().filter(|s| s.is_secret() == secret);
+            let levels = subjects.flat_map(|s| {
+                verbs.iter().filter_map(move |verb| recording.ceiling(&s, verb)).collect::<Vec<_>>()
+            });
+            levels.max().unwrap_or(Level::Metadata)
+        };
+        if most(false) > level {
+            return false;
+        }
         let whole = PolicyRule { level: Some(level), namespaces: self.narrow(), ..PolicyRule::default() };
-        if level > Level::Metadata {
-            let level = Some(Level::Metadata);
+        let secret = most(true);
+        if level > secret || secret > Level::Metadata {
+            let level = Some(secret);
             self.put(&PolicyRule { level, resources: credentials(), ..whole.clone() }, &verbs, rules);
         }
         self.put(&whole, &verbs, rules);
+        true
     }
 
     fn of_group(

@@ -6,8 +6,10 @@ use klio_model::{Filter, Level};
 use super::Verdict;
 use super::cases::{Case, Cases};
 use super::mend::Gaps;
+use super::named::Named;
 use super::observed::Observed;
 use super::policy::{Attributes, On, Policy};
+use super::requester::{self, Requester};
 use super::stages::Stages;
 use super::target::{Need, Subject};
 
@@ -96,15 +98,44 @@ impl Recording<'_> {
     }
 }
 
+impl Recording<'_> {
+    /// The highest level that some such request has, whoever makes it and wherever: a rule above the others that says less
+    /// would take it away.
+    pub(super) fn ceiling(self, subject: &Subject, verb: &str) -> Option<Level> {
+        let policy = match self {
+            Self::Policy(policy) => policy,
+            Self::Logs(observed) => return observed.of(subject, verb).map(|seen| seen.most),
+        };
+        let requesters = requester::all(&Named::default());
+        let places = ["", "default", "kube-system"].into_iter().flat_map(|n| [(n, ""), (n, "some-name")]);
+        let levels = places.flat_map(|(namespace, name)| {
+            requesters
+                .iter()
+                .filter_map(move |who| policy.decide(&asked(subject, verb, who, namespace, name)).level)
+        });
+        levels.max()
+    }
+}
+
 fn attributes<'c>(case: &Case<'c>) -> Attributes<'c> {
-    let known = case.who.kind != UserKind::Unauthenticated;
+    asked(case.subject, case.verb, case.who, case.namespace, case.name)
+}
+
+fn asked<'c>(
+    subject: &'c Subject,
+    verb: &'c str,
+    who: &'c Requester,
+    namespace: &'c str,
+    name: &'c str,
+) -> Attributes<'c> {
+    let known = who.kind != UserKind::Unauthenticated;
     Attributes {
-        user: known.then_some(case.who.name.as_str()),
-        groups: &case.who.groups,
-        verb: case.verb,
-        on: match case.subject {
+        user: known.then_some(who.name.as_str()),
+        groups: &who.groups,
+        verb,
+        on: match subject {
             Subject::Resource { group, resource, subresource } => {
-                On::Resource { group, resource, subresource, namespace: case.namespace, name: case.name }
+                On::Resource { group, resource, subresource, namespace, name }
             }
             Subject::Path(path) => On::Path(path),
         },

@@ -1,13 +1,11 @@
 //! The rules for everything that lacks, as one piece of a policy.
 
-use klio_model::Level;
-
 use super::super::Coverage;
 use super::super::policy::PolicyRule;
 
 /// Whether it only keeps credentials out of what a wider rule records.
 fn guards(rule: &PolicyRule) -> bool {
-    rule.level == Some(Level::Metadata) && rule.resources == super::credentials()
+    rule.resources == super::credentials()
 }
 
 /// The proposed rules of all, each once with the titles of those it is for, in an order in which none takes another's

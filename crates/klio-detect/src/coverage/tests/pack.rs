@@ -152,12 +152,21 @@ fn what_is_proposed_mends() {
     }
 }
 
+/// Policies with holes of several shapes.
+const HOLES: [&str; 4] = [
+    "- level: None\n  resources: [{group: apps}, {group: batch}, {group: policy}, {group: networking.k8s.io}, {group: storage.k8s.io}]\n- level: RequestResponse",
+    "- {level: None, userGroups: [\"system:nodes\"], verbs: [get, list, watch]}\n- {level: None, verbs: [delete]}\n- level: RequestResponse",
+    "- {level: Metadata, namespaces: [kube-system]}\n- level: Request",
+    "- {level: Metadata, userGroups: [\"system:serviceaccounts\"]}\n- {level: RequestResponse, verbs: [create]}",
+];
+
 /// All proposals together do what each does alone, and harm nobody.
 #[test]
 fn all_proposals_go_together() {
     let set = pack();
-    for name in ["metadata", "recommended", "deploy"] {
-        let policy = policy(name);
+    let made = HOLES.map(|rules| format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n{rules}\n"));
+    let made = made.iter().map(|text| Policy::parse(text).unwrap());
+    for (n, policy) in ["metadata", "recommended", "deploy"].map(policy).into_iter().chain(made).enumerate() {
         let before = assess(&set, Recording::Policy(&policy));
         let mut better = policy.clone();
         better.rules.splice(0..0, together(&before).into_iter().map(|(rule, _)| rule.clone()));
@@ -169,7 +178,14 @@ fn all_proposals_go_together() {
             let watches = !before.sources.is_empty();
             let well =
                 after.verdict == Verdict::Works || ((refused || watches) && after.verdict <= before.verdict);
-            assert!(well, "{name}: {} {:?} {:?}", before.about.title, before.verdict, after.verdict);
+            assert!(
+                well,
+                "{n}: {} {:?} {:?}\n{}",
+                before.about.title,
+                before.verdict,
+                after.verdict,
+                before.mend.yaml()
+            );
         }
     }
 }

@@ -176,6 +176,10 @@ fn requests(c: &Coverage<'_>) -> String {
 
 /// Of which of them not enough is recorded.
 fn lacks(c: &Coverage<'_>) -> String {
+    if !c.sources.is_empty() {
+        let same = matches!(c.verdict, Verdict::Works | Verdict::Unproven);
+        return if same { String::new() } else { "see its rules".to_owned() };
+    }
     let lack = |s: &&klio_detect::coverage::Sight| !s.noise && matches!(s.kept, Kept::Nothing | Kept::Some);
     match c.verdict {
         Verdict::Partly => short(words(c.sights.iter().filter(lack).map(|s| (&s.subject, s.verb)))),
