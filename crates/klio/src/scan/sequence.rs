@@ -263,7 +263,9 @@ impl<'e> Sequence<'e> {
         let scene = &judged.scenes[hit.scene as usize];
         // The worker has read it before.
         let mut event = Event::parse(&judged.kept[scene.json.0 as usize..scene.json.1 as usize]).ok()?;
-        (event.salvaged, event.facts) = (scene.salvaged, Some(facts.cloned().unwrap_or_default()));
+        let known = || event.time().map(|time| self.memory.facts_at(time)).unwrap_or_default();
+        let facts = facts.cloned().unwrap_or_else(known);
+        (event.salvaged, event.facts) = (scene.salvaged, Some(facts));
         let sight = self.sight.get_mut(hit.rule as usize)?;
         let verdict = self.engine.again(&event, hit.rule, sight)?;
         let rule = &self.engine.rules()[hit.rule as usize];
