@@ -39,7 +39,7 @@ pub struct Actor {
 const HABITS: [(&str, &str); 6] = [
     (
         "does",
-        "concat(verb, ' ', coalesce(resource, '(no resource)'), coalesce(concat('/', subresource), ''))",
+        "concat(verb, ' ', coalesce(resource, '(no resource)'), CASE WHEN subresource IS NULL THEN '' ELSE concat('/', subresource) END)",
     ),
     ("in namespace", "coalesce(namespace, '(cluster)')"),
     ("from", "source_ip"),
