@@ -137,7 +137,7 @@ fn what_is_proposed_mends() {
             better.rules.splice(0..0, before.mend.rules.iter().cloned());
             let one = RuleSet {
                 rules: set.rules.iter().filter(|r| r.id == before.about.id).cloned().collect(),
-                correlations: Vec::new(),
+                ..RuleSet::default()
             };
             let after = assess(&one, Recording::Policy(&better)).swap_remove(0);
             let refused = before.mend.notes.iter().any(|n| n.contains("must not get into a log"));
