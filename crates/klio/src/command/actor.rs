@@ -83,7 +83,7 @@ impl Actor {
         for (title, expression) in HABITS {
             self.habit(&mut lake, &is_him, title, expression, &mut out)?;
         }
-        self.hours(&mut lake, &is_him, &mut out)?;
+        hours(&mut lake, &is_him, &mut out)?;
         let found = ask(
             &mut lake,
             &format!(
@@ -120,36 +120,36 @@ impl Actor {
         );
         table(&[title, "requests", "first", "last", ""], ask(lake, &query)?, out)
     }
+}
 
-    /// Requests by the hour of the day, UTC.
-    fn hours(&self, lake: &mut Lake, is_him: &str, out: &mut dyn Write) -> Result<(), Failure> {
-        let rows = ask(
-            lake,
-            &format!(
-                "SELECT CAST(date_part('hour', time) AS BIGINT), count(DISTINCT audit_id) FROM events WHERE {is_him} GROUP BY 1"
-            ),
-        )?;
-        let mut hours = [0u64; 24];
-        for row in rows {
-            let number = |n: usize| row.get(n).and_then(|text| text.parse::<u64>().ok());
-            if let (Some(hour), Some(count)) = (number(0), number(1))
-                && let Some(known) = usize::try_from(hour).ok().and_then(|hour| hours.get_mut(hour))
-            {
-                *known += count;
-            }
+/// Requests by the hour of the day, UTC.
+fn hours(lake: &mut Lake, is_him: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    let rows = ask(
+        lake,
+        &format!(
+            "SELECT CAST(date_part('hour', time) AS BIGINT), count(DISTINCT audit_id) FROM events WHERE {is_him} GROUP BY 1"
+        ),
+    )?;
+    let mut hours = [0u64; 24];
+    for row in rows {
+        let number = |n: usize| row.get(n).and_then(|text| text.parse::<u64>().ok());
+        if let (Some(hour), Some(count)) = (number(0), number(1))
+            && let Some(known) = usize::try_from(hour).ok().and_then(|hour| hours.get_mut(hour))
+        {
+            *known += count;
         }
-        let most = hours.iter().copied().max().unwrap_or(0).max(1);
-        let bars = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let bar = |count: &u64| {
-            bars.get(usize::try_from((count * 8).div_ceil(most)).unwrap_or(8)).copied().unwrap_or('█')
-        };
-        writeln!(
-            out,
-            "\nhours of the day, UTC\n0     6     12    18\n{}",
-            hours.iter().map(bar).collect::<String>()
-        )?;
-        Ok(())
     }
+    let most = hours.iter().copied().max().unwrap_or(0).max(1);
+    let bars = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let bar = |count: &u64| {
+        bars.get(usize::try_from((count * 8).div_ceil(most)).unwrap_or(8)).copied().unwrap_or('█')
+    };
+    writeln!(
+        out,
+        "\nhours of the day, UTC\n0     6     12    18\n{}",
+        hours.iter().map(bar).collect::<String>()
+    )?;
+    Ok(())
 }
 
 fn table(columns: &[&str], rows: Vec<Vec<String>>, out: &mut dyn Write) -> Result<(), Failure> {
@@ -157,7 +157,9 @@ fn table(columns: &[&str], rows: Vec<Vec<String>>, out: &mut dyn Write) -> Resul
         return Ok(());
     }
     let mut grid = Grid::new(columns);
-    rows.into_iter().for_each(|row| grid.row(row));
+    for row in rows {
+        grid.row(row);
+    }
     write!(out, "\n{grid}")?;
     Ok(())
 }

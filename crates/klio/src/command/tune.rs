@@ -54,6 +54,9 @@ struct Finding {
     marks: Vec<(&'static str, String)>,
 }
 
+/// A rule, and what its findings have in common.
+type Group = (String, Vec<(&'static str, String)>);
+
 impl Tune {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
@@ -90,7 +93,7 @@ impl Tune {
                 end.to_string().get(..10).unwrap_or_default().to_owned()
             },
         );
-        let mut groups: BTreeMap<(String, Vec<(&str, String)>), (u64, BTreeSet<i64>)> = BTreeMap::new();
+        let mut groups: BTreeMap<Group, (u64, BTreeSet<i64>)> = BTreeMap::new();
         for finding in findings(&mut report)?.into_iter().filter(|finding| !finding.is_told) {
             let group = groups.entry((finding.rule, finding.marks)).or_default();
             group.0 += 1;

@@ -67,21 +67,18 @@ impl Cover {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         let (set, wrong) = self.rules.load()?.told();
-        let (coverage, basis) = match &self.policy {
-            Some(path) => {
-                let policy = read(path)?;
-                let basis = Basis { said: format!("the policy {}", path.display()), events: None };
-                (assess(&set, Recording::Policy(&policy)), basis)
+        let (coverage, basis) = if let Some(path) = &self.policy {
+            let policy = read(path)?;
+            let basis = Basis { said: format!("the policy {}", path.display()), events: None };
+            (assess(&set, Recording::Policy(&policy)), basis)
+        } else {
+            let seen = observe(&self.paths)?;
+            let said = format!("{} events", seen.events());
+            if seen.left_out() > 0 {
+                eprintln!("klio: {} events of rare kinds of requests were left out", seen.left_out());
             }
-            None => {
-                let seen = observe(&self.paths)?;
-                let said = format!("{} events", seen.events());
-                if seen.left_out() > 0 {
-                    eprintln!("klio: {} events of rare kinds of requests were left out", seen.left_out());
-                }
-                let basis = Basis { said, events: Some(seen.events()) };
-                (assess(&set, Recording::Logs(&seen)), basis)
-            }
+            let basis = Basis { said, events: Some(seen.events()) };
+            (assess(&set, Recording::Logs(&seen)), basis)
         };
         let mut out = BufWriter::new(std::io::stdout().lock());
         match self.output {
@@ -128,7 +125,7 @@ fn observe(paths: &[PathBuf]) -> Result<Observed, Failure> {
                     Err(_) => rejected += 1,
                 },
                 Item::Rejected(r) => rejected += r.count,
-                _ => {}
+                Item::Skipped(_) => {}
             });
         }
     }
