@@ -13,7 +13,7 @@ fn the_library_is_listed_shown_and_asked() {
     let dir = tempfile::tempdir().unwrap();
     let list = ok(dir.path(), &["hunts"]);
     assert!(list.contains("secrets-listed-by-hand") && list.lines().count() > 40, "{list}");
-    assert!(ok(dir.path(), &["hunts", "WatchList"]).lines().count() < list.lines().count());
+    assert!(ok(dir.path(), &["hunts", "webhook"]).lines().count() < list.lines().count());
     assert!(ok(dir.path(), &["hunts", "secrets-listed-by-hand"]).starts_with("# "));
     refused(dir.path(), &["hunts", "no such words"], 2, "no hunt says");
     refused(dir.path(), &["hunt", "@secrets-listed-by-hnad"], 2, "did you mean @secrets-listed-by-hand?");
