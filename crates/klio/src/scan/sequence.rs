@@ -36,7 +36,7 @@ const REASONS_CAP: usize = 1_000;
 /// How long an incident may be quiet and still go on, in microseconds: a night.
 const MEMORY: i64 = 12 * 3600 * 1_000_000;
 /// Bytes that the memory of a cluster's past may take.
-pub(super) const MEMORY_BYTES: usize = 256 << 20;
+pub(super) const MEMORY_BYTES: usize = 128 << 20;
 /// Cut events that the summary lists one by one.
 const SALVAGED_CAP: usize = 20;
 
