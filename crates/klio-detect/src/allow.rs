@@ -132,8 +132,9 @@ level: medium
     }
 
     fn check(list: &AllowList, day: &str, level: &str) -> [Option<u32>; 2] {
+        let body = if level == "Request" { r#""requestObject":{"spec":{"replicas":2}},"# } else { "" };
         let json = format!(
-            r#"{{"level":"{level}","verb":"get","user":{{"username":"ci"}},"requestReceivedTimestamp":"2026-{day}T00:00:00Z"}}"#
+            r#"{{"level":"{level}",{body}"verb":"update","user":{{"username":"ci"}},"requestReceivedTimestamp":"2026-{day}T00:00:00Z"}}"#
         );
         let event = Event::parse(&json).unwrap();
         [list.excuses(0, &event), list.excuses(1, &event)]
