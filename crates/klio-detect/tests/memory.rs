@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code)] // helpers of tests
 
+#[path = "made/stream.rs"]
 mod stream;
 
 use klio_detect::{Memory, Trace};

@@ -6,6 +6,7 @@
 //! Source of the shape: `staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go`.
 
 mod block;
+mod flat;
 mod hostpath;
 mod identity;
 mod patch;
@@ -321,7 +322,7 @@ impl<'a> Event<'a> {
     /// Calls `f` with each key of `user.extra` and its first value.
     pub fn each_extra(&self, f: &mut dyn FnMut(&str, &str)) {
         let Some(text) = self.user.extra.text() else { return };
-        if wire::flat_lists(text, f) {
+        if flat::flat_lists(text, f) {
             return;
         }
         let tree = self.user.extra.tree().map(Json::members).unwrap_or_default();
