@@ -16,9 +16,9 @@ use crate::scan::{self, Options, Report};
 
 /// Say what could be added to the allow-list, or what an allow-list would have removed.
 ///
-/// Judges history without the allow-list. What fired again and again in the same way, outside of every incident of medium or above, is
+/// Judges history, with the allow-lists that --allow names. What fired again and again in the same way, outside of every incident of medium or above, is
 /// printed as entries to be looked at: `owner` is empty, and an entry without one is refused. With --try the same history is judged with
-/// and without a list, and the difference is told.
+/// and without one more list, and the difference is told.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   klio tune /var/log/kubernetes/audit/ > allow.yaml
@@ -60,12 +60,11 @@ type Group = (String, Vec<(&'static str, String)>);
 impl Tune {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        let rules = Rules { allow: Vec::new(), ..self.rules.clone() };
-        let (mut set, wrong) = rules.load()?.told();
+        let (mut set, wrong) = self.rules.load()?.told();
         let before = self.judge(&set)?;
         match &self.tried {
             Some(path) => {
-                set.allow = crate::allow::read(path, &set)?;
+                set.allow.extend(crate::allow::read(path, &set)?);
                 let after = self.judge(&set)?;
                 compare(path, before, after)?;
             }

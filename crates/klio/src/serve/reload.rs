@@ -72,7 +72,7 @@ pub fn look(settings: &Path, dir: &Path, config: &Config, rules: &Rules) -> Seen
         }
         hash.finish()
     };
-    let rules = [rules.rules.clone(), rules.falco_rules.clone()].concat();
+    let rules = [rules.rules.clone(), rules.falco_rules.clone(), rules.allow.clone()].concat();
     Seen { settings: of(&paths), rules: of(&rules) }
 }
 

@@ -52,7 +52,8 @@ impl Served {
 /// Reads the certificates, and makes what is to be made.
 pub fn load(dir: &Path, tls: &Tls) -> Result<Served, Failure> {
     if tls.certificate.is_none() {
-        renew(&dir.join("tls"), tls)?;
+        let _held = renew(&dir.join("tls"), tls)?;
+        return read(dir, tls);
     }
     read(dir, tls)
 }
@@ -136,11 +137,16 @@ pub fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     parsed.subject().iter_common_name().next()?.as_str().ok().map(str::to_owned)
 }
 
-/// Makes the authority and the server's certificate, or renews the certificate.
-fn renew(own: &Path, tls: &Tls) -> Result<(), Failure> {
+/// Makes the authority and the server's certificate, or renews the certificate. A server and a command may do so at once: while what
+/// is returned is held, nobody else does.
+fn renew(own: &Path, tls: &Tls) -> Result<fs::File, Failure> {
     let (ca, pem) = (own.join("ca.pem"), own.join("server.pem"));
+    let place = own.join("lock");
+    let held = fs::create_dir_all(own)
+        .and_then(|()| fs::File::create(&place))
+        .map_err(|e| data::failed(&place, &e))?;
+    held.lock().map_err(|e| data::failed(&place, &e))?;
     if !ca.is_file() {
-        fs::create_dir_all(own).map_err(|e| Failure::world(format!("{}: {e}", own.display())))?;
         let key = KeyPair::generate().map_err(Failure::world)?;
         let mut params = params("Klio", CA_DAYS)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -159,7 +165,7 @@ fn renew(own: &Path, tls: &Tls) -> Result<(), Failure> {
         Some(ends(first)? - now > RENEW * 86_400 && listed == names.join("\n"))
     };
     if is_good() == Some(true) {
-        return Ok(());
+        return Ok(held);
     }
     let key = KeyPair::generate().map_err(Failure::world)?;
     let mut params = params("Klio server", DAYS)?;
@@ -172,7 +178,8 @@ fn renew(own: &Path, tls: &Tls) -> Result<(), Failure> {
     let certificate = params.signed_by(&key, &issuer(own)?).map_err(Failure::world)?;
     data::write(&own.join("server.key"), &key.serialize_pem())?;
     data::write(&pem, &certificate.pem())?;
-    data::write(&own.join("server.names"), &names.join("\n"))
+    data::write(&own.join("server.names"), &names.join("\n"))?;
+    Ok(held)
 }
 
 fn params(name: &str, days: i64) -> Result<CertificateParams, Failure> {
