@@ -102,11 +102,15 @@ impl History {
             let before = note.len();
             let left = (MAX_NOTE + 1).saturating_sub(before) as u64;
             let read = io::BufRead::read_until(&mut io::Read::take(&mut *lines, left), b'\n', &mut note)?;
-            if read == 0 {
-                if before == 0 {
+            if note.last() != Some(&b'\n') || read == 0 {
+                // The first end that is met is the end: what a writer adds after it is not half of another note.
+                if note.len() <= MAX_NOTE {
                     self.lines = None;
+                }
+                if note.is_empty() {
                     return Ok(None);
                 }
+                self.line += u64::from(read > 0);
                 break;
             }
             let line = &note[before..];
@@ -124,8 +128,18 @@ impl History {
             signed = signature;
             self.line += 1;
         }
-        let text = String::from_utf8(note).map_err(|_| "not UTF-8".to_owned());
-        let note = text.and_then(|text| if whole { Ok(text) } else { Err(text) });
+        let note = match String::from_utf8(note) {
+            Ok(text) if whole => Ok(text),
+            Ok(text) => Err(text),
+            Err(error) => {
+                // A character that was cut in two is no other fault than the cut.
+                let cut = error.utf8_error().error_len().is_none();
+                let whole = error.utf8_error().valid_up_to();
+                let mut bytes = error.into_bytes();
+                bytes.truncate(whole);
+                Err(String::from_utf8(bytes).ok().filter(|_| cut).unwrap_or_else(|| "not UTF-8".to_owned()))
+            }
+        };
         Ok(Some(Kept { file: self.file.clone(), line: begin, note }))
     }
 }
