@@ -1,5 +1,7 @@
 //! Every bar of the project in one table: what is required, what was measured, whether it passes.
 
+mod judge;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::eval::{self, Attack};
-use crate::{bad, klio, lake, load, speed};
+use crate::{bad, eval, klio, lake, load, speed};
 
 /// One line of the table.
 #[derive(Deserialize)]
@@ -44,28 +45,7 @@ pub fn run(
     let own = rules(&[])?;
     bars.push(bar("Rules in Klio's own pack", "≥ 30", own.to_string(), own >= 30));
 
-    let found = eval::evaluate(&klio::recorded())?;
-    let hit = found.counted().filter(|attack| attack.found > 0).count();
-    let all = found.counted().count();
-    let recall = found.mean(Attack::recall);
-    let precision = found.mean(Attack::precision);
-    let (events, grave, any) = found.benign();
-    let per = |count: u64| {
-        let each = events.checked_div(count).map_or_else(String::new, |n| format!(" (1 per {n})"));
-        format!("{count} of {events}{each}")
-    };
-    bars.extend([
-        bar(
-            "Recorded attacks found (≥ medium, own events; not 25-secrets-slow-exfil)",
-            "all",
-            format!("{hit} of {all}"),
-            hit == all,
-        ),
-        bar("Labelled events held by stories", "≥ 85 %", percent(recall), recall >= 0.85),
-        bar("Of what those stories hold, labelled", "≥ 80 %", percent(precision), precision >= 0.80),
-        bar("Benign findings of medium or above", "≤ 1 per 5,000", per(grave), grave * 5_000 <= events),
-        bar("Benign findings of any severity", "≤ 1 per 200", per(any), any * 200 <= events),
-    ]);
+    bars.extend(judge::bars(&eval::evaluate(&klio::recorded())?)?);
 
     if let Some(tested) = tested {
         bars.extend(
@@ -161,6 +141,12 @@ fn fast(speed: &speed::Speed) -> Vec<Bar> {
             measured: speed.duckdb.map(|duck| format!("{:.2} s / {duck:.2} s", speed.scan)),
             passed: speed.duckdb.is_none_or(|duck| speed.scan < duck),
         },
+        bar(
+            "Judging with everything on: events a second of one core",
+            "≥ 200,000",
+            format!("{:.0}", speed.judged_per_second),
+            speed.judged_per_second >= 200_000.0,
+        ),
         bar("Two cores", "≥ 1.8×", format!("{twice:.2}×"), twice >= 1.8),
         bar(
             "Peak memory",
@@ -201,17 +187,26 @@ fn proven() -> Result<Vec<Bar>, Error> {
     ];
     let mut bars = Vec::new();
     for (name, required, test) in asked {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // All of the workspace, so that nothing is built anew for other features.
-        cargo.args(["test", "--quiet", "--workspace", "--test", test]).env_remove("CARGO_MANIFEST_DIR");
-        let output = cargo.env("KLIO_KILLS", &kills).env("KLIO_QUESTIONS", &questions).output()?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let result = said.lines().rfind(|line| line.starts_with("test result: "));
-        let measured = result.map(|line| line.trim_start_matches("test result: ").to_owned());
-        let passed = output.status.success();
-        bars.push(Bar { name: name.into(), required: required.clone(), measured, passed });
+        let variables = [("KLIO_KILLS", kills.as_str()), ("KLIO_QUESTIONS", questions.as_str())];
+        bars.push(tested(name, required, &[test], &variables)?);
     }
     Ok(bars)
+}
+
+/// What a test of the workspace shows: the line that it begins with `measured: `, or else its result.
+fn tested(name: &str, required: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Bar, Error> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // All of the workspace, so that nothing is built anew for other features.
+    cargo.args(["test", "--quiet", "--workspace", "--test"]).args(arguments);
+    cargo.env_remove("CARGO_MANIFEST_DIR").envs(variables.iter().copied());
+    let output = cargo.output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told =
+        |start: &str| said.lines().rfind(|line| line.starts_with(start)).map(|l| l[start.len()..].to_owned());
+    let measured = told("measured: ").or_else(|| told("test result: "));
+    // A test that was renamed is not one that passed.
+    let ran = !said.contains("test result: ok. 0 passed");
+    Ok(Bar { name: name.into(), required: required.into(), measured, passed: output.status.success() && ran })
 }
 
 fn bar(name: &str, required: &str, measured: String, passed: bool) -> Bar {

@@ -3,6 +3,8 @@
 //! Runs `klio scan -o jsonl` with Klio's own pack over every recorded attack and the benign logs, and compares
 //! findings and stories with the labels that lie beside them.
 
+mod incident;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,16 +16,20 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::klio;
 
+use incident::{GRAVE, Incidents};
+
 /// The audit policies of the recording.
 const POLICIES: [&str; 3] = ["metadata", "recommended", "requestresponse"];
-/// May wait for baselines: a thief who acts like himself, only longer.
-pub const NEEDS_BASELINES: &str = "25-secrets-slow-exfil";
+/// The benign logs: one under each policy, and a week.
+const BENIGN: [&str; 4] = ["metadata", "recommended", "requestresponse", "metadata.stretched"];
 
 /// All that was compared.
 #[derive(Debug, Default, Serialize)]
 pub struct Evaluation {
     /// Each attack under each policy that records it.
     pub attacks: Vec<Attack>,
+    /// The kill chain amid ordinary traffic, under each policy that records it.
+    pub chains: Vec<Attack>,
     /// Each benign log.
     pub benign: Vec<Benign>,
 }
@@ -49,6 +55,8 @@ pub struct Attack {
     pub told_all: usize,
     /// Labelled events that no finding of any severity rests on.
     pub steps_missed: Vec<String>,
+    /// What the incidents are like.
+    pub incidents: Incidents,
 }
 
 /// One benign log.
@@ -62,6 +70,8 @@ pub struct Benign {
     pub findings: BTreeMap<String, u64>,
     /// Findings by rule, all severities.
     pub rules: BTreeMap<String, u64>,
+    /// Stories above medium.
+    pub alarms: u64,
 }
 
 impl Attack {
@@ -82,14 +92,9 @@ impl Attack {
 }
 
 impl Evaluation {
-    /// Attacks that count for the bars.
-    pub fn counted(&self) -> impl Iterator<Item = &Attack> {
-        self.attacks.iter().filter(|attack| attack.name != NEEDS_BASELINES)
-    }
-
-    /// Mean of `what` over the attacks that count.
+    /// Mean of `what` over the attacks.
     pub fn mean(&self, what: impl Fn(&Attack) -> f64) -> f64 {
-        let values: Vec<f64> = self.counted().map(what).collect();
+        let values: Vec<f64> = self.attacks.iter().map(what).collect();
         if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
     }
 
@@ -106,13 +111,20 @@ impl Evaluation {
         let mut text = String::new();
         let _ = writeln!(
             text,
-            "| attack | policy | findings ≥ medium | labelled | held | recall | precision | of all stories |\n\
-             |---|---|---:|---:|---:|---:|---:|---:|"
+            "| attack | policy | findings ≥ medium | labelled | held | recall | precision | of all stories | incidents | strays | objects named |\n\
+             |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
         );
-        for a in &self.attacks {
+        for a in self.attacks.iter().chain(&self.chains) {
+            let i = &a.incidents;
+            let unnamed = match (i.actor, i.technique) {
+                (true, true) => "",
+                (false, true) => " (not the actor)",
+                (true, false) => " (not the technique)",
+                (false, false) => " (neither actor nor technique)",
+            };
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {:.0} % | {:.0} % | {:.0} % |",
+                "| {} | {} | {} | {} | {} | {:.0} % | {:.0} % | {:.0} % | {} | {} | {} of {}{unnamed} |",
                 a.name,
                 a.policy,
                 a.found,
@@ -120,12 +132,16 @@ impl Evaluation {
                 a.held,
                 100.0 * a.recall(),
                 100.0 * a.precision(),
-                100.0 * a.strict_precision()
+                100.0 * a.strict_precision(),
+                i.own,
+                i.stray,
+                i.objects_named,
+                i.objects
             );
         }
         let _ = writeln!(
             text,
-            "| **mean** | | | | | **{:.1} %** | **{:.1} %** | {:.1} % |\n",
+            "| **mean of the attacks** | | | | | **{:.1} %** | **{:.1} %** | {:.1} % | | | |\n",
             100.0 * self.mean(Attack::recall),
             100.0 * self.mean(Attack::precision),
             100.0 * self.mean(Attack::strict_precision)
@@ -158,18 +174,26 @@ pub fn evaluate(recorded: &Path) -> Result<Evaluation, Error> {
         for policy in POLICIES {
             let run = &labels["runs"][policy];
             let Some(file) = run["file"].as_str() else { continue };
-            if let Some(attack) = attack(&name, policy, run, &folder.join(file))? {
+            if let Some(attack) = attack(&name, policy, &labels, run, &folder.join(file))? {
                 result.attacks.push(attack);
             }
         }
     }
+    let folder = recorded.join("killchain");
+    let labels: Value = parse("killchain", &std::fs::read(folder.join("labels.json"))?)?;
     for policy in POLICIES {
+        let run = &labels["runs"][policy];
+        let Some(file) = run["file"].as_str() else { continue };
+        result.chains.extend(attack("killchain", policy, &labels, run, &folder.join(file))?);
+    }
+    for policy in BENIGN {
         let lines = scan(&recorded.join(format!("benign/{policy}.jsonl.zst")))?;
         let mut log = Benign {
             policy: policy.to_owned(),
             events: 0,
             findings: BTreeMap::new(),
             rules: BTreeMap::new(),
+            alarms: 0,
         };
         for line in &lines {
             match line["type"].as_str() {
@@ -178,6 +202,9 @@ pub fn evaluate(recorded: &Path) -> Result<Evaluation, Error> {
                     *log.findings.entry(severity.to_owned()).or_default() += 1;
                     let rule = line["rule"]["title"].as_str().unwrap_or("unknown");
                     *log.rules.entry(format!("{rule} [{severity}]")).or_default() += 1;
+                }
+                Some("story") => {
+                    log.alarms += u64::from(matches!(line["severity"].as_str(), Some("high" | "critical")))
                 }
                 Some("summary") => log.events = line["events"].as_u64().unwrap_or(0),
                 _ => {}
@@ -188,7 +215,13 @@ pub fn evaluate(recorded: &Path) -> Result<Evaluation, Error> {
     Ok(result)
 }
 
-fn attack(name: &str, policy: &str, run: &Value, file: &Path) -> Result<Option<Attack>, Error> {
+fn attack(
+    name: &str,
+    policy: &str,
+    labels: &Value,
+    run: &Value,
+    file: &Path,
+) -> Result<Option<Attack>, Error> {
     let steps: BTreeMap<&str, &str> = run["malicious"]
         .as_object()
         .map(|map| map.iter().map(|(id, step)| (id.as_str(), step.as_str().unwrap_or_default())).collect())
@@ -207,7 +240,7 @@ fn attack(name: &str, policy: &str, run: &Value, file: &Path) -> Result<Option<A
             Some("finding") => {
                 let ids = ids(&line["evidence"]);
                 let labelled = ids.iter().any(|id| steps.contains_key(id));
-                let grave = matches!(line["severity"].as_str(), Some("medium" | "high" | "critical"));
+                let grave = line["severity"].as_str().is_some_and(|severity| GRAVE.contains(&severity));
                 found += usize::from(labelled && grave);
                 proven.extend(ids);
             }
@@ -235,6 +268,7 @@ fn attack(name: &str, policy: &str, run: &Value, file: &Path) -> Result<Option<A
         told: told.len(),
         told_all: told_all.len(),
         steps_missed: missed,
+        incidents: Incidents::of(&lines, labels, &steps, file)?,
     }))
 }
 
@@ -259,7 +293,7 @@ fn parse(name: &str, bytes: &[u8]) -> Result<Value, Error> {
 }
 
 fn grave(findings: &BTreeMap<String, u64>) -> u64 {
-    ["medium", "high", "critical"].iter().filter_map(|severity| findings.get(*severity)).sum()
+    GRAVE.iter().filter_map(|severity| findings.get(*severity)).sum()
 }
 
 fn share(part: usize, whole: usize) -> f64 {

@@ -194,7 +194,11 @@ fn a_month_of_a_large_cluster_fits_its_budget() {
         }
     }
     let stats = m.stats();
-    println!("{stats:?}, snapshot {} bytes, {:?}", m.snapshot().len(), resident());
+    let (bytes, snapshot) = (stats.bytes >> 20, m.snapshot().len() >> 20);
+    println!(
+        "measured: {bytes} MiB, a snapshot of {snapshot} MiB, the process with its test: {:?}",
+        resident()
+    );
     assert!(stats.bytes <= BUDGET && stats.evicted == 0 && wrong == 0, "{stats:?} {wrong}");
 }
 

@@ -335,11 +335,15 @@ impl<'a> Event<'a> {
 
     /// An annotation's text by its exact key.
     pub fn annotation(&self, key: &str) -> Option<Cow<'_, str>> {
-        let text = self.annotations.text()?;
-        if let Some(flat) = wire::flat_member(text, key) {
+        if let Some(flat) = self.flat_annotation(key) {
             return flat;
         }
         self.annotations.tree()?.get(key)?.as_str().map(Cow::Borrowed)
+    }
+
+    /// The annotation, found without a tree; `None` if that cannot be done.
+    pub(crate) fn flat_annotation(&self, key: &str) -> Option<Option<Cow<'_, str>>> {
+        wire::flat_member(self.annotations.text()?, key)
     }
 
     /// The request body with JSON patches folded into the object they would make of an empty one; other

@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::file::OpenFile;
 use crate::group::Group;
 use crate::lake::Lake;
+use crate::ledger::Ledger;
 use crate::scan::{Kept, Question, Scanned};
 
 /// How far somebody has followed the lake.
@@ -98,6 +99,21 @@ impl Lake {
         Ok(found)
     }
 
+    /// Hands the matching events of the batches after `batch` that are in files to `take`, all of one file at a time.
+    pub fn since(
+        &mut self,
+        batch: u64,
+        filter: &Filter,
+        take: &mut dyn FnMut(Vec<Kept>),
+    ) -> Result<(), StoreError> {
+        self.refresh()?;
+        let question = Question::new(filter, TimeRange::default(), self);
+        let ledger = self.ledger()?;
+        let is_new = |leaf: &u64| ledger.sources.get(leaf).is_some_and(|s| s.spool.to > batch + 1);
+        self.newer(&question, &ledger, &is_new, take)?;
+        Ok(())
+    }
+
     /// Events of segments that were written since, but for those told while they were in the spool. False if the log does
     /// not state all files yet.
     fn flushed_since(
@@ -107,34 +123,50 @@ impl Lake {
         found: &mut Vec<Kept>,
     ) -> Result<bool, StoreError> {
         let ledger = self.ledger()?;
-        let mut stated = true;
         let question = Question::new(filter, TimeRange::default(), self);
+        let is_new = |leaf: &u64| {
+            *leaf >= cursor.leaves
+                || ledger.sources.get(leaf).is_some_and(|s| s.spool.to > cursor.flushed + 1)
+        };
+        self.newer(&question, &ledger, &is_new, &mut |kept| {
+            found.extend(
+                kept.into_iter()
+                    .filter(|kept| !cursor.told.contains(&cursor.hasher.hash_one(kept.raw.as_str()))),
+            );
+        })
+    }
+
+    /// Hands over the events of segments that are new, file by file. False if the log does not state all files yet.
+    fn newer(
+        &self,
+        question: &Question<'_>,
+        ledger: &Ledger,
+        is_new: &dyn Fn(&u64) -> bool,
+        take: &mut dyn FnMut(Vec<Kept>),
+    ) -> Result<bool, StoreError> {
+        let mut stated = true;
         for file in self.readable(&self.events)?.0 {
             let Some(leaf) = ledger.leaf_of(&format!("events/{}", file.path)) else {
                 stated = false;
                 continue;
             };
-            let is_new = |leaf: &u64| {
-                *leaf >= cursor.leaves
-                    || ledger.sources.get(leaf).is_some_and(|s| s.spool.to > cursor.flushed + 1)
-            };
             if !ledger.origins(leaf).iter().any(is_new) {
                 continue;
             }
             let open = OpenFile::open(&self.events.place, &file, &self.footers)?;
+            let mut found = Vec::new();
             for group in 0..open.groups() {
                 let group = Group::new(&open, group);
                 let Some(rows) = question.candidates(&group)? else { continue };
                 let _ = question.records(&group, &rows, &mut Scanned::default(), &mut |row| {
                     // Of a merged file only the new rows.
-                    if row.segment().is_none_or(|leaf| is_new(&leaf))
-                        && !cursor.told.contains(&cursor.hasher.hash_one(row.raw))
-                    {
+                    if row.segment().is_none_or(|leaf| is_new(&leaf)) {
                         found.push(row.kept());
                     }
                     Ok(std::ops::ControlFlow::Continue(()))
                 })?;
             }
+            take(found);
         }
         Ok(stated)
     }

@@ -33,6 +33,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// Many small values of many threads: a tenth less CPU than the C library's own, and far less than musl's
+/// (docs/decisions/0029-allocator.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Hears what a Kubernetes cluster says about itself and tells what happened.
 #[derive(Parser)]
 #[command(name = "klio", version, propagate_version = true, max_term_width = 110)]

@@ -289,3 +289,48 @@ fn wrong_settings_are_refused_with_their_place_and_later_ones_change_nothing() {
     std::fs::write(data.join("klio.yaml"), format!("server:\n{}", server::PORTS)).unwrap();
     made::refused(&data, &["serve"], 3, "in use");
 }
+
+/// A request of a service account on one day, with one client.
+fn of_day(day: u32, agent: &str, code: u32) -> String {
+    let decision = if code == 403 { "forbid" } else { "allow" };
+    json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": format!("{agent} {day}"),
+        "stage": "ResponseComplete", "requestURI": "/api/v1/namespaces/shop/configmaps/cart", "verb": "get",
+        "user": {"username": "system:serviceaccount:shop:cart", "groups": ["system:serviceaccounts"]},
+        "sourceIPs": ["10.244.1.7"], "userAgent": agent,
+        "objectRef": {"resource": "configmaps", "namespace": "shop", "name": "cart", "apiVersion": "v1"},
+        "responseStatus": {"code": code}, "annotations": {"authorization.k8s.io/decision": decision},
+        "requestReceivedTimestamp": format!("2026-07-{day:02}T10:00:00.000000Z"),
+        "stageTimestamp": format!("2026-07-{day:02}T10:00:00.001000Z"),
+    })
+    .to_string()
+        + "\n"
+}
+
+#[test]
+fn what_was_learnt_since_the_last_file_of_the_memory_outlives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    let token = connect(&data, "prod");
+    std::fs::write(data.join("klio.yaml"), format!("server:\n{}  flush_seconds: 1\n", server::PORTS))
+        .unwrap();
+    let memory = data.join("memory/prod");
+    let server = Server::start(&data);
+    server.post("/audit", &token, body(&of_day(1, "cart/1.0", 200)));
+    server.until("the memory is written", |_| memory.exists());
+    let written = std::fs::read(&memory).unwrap();
+    for day in 2..10 {
+        server.post("/audit", &token, body(&of_day(day, "cart/1.0", 200)));
+    }
+    server.settled();
+    server.kill();
+    assert_eq!(std::fs::read(&memory).unwrap(), written);
+    let server = Server::start(&data);
+    server.post("/audit", &token, body(&of_day(10, "curl/8.5.0", 403)));
+    server.settled();
+    server.stop();
+    // A client that is new after nine days of another one.
+    let found =
+        "SELECT count(*) FROM findings WHERE title = 'Refused with a client that the identity never used'";
+    assert_eq!(number(&data, found), 1);
+}

@@ -42,7 +42,9 @@ fn test_cost(test: &Test) -> u32 {
         | Field::RequestWrite
         | Field::DryRun => 15,
         Field::UriParam | Field::ExecCommand => 100,
-        Field::Groups | Field::Annotations | Field::Decision | Field::DecisionReason | Field::Extra => 200,
+        Field::Groups | Field::SourceIps | Field::Annotations => 40,
+        Field::Decision | Field::DecisionReason => 60,
+        Field::Extra => 200,
         Field::PodSecurity | Field::Credential | Field::Message => 200,
         field if field.info().needs_body => 3_000,
         Field::Document => 4_000,

@@ -218,7 +218,17 @@ impl Event<'_> {
                 tree(self.impersonated.as_ref().and_then(|i| i.extra.tree()), path, &mut each);
             }
             Field::Authentication => tree(self.authentication.tree(), path, &mut each),
+            Field::SourceIps
+                if path.is_empty()
+                    && self.source_ips.each_string(&mut |address| each(Value::Text(address))) => {}
             Field::SourceIps => tree(self.source_ips.tree(), path, &mut each),
+            Field::Annotations if !path.is_empty() => match self.flat_annotation(path) {
+                Some(None) => return Seen::Absent,
+                Some(Some(text)) => {
+                    each(Value::Text(&text));
+                }
+                None => tree(self.annotations.tree(), path, &mut each),
+            },
             Field::Annotations => tree(self.annotations.tree(), path, &mut each),
             Field::RequestObject => tree(self.request_object.tree(), path, &mut each),
             Field::ResponseObject => tree(self.response_object.tree(), path, &mut each),

@@ -1,6 +1,7 @@
 //! What was acknowledged and is not in the tables yet.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::tables::Found;
 use super::{Kind, Report};
@@ -11,6 +12,8 @@ use crate::spool::survey;
 
 /// Times that the spool is looked at anew while a writer is at work.
 const TRIES: usize = 64;
+/// How long a writer gets between two of them to come to an end with what it is at.
+const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) fn check(dir: &Path, settings: &Settings, found: &Found, ledger: &Ledger, report: &mut Report) {
     for (lost, time) in &ledger.lost {
@@ -20,7 +23,10 @@ pub(super) fn check(dir: &Path, settings: &Settings, found: &Found, ledger: &Led
     let Some(mut upto) = found.upto() else { return };
     let mut trial = Report::default();
     let mut events = None;
-    for _ in 0..TRIES {
+    for n in 0..TRIES {
+        if n > 1 {
+            std::thread::sleep(PAUSE);
+        }
         trial = Report::default();
         look(dir, upto, ledger, &mut trial);
         if trial.ok() {

@@ -1,12 +1,14 @@
 //! What the judge remembers of each cluster's past, between its runs and over restarts: a file for each cluster, written after a
-//! flush, so that nothing in it is judged again. What came between the last file and a crash is not learnt.
+//! flush, so that nothing in it is judged again. What came between the last file and a crash is learnt from the lake.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
-use klio_detect::Memory;
+use hashbrown::{HashMap, HashSet};
+use klio_detect::{Memory, Trace};
+use klio_model::{Field, Filter, Stage};
+use klio_store::{Kept, Lake};
 
 use super::sequence::MEMORY_BYTES;
 
@@ -20,18 +22,51 @@ pub struct Memories {
     dir: PathBuf,
     /// Those that nobody has taken.
     all: HashMap<String, Memory>,
-    saved: Instant,
+    saved: Option<Instant>,
 }
 
 impl Memories {
     /// Those of a data directory.
     pub fn open(dir: &Path) -> Self {
-        Self { dir: dir.join("memory"), all: HashMap::new(), saved: Instant::now() }
+        Self { dir: dir.join("memory"), all: HashMap::new(), saved: None }
     }
 
-    /// The memory of a cluster: as it was given back, or as it was written, or a new one.
-    pub fn take(&mut self, cluster: &str) -> Memory {
-        self.all.remove(cluster).or_else(|| self.read(cluster)).unwrap_or_else(|| Memory::new(MEMORY_BYTES))
+    /// The memory of a cluster: as it was given back, or as it was written and what the lake was given since, or a new one.
+    pub fn take(&mut self, cluster: &str, lake: &mut Lake) -> Memory {
+        if let Some(memory) = self.all.remove(cluster) {
+            return memory;
+        }
+        let Some((upto, mut memory)) = self.read(cluster) else { return Memory::new(MEMORY_BYTES) };
+        let (mut learnt, mut started) = (0_u64, HashSet::new());
+        let read = lake.since(upto, &Filter::All, &mut |mut events| {
+            events.retain(|kept| kept.cluster == cluster);
+            events.sort_by_key(|kept| kept.time);
+            for event in events.iter().filter_map(Kept::event) {
+                // Of the stages of one request the first that tells an outcome.
+                let id = event.text_of(Field::AuditId).unwrap_or_default();
+                let is_second = match event.stage {
+                    Stage::RequestReceived => true,
+                    Stage::ResponseStarted => !started.insert(id.to_owned()),
+                    _ => started.contains(id),
+                };
+                if let Some(trace) = Trace::of(&event).filter(|_| !is_second) {
+                    memory.observe(&trace);
+                    learnt += 1;
+                }
+            }
+        });
+        match read {
+            Ok(()) if learnt > 0 => tracing::info!(
+                cluster,
+                events = learnt,
+                "what came after the last file of the memory was learnt from the lake"
+            ),
+            Ok(()) => {}
+            Err(e) => {
+                tracing::warn!(cluster, error = %e, "what came after the last file of the memory is not learnt")
+            }
+        }
+        memory
     }
 
     /// Gives one back.
@@ -41,14 +76,16 @@ impl Memories {
 
     /// Whether it is time to write them.
     pub fn is_due(&self) -> bool {
-        self.saved.elapsed() >= EVERY
+        self.saved.is_none_or(|saved| saved.elapsed() >= EVERY)
     }
 
-    /// Writes those that are given.
-    pub fn save<'m>(&mut self, memories: impl Iterator<Item = (&'m str, &'m Memory)>) {
-        self.saved = Instant::now();
+    /// Writes those that are given; they know all batches up to `upto`, which are in the lake.
+    pub fn save<'m>(&mut self, upto: u64, memories: impl Iterator<Item = (&'m str, &'m Memory)>) {
+        self.saved = Some(Instant::now());
         for (cluster, memory) in memories {
-            if let Err(e) = self.write(cluster, &memory.snapshot()) {
+            let mut bytes = upto.to_le_bytes().to_vec();
+            bytes.append(&mut memory.snapshot());
+            if let Err(e) = self.write(cluster, &bytes) {
                 tracing::warn!(cluster, error = %e, "what was learnt of the past cannot be kept");
             }
         }
@@ -63,12 +100,15 @@ impl Memories {
         Ok(())
     }
 
-    fn read(&self, cluster: &str) -> Option<Memory> {
+    /// The last batch that it knows, and the memory.
+    fn read(&self, cluster: &str) -> Option<(u64, Memory)> {
         let path = self.dir.join(cluster);
         let length = std::fs::metadata(&path).ok()?.len();
         let bytes = if length <= MOST { std::fs::read(&path) } else { Ok(Vec::new()) };
-        let memory =
-            bytes.map_err(|e| e.to_string()).and_then(|b| Memory::restore(&b).map_err(|e| e.to_string()));
+        let memory = bytes.map_err(|e| e.to_string()).and_then(|bytes| {
+            let (upto, rest) = bytes.split_first_chunk().ok_or("it is cut off")?;
+            Ok((u64::from_le_bytes(*upto), Memory::restore(rest).map_err(|e| e.to_string())?))
+        });
         memory
             .inspect_err(|e| tracing::warn!(cluster, error = %e, "what was learnt of the past is lost; it is learnt anew"))
             .ok()

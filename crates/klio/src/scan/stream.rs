@@ -84,10 +84,11 @@ pub fn follow(
         upto: 0,
     };
     let ended = judge.run();
-    let Judge { keeper, memories, clusters, .. } = judge;
+    let Judge { keeper, memories, clusters, upto, .. } = judge;
     // What was judged and not flushed is judged again, and must not be learnt twice: then the last file counts.
     if ended.is_ok() {
-        memories.save(clusters.iter().map(|(name, cluster)| (name.as_str(), cluster.sequence.memory())));
+        memories
+            .save(upto, clusters.iter().map(|(name, cluster)| (name.as_str(), cluster.sequence.memory())));
         clusters.into_iter().for_each(|(name, cluster)| memories.put(name, cluster.sequence.into_memory()));
     }
     (keeper, ended)
@@ -160,7 +161,7 @@ impl Judge<'_> {
     }
 
     fn keeper(&mut self) -> Result<&mut Keeper, Failure> {
-        self.keeper.as_mut().ok_or_else(|| Failure::world("the lake was given away"))
+        self.keeper.as_mut().ok_or_else(given_away)
     }
 
     /// The next batch that can be read. One that is damaged is told and passed over; when the disk refuses, it is not.
@@ -186,12 +187,13 @@ impl Judge<'_> {
         let _span = span.enter();
         let judged = self.worker.spooled(&batch, self.done.pop().unwrap_or_default());
         let events = judged.seen.len() as u64;
-        let memories = &mut *self.memories;
-        let cluster = self.clusters.entry_ref(name).or_insert_with(|| Cluster {
-            sequence: Sequence::endless(self.engine, self.stream.rules, name, memories.take(name)),
-            told: 0,
-            last: HashMap::new(),
-        });
+        if !self.clusters.contains_key(name) {
+            let keeper = self.keeper.as_mut().ok_or_else(given_away)?;
+            let memory = self.memories.take(name, keeper.writer().lake());
+            let sequence = Sequence::endless(self.engine, self.stream.rules, name, memory);
+            self.clusters.insert(name.to_owned(), Cluster { sequence, told: 0, last: HashMap::new() });
+        }
+        let cluster = self.clusters.get_mut(name).ok_or_else(given_away)?;
         let before = self.keeper.as_ref().map_or(0, |keeper| keeper.waiting().len());
         cluster.sequence.lend(self.keeper.take());
         let taken = cluster.sequence.take(judged, &mut self.done);
@@ -218,11 +220,15 @@ impl Judge<'_> {
         self.keeper()?.finish(incidents)?;
         if self.memories.is_due() {
             let all = self.clusters.iter().map(|(name, cluster)| (name.as_str(), cluster.sequence.memory()));
-            self.memories.save(all);
+            self.memories.save(self.upto, all);
         }
         self.watch.flushed(self.upto, started.elapsed());
         Ok(())
     }
+}
+
+fn given_away() -> Failure {
+    Failure::world("the lake was given away")
 }
 
 impl Cluster<'_> {
