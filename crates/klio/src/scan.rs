@@ -35,6 +35,8 @@ use feed::Feed;
 pub use feed::named;
 #[cfg(feature = "lake")]
 pub use memories::Memories;
+#[cfg(feature = "lake")]
+pub use report::Allowed;
 pub use report::{Report, RuleCount, RuleName, Summary};
 pub use sequence::REUSE;
 use sequence::Sequence;

@@ -334,3 +334,26 @@ fn what_was_learnt_since_the_last_file_of_the_memory_outlives_a_kill() {
         "SELECT count(*) FROM findings WHERE title = 'Refused with a client that the identity never used'";
     assert_eq!(number(&data, found), 1);
 }
+
+#[test]
+fn what_the_allow_list_of_a_server_excuses_is_counted_and_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    let token = connect(&data, "prod");
+    let allow = made::file(
+        dir.path(),
+        "allow.yaml",
+        "- rule: Default administrator account used\n  where: 'user:kubernetes-admin'\n  owner: team-platform\n  \
+         reason: the bootstrap\n  until: 2030-01-01\n",
+    );
+    let server = Server::start_with(&data, &["--allow", &allow]);
+    assert!(server.metric("klio_allowed_findings_total").abs() < 0.5);
+    let admin =
+        of_day(1, "kubectl/v1.36.1", 200).replace("system:serviceaccount:shop:cart", "kubernetes-admin");
+    server.post("/audit", &token, body(&admin));
+    server.settled();
+    server.until("it is counted", |server| server.metric("klio_allowed_findings_total") > 0.5);
+    assert!(server.get("/metrics").body.contains("owner=\"team-platform\""));
+    server.stop();
+    assert_eq!(number(&data, "SELECT count(*) FROM findings"), 0);
+}

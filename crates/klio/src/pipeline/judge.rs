@@ -13,7 +13,7 @@ use super::Pipeline;
 use super::upkeep::Upkeep;
 use crate::failure::Failure;
 use crate::keep::Keeper;
-use crate::scan::{Memories, Stream, Watch, Wish, follow};
+use crate::scan::{Allowed, Memories, Stream, Watch, Wish, follow};
 use crate::serve::metrics::Metrics;
 
 /// How long it waits before it tries again what the disk refused.
@@ -132,6 +132,10 @@ impl Watch for Watcher<'_> {
     fn flushed(&self, upto: u64, took: Duration) {
         self.pipeline.live.flushed(upto);
         self.metrics.flush.observe(took.as_secs_f64());
+    }
+
+    fn excused(&self, cluster: &str, entry: &Allowed, findings: u64) {
+        self.metrics.excused(cluster, entry, findings);
     }
 
     fn damaged(&self, said: &str) {

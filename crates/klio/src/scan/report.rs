@@ -145,6 +145,10 @@ pub struct Summary {
     /// Sessions whose earlier requests were forgotten to stay within memory: a story that they open later lacks
     /// its first minutes.
     pub sessions_forgotten: u64,
+    /// Groups of correlations that were forgotten to stay within memory, while they could still have fired.
+    pub correlations_forgotten: u64,
+    /// What the memory forgot to stay within its budget, while it still counted.
+    pub memory_forgotten: u64,
     /// What the allow-list excused: counted and not told.
     pub allowed: Vec<Allowed>,
     /// Rules and correlations that ran.

@@ -355,6 +355,12 @@ impl<'e> Sequence<'e> {
         std::mem::replace(&mut self.keeper, keeper)
     }
 
+    /// The entries of the allow-list, and what each excused.
+    #[cfg(feature = "lake")]
+    pub(super) fn allowed(&self) -> &[Allowed] {
+        &self.summary.allowed
+    }
+
     /// How many findings there were.
     #[cfg(feature = "lake")]
     pub(super) fn findings(&self) -> u32 {
@@ -399,6 +405,8 @@ impl<'e> Sequence<'e> {
         summary.top_identities = identities.into_iter().map(|(n, c)| (n.into_string(), c)).collect();
         summary.findings_untold = self.stories.untold;
         summary.sessions_forgotten = self.stories.forgotten;
+        summary.correlations_forgotten = self.correlator.stats().evicted;
+        summary.memory_forgotten = self.memory.stats().evicted;
         let (stories, story_of) = self.stories.finish();
         summary.stories = stories.len() as u64;
         let stored = self.spill.finish()?;

@@ -14,6 +14,7 @@ use super::Options;
 use super::judged::Judged;
 use super::keys;
 use super::memories::Memories;
+use super::report::Allowed;
 use super::sequence::Sequence;
 use super::worker::Worker;
 use crate::failure::Failure;
@@ -42,6 +43,8 @@ pub trait Watch {
     fn flushing(&self);
     /// What was judged up to this batch is in the lake, and took so long to write.
     fn flushed(&self, upto: u64, took: Duration);
+    /// An entry of the allow-list excused so many findings more.
+    fn excused(&self, cluster: &str, entry: &Allowed, findings: u64);
     /// A batch cannot be read; the judge goes on with the next.
     fn damaged(&self, said: &str);
     /// The time for chores, at most twice a second.
@@ -115,6 +118,8 @@ struct Cluster<'c> {
     told: u32,
     /// Its incidents as they were told last, hashed.
     last: HashMap<String, u64>,
+    /// What each entry of the allow-list had excused when that was told last.
+    excused: Vec<u64>,
 }
 
 impl Judge<'_> {
@@ -191,7 +196,10 @@ impl Judge<'_> {
             let keeper = self.keeper.as_mut().ok_or_else(given_away)?;
             let memory = self.memories.take(name, keeper.writer().lake());
             let sequence = Sequence::endless(self.engine, self.stream.rules, name, memory);
-            self.clusters.insert(name.to_owned(), Cluster { sequence, told: 0, last: HashMap::new() });
+            self.clusters.insert(
+                name.to_owned(),
+                Cluster { sequence, told: 0, last: HashMap::new(), excused: Vec::new() },
+            );
         }
         let cluster = self.clusters.get_mut(name).ok_or_else(given_away)?;
         let before = self.keeper.as_ref().map_or(0, |keeper| keeper.waiting().len());
@@ -216,6 +224,11 @@ impl Judge<'_> {
         let mut incidents = Vec::new();
         for (name, cluster) in &mut self.clusters {
             incidents.extend(cluster.news(name));
+            cluster.excused.resize(cluster.sequence.allowed().len(), 0);
+            for (entry, told) in cluster.sequence.allowed().iter().zip(&mut cluster.excused) {
+                self.watch.excused(name, entry, entry.findings - *told);
+                *told = entry.findings;
+            }
         }
         self.keeper()?.finish(incidents)?;
         if self.memories.is_due() {

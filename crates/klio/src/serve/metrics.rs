@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use klio_web::view::Completeness;
 
 use crate::pipeline::{Pipeline, Receipt};
+use crate::scan::Allowed;
 
 /// A source of events.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -37,6 +38,17 @@ pub struct OfReason {
 pub struct OfSeverity {
     /// The severity's name.
     pub severity: &'static str,
+}
+
+/// An entry of the allow-list.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct OfEntry {
+    /// Which cluster.
+    pub cluster: String,
+    /// The rule that it is about; `all` unless it names one.
+    pub rule: String,
+    /// Who answers for it.
+    pub owner: String,
 }
 
 /// Why deliveries are refused.
@@ -76,6 +88,7 @@ pub struct Metrics {
     pub flush_failures: Counter,
     judged: Counter,
     findings: Family<OfSeverity, Counter>,
+    allowed: Family<OfEntry, Counter>,
     /// From the receipt of an event to its verdict, in seconds.
     verdict: Histogram,
     /// Connections that are open.
@@ -109,6 +122,7 @@ impl Metrics {
             flush_failures: Counter::default(),
             judged: Counter::default(),
             findings: Family::default(),
+            allowed: Family::default(),
             verdict: fine(),
             connections: Gauge::default(),
             turned_away: Family::default(),
@@ -160,6 +174,7 @@ impl Metrics {
         );
         registry.register("judged_events", "Events that were judged", m.judged.clone());
         registry.register("findings", "Findings", m.findings.clone());
+        registry.register("allowed_findings", "Findings that the allow-list excused", m.allowed.clone());
         registry.register_with_unit(
             "verdict_duration",
             "From the receipt of an event to its verdict",
@@ -226,6 +241,13 @@ impl Metrics {
         }
         let age = jiff::Timestamp::now().as_microsecond() - batch.received().micros();
         self.verdict.observe(age.max(0) as f64 / 1e6);
+    }
+
+    /// An entry of the allow-list excused so many findings more; of none more it is there with what it has.
+    pub fn excused(&self, cluster: &str, entry: &Allowed, findings: u64) {
+        let rule = entry.rule.clone().unwrap_or_else(|| "all".to_owned());
+        let of = OfEntry { cluster: cluster.to_owned(), rule, owner: entry.owner.clone() };
+        self.allowed.get_or_create(&of).inc_by(findings);
     }
 
     /// All of it in the text format of OpenMetrics.
