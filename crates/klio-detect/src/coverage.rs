@@ -98,7 +98,8 @@ pub struct Coverage<'s> {
 
 /// Judges all rules, then all correlations, in their order.
 pub fn assess<'s>(set: &'s RuleSet, recording: Recording<'_>) -> Vec<Coverage<'s>> {
-    let mut all: Vec<Coverage<'s>> = set.rules.iter().map(|rule| of_rule(rule, recording)).collect();
+    let of = |rule| of_rule(set, rule, recording);
+    let mut all: Vec<Coverage<'s>> = set.rules.iter().map(of).collect();
     let verdicts: Vec<Verdict> = all.iter().map(|c| c.verdict).collect();
     for correlation in &set.correlations {
         all.push(Coverage {
@@ -114,8 +115,21 @@ pub fn assess<'s>(set: &'s RuleSet, recording: Recording<'_>) -> Vec<Coverage<'s
     all
 }
 
-fn of_rule<'s>(rule: &'s Rule, recording: Recording<'_>) -> Coverage<'s> {
+fn of_rule<'s>(set: &RuleSet, rule: &'s Rule, recording: Recording<'_>) -> Coverage<'s> {
     let seen = sight::look(&rule.filter, Level::Metadata, recording);
+    if let Some(lack) = set.lookup.lacks(&rule.filter) {
+        let mend = Mend { notes: vec![lack.advice().to_owned()], ..Mend::default() };
+        let (verdict, sights) = (Verdict::Blind, seen.sights);
+        return Coverage {
+            about: &rule.about,
+            verdict,
+            any: true,
+            sights,
+            guesses: false,
+            sources: Vec::new(),
+            mend,
+        };
+    }
     let verdict = sight::verdict(&seen.sights);
     let any = seen.sights.iter().any(|s| s.any && s.subject.group() == Some("example.com"));
     let mend = if matches!(verdict, Verdict::Partly | Verdict::Blind) {

@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::allow::Allow;
 use crate::correlate::Correlation;
 use crate::falco::Output;
+use crate::lookup::Lookup;
 
 /// The language a rule was written in, which also decides how it reads missing values and stages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,9 +105,21 @@ pub struct RuleSet {
     pub correlations: Vec<Correlation>,
     /// What is known to be right.
     pub allow: Vec<Allow>,
+    /// The lists and databases that events are looked up in.
+    pub lookup: Arc<Lookup>,
 }
 
 impl RuleSet {
+    /// The rules as they are to be judged by. Those that can say nothing without a list or database that was not given
+    /// are there in number only, and cost nothing.
+    pub fn awake(&self) -> Vec<Rule> {
+        let mut rules = self.rules.clone();
+        for rule in rules.iter_mut().filter(|rule| self.lookup.lacks(&rule.filter).is_some()) {
+            rule.filter = Filter::Nothing;
+        }
+        rules
+    }
+
     /// What all rules, then all correlations say about themselves.
     pub fn abouts(&self) -> impl Iterator<Item = &About> {
         let rules = self.rules.iter().map(|r| &r.about);

@@ -63,6 +63,30 @@ fn what_was_never_seen_is_new_and_then_it_is_not() {
 }
 
 #[test]
+fn a_country_is_new_once_there_is_one_to_compare_it_with() {
+    let mut m = Memory::new(BUDGET);
+    let mut new = |made: Made, day: i64| {
+        let facts = observe(&mut m, &made.at(at(day, 0)));
+        (facts.new_country, facts.new_asn)
+    };
+    let (yes, no) = (Some(true), Some(false));
+    assert_eq!(new(alice(), 0), (None, None));
+    // The database came after the history: whatever it says first is not new.
+    assert_eq!(new(alice().lies_in("DE", 64497), 1), (None, None));
+    assert_eq!(new(alice().lies_in("DE", 64497), 2), (no, no));
+    assert_eq!(new(alice().lies_in("DE", 64496), 3), (no, yes));
+    assert_eq!(new(alice().lies_in("BR", 64498).code(403), 4), (yes, yes));
+    assert_eq!(new(alice().lies_in("BR", 64498), 5), (no, no));
+    assert_eq!(new(alice(), 6), (None, None));
+    // A country is not a network with the same number, and nobody else's.
+    assert_eq!(new(Made::new("bob@example.com").lies_in("BR", 1), 6), (None, None));
+    assert_eq!(new(Made::new("bob@example.com").lies_in("BR", 2), 7), (no, yes));
+    // After 30 days it is new again.
+    assert_eq!(new(alice().lies_in("DE", 64497), 31), (no, no));
+    assert_eq!(new(alice().lies_in("BR", 64498), 40), (yes, yes));
+}
+
+#[test]
 fn who_is_denied_does_not_train_his_action() {
     let mut m = Memory::new(BUDGET);
     observe(&mut m, &alice().at(at(0, 0)));

@@ -100,7 +100,7 @@ fn acting_as(event: &Event<'_>) -> String {
 
 /// Address and program.
 fn whence(event: &Event<'_>) -> String {
-    let ip = event.source_ip().map(|ip| format!("from {}", name(ip)));
+    let ip = event.source_ip().map(|ip| format!("from {}{}", name(ip), lies_in(event)));
     // What the control plane calls itself says no more than its name does.
     let informative = !matches!(event.user_kind(), UserKind::System | UserKind::Node);
     let agent = text(&event.user_agent)
@@ -109,6 +109,17 @@ fn whence(event: &Event<'_>) -> String {
         .map(|program| format!("with {}", name(program)));
     let parts: Vec<_> = [ip, agent].into_iter().flatten().collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(" ")) }
+}
+
+/// Where the address lies, if a database knows: ` [DE, AS64496]`.
+fn lies_in(event: &Event<'_>) -> String {
+    let Some(place) = event.outside.as_ref().and_then(|outside| outside.place.as_ref()) else {
+        return String::new();
+    };
+    let country = place.country.as_deref().map(name);
+    let asn = place.asn.map(|asn| format!("AS{asn}"));
+    let known: Vec<_> = [country, asn].into_iter().flatten().collect();
+    if known.is_empty() { String::new() } else { format!(" [{}]", known.join(", ")) }
 }
 
 /// The action in the tense that the stage and the outcome ask for.

@@ -95,6 +95,11 @@ impl FieldRef {
     pub fn needs_memory(&self) -> bool {
         self.field.info().needs_memory
     }
+
+    /// Whether it is known only from lists and databases that the site gives.
+    pub fn needs_outside(&self) -> bool {
+        self.field.info().needs_outside
+    }
 }
 
 fn prefix_is_empty(rest: &str) -> bool {

@@ -40,6 +40,15 @@ pub struct Actor {
     pub groups: Vec<String>,
     /// The TCP peer.
     pub source_ip: Option<String>,
+    /// Its country, if a database names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_country: Option<String>,
+    /// The number of its network, if a database names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_asn: Option<i64>,
+    /// Who runs that network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_org: Option<String>,
     /// What the client calls itself.
     pub user_agent: Option<String>,
     /// `JTI=…` or `X509SHA256=…`
@@ -59,7 +68,11 @@ impl Actor {
             let items = event.user.groups.tree().map(Json::items).unwrap_or_default();
             groups.extend(items.iter().filter_map(|g| own(g.as_str())));
         }
+        let place = event.outside.as_ref().and_then(|outside| outside.place.as_deref());
         Self {
+            source_country: place.and_then(|place| own(place.country.as_deref())),
+            source_asn: place.and_then(|place| place.asn),
+            source_org: place.and_then(|place| own(place.org.as_deref())),
             user: own(text(&event.user.name)),
             impersonated: own(event.impersonated.as_ref().and_then(|i| text(&i.name))),
             groups,

@@ -27,6 +27,8 @@ pub mod explain;
 
 pub mod facts;
 
+pub mod outside;
+
 pub use archive::MemoryArchive;
 pub use attack::{Tactic, Technique};
 pub use event::{Event, Level, ParseError, Stage};
@@ -36,5 +38,6 @@ pub use field::{Field, FieldRef, UnknownField};
 pub use filter::{Filter, Matcher, Missing, Quantifier, Test, TextMatch, Tri};
 pub use finding::{Actor, Evidence, Finding, Object, Proof, RuleRef};
 pub use json::Json;
+pub use outside::{Indicator, Met, Outside, Place};
 pub use severity::Severity;
 pub use time::{TimeRange, Timestamp};

@@ -25,6 +25,11 @@ These tell of the events before this one. They are known where events are judged
 the server, and *unknown* everywhere else: in `--where`, in hunts and in questions to the lake. They are unknown too while the memory
 has no history to compare with.";
 
+const OUTSIDE: &str = "What lists and databases say
+
+These rest on files that the site gives with `--geo` and `--indicators`, or in `klio.yaml`, and are *unknown* without them:
+see [the manual](manual.md#country-network-and-indicators).";
+
 fn example(info: &FieldInfo) -> String {
     let path = info.example.strip_prefix(info.name).is_some_and(|rest| rest.starts_with(['.', ':']));
     if path {
@@ -39,17 +44,19 @@ fn example(info: &FieldInfo) -> String {
 
 fn guide() -> String {
     let mut out = HEAD.to_owned();
-    for (level, memory, title) in [
-        ("Metadata", false, "At every level"),
-        ("Request", false, "From level Request: the body that was sent"),
-        ("RequestResponse", false, "At level RequestResponse: the body that was answered"),
-        ("Metadata", true, PAST),
+    for (level, memory, outside, title) in [
+        ("Metadata", false, false, "At every level"),
+        ("Request", false, false, "From level Request: the body that was sent"),
+        ("RequestResponse", false, false, "At level RequestResponse: the body that was answered"),
+        ("Metadata", true, false, PAST),
+        ("Metadata", false, true, OUTSIDE),
     ] {
         let _ = write!(
             out,
             "## {title}\n\n| Name | Audit path | Holds | From | Meaning | Example |\n|---|---|---|---|---|---|\n"
         );
-        for info in FIELDS.iter().filter(|i| i.level == level && i.needs_memory == memory) {
+        let of = |i: &&FieldInfo| i.level == level && i.needs_memory == memory && i.needs_outside == outside;
+        for info in FIELDS.iter().filter(of) {
             let holds = match info.holds {
                 Holds::Text => "text",
                 Holds::Number => "number",

@@ -20,6 +20,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::failure::Failure;
+use crate::lookup::Lists;
 
 pub use sign_in::{IN_CLUSTER, Kubernetes, Oidc, SignIn};
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub clusters: BTreeMap<String, Cluster>,
     /// Where users, tokens and sessions are kept.
     pub desk: DeskPlace,
+    /// Files that tell more about requests than audit logs do; those of the command line count first.
+    pub lookup: Lists,
     /// Who else says who somebody is.
     pub sign_in: SignIn,
 }

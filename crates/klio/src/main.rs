@@ -18,6 +18,7 @@ mod hunts;
 mod keep;
 #[cfg(feature = "lake")]
 mod line;
+mod lookup;
 mod output;
 mod pack;
 #[cfg(feature = "lake")]

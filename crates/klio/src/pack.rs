@@ -1,11 +1,13 @@
 //! Which rules run: Klio's own pack, and what the user gives.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 use klio_detect::{Dialect, Problem, Rule, RuleFile, RuleSet, falco, sigma};
 
 use crate::failure::Failure;
+use crate::lookup::Lists;
 
 /// Klio's own rules with their pages, as they are in the repository.
 static PACK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../rules");
@@ -28,6 +30,8 @@ pub struct Rules {
     /// Leave out Klio's own rules.
     #[arg(long, help_heading = "Rules")]
     pub only_rules: bool,
+    #[command(flatten)]
+    pub lists: Lists,
 }
 
 /// Loaded rules and what was wrong with some of them.
@@ -39,6 +43,12 @@ pub struct Loaded {
 }
 
 impl Rules {
+    /// The same, with more lists.
+    #[must_use]
+    pub fn with(&self, lists: &Lists) -> Self {
+        Self { lists: self.lists.and(lists), ..self.clone() }
+    }
+
     /// Reads and compiles the rules.
     pub fn load(&self) -> Result<Loaded, Failure> {
         // A directory may hold both dialects: a Falco file is a list of rules, macros and lists.
@@ -61,6 +71,7 @@ impl Rules {
         for path in &self.allow {
             set.allow.extend(crate::allow::read(path, &set)?);
         }
+        set.lookup = Arc::new(self.lists.load()?);
         Ok(Loaded { set, problems })
     }
 }

@@ -90,7 +90,7 @@ pub fn keep(
     keeping: Option<(Keeper, Arc<Terms>)>,
 ) -> Result<(Report, Option<Keeper>), Failure> {
     let started = Instant::now();
-    let engine = Engine::new(rules.rules.clone(), options.matching);
+    let engine = Engine::new(rules.awake(), options.matching);
     let feed = Feed::open(&options.paths, keeping.is_some())?;
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -135,6 +135,10 @@ const AGENT: u64 = 1;
 const NETWORK: u64 = 2;
 const NAMESPACE: u64 = 3;
 const SECRET: u64 = 4;
+const COUNTRY: u64 = 5;
+pub(super) const ASN: u64 = 6;
+/// Stands for any country or network.
+const ANY: u64 = 1;
 
 impl Baselines {
     /// Tells the facts of a request and learns it. `new_pod`: it is the first of its pod.
@@ -182,6 +186,13 @@ impl Baselines {
         };
         facts.new_agent = tuple(AGENT, trace.agent, true);
         facts.new_address = tuple(NETWORK, trace.network, true).filter(|_| !(new_pod && trace.private));
+        // Databases may have come after the history: then there is nothing to compare the first place with.
+        let mut place = |kind: u64, value: u64| {
+            let compared = value != 0 && tuple(kind, ANY, true) == Some(false);
+            tuple(kind, value, true).filter(|_| compared)
+        };
+        facts.new_country = place(COUNTRY, trace.country);
+        facts.new_asn = place(ASN, trace.asn);
         facts.new_namespace = tuple(NAMESPACE, trace.namespace, trace.allowed);
         facts.new_secret = tuple(SECRET, trace.secret, trace.done);
         self.action(trace, known, facts);

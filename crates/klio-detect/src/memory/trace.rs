@@ -6,6 +6,7 @@ use klio_model::event::{Outcome, SourceScope, UserKind};
 use klio_model::{Event, Field, Stage};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::baselines::ASN;
 use super::deed::Deed;
 
 /// What an event teaches and what its facts depend on, as hashes; 0 stands for "not there".
@@ -25,6 +26,9 @@ pub struct Trace {
     pub(super) agent: u64,
     /// The address, or its public network.
     pub(super) network: u64,
+    /// Where the address lies, if a database was asked.
+    pub(super) country: u64,
+    pub(super) asn: u64,
     pub(super) namespace: u64,
     pub(super) action: u64,
     /// A secret that is read by its name.
@@ -103,6 +107,8 @@ impl Trace {
             peers: 0,
             agent: 0,
             network,
+            country: 0,
+            asn: 0,
             namespace: 0,
             action: 0,
             secret: 0,
@@ -160,6 +166,10 @@ impl Trace {
             "" => 0,
             agent => hash(agent.split(['/', ' ']).next().unwrap_or_default()),
         };
+        if let Some(place) = event.outside.as_ref().and_then(|outside| outside.place.as_deref()) {
+            self.country = place.country.as_deref().map_or(0, hash);
+            self.asn = place.asn.map_or(0, |asn| mix(asn as u64, ASN));
+        }
         self.namespace = event.text_of(Field::Namespace).map_or(0, hash);
         let (verb, resource, sub) = (text(Field::Verb), text(Field::Resource), text(Field::Subresource));
         self.action = if resource.is_empty() {

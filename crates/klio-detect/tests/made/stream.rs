@@ -2,8 +2,10 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::single_char_pattern)] // helpers beside the tests
 
+use std::sync::Arc;
+
 use klio_detect::{Memory, Trace};
-use klio_model::{Event, Facts, Timestamp};
+use klio_model::{Event, Facts, Outside, Place, Timestamp};
 
 /// 2026-11-02 00:00 UTC, a Monday.
 const BEGIN: i64 = 1_793_577_600;
@@ -30,6 +32,7 @@ pub struct Made {
     uri: String,
     code: i64,
     body: String,
+    place: Option<Place>,
     time: i64,
 }
 
@@ -51,6 +54,7 @@ impl Made {
             uri: text("/x"),
             code: 200,
             body: text(""),
+            place: None,
             time: at(0, 0),
         }
     }
@@ -112,6 +116,10 @@ impl Made {
         self.body = body.into();
         self
     }
+    pub fn lies_in(mut self, country: &str, asn: i64) -> Self {
+        self.place = Some(Place { country: Some(country.into()), asn: Some(asn), ..Place::default() });
+        self
+    }
     pub fn at(&self, time: i64) -> Self {
         Self { time, ..self.clone() }
     }
@@ -157,7 +165,9 @@ impl Made {
 
     pub fn trace(&self) -> Option<Trace> {
         let json = self.json();
-        Trace::of(&Event::parse(&json).unwrap())
+        let mut event = Event::parse(&json).unwrap();
+        event.outside = Some(Outside { place: self.place.clone().map(Arc::new), met: None });
+        Trace::of(&event)
     }
 
     pub fn observe(&self, memory: &mut Memory) -> Facts {

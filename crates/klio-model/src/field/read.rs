@@ -266,6 +266,10 @@ impl Event<'_> {
                     each(value);
                 }
             }
+            _ if field.info().needs_outside => {
+                let outside = self.outside.as_ref();
+                computed = outside.map_or(Recorded::No, |outside| outside.values(field, &mut each));
+            }
             _ => {}
         }
         if computed == Recorded::No {

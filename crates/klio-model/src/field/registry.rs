@@ -32,6 +32,9 @@ pub struct FieldInfo {
     pub needs_body: bool,
     /// Whether it tells of the past: unknown until [`Event::facts`](crate::Event::facts) are there.
     pub needs_memory: bool,
+    /// Whether it rests on lists and databases that the site gives: unknown until
+    /// [`Event::outside`](crate::Event::outside) is there.
+    pub needs_outside: bool,
     /// The least audit level at which it exists.
     pub level: &'static str,
     /// One sentence for the field guide.
@@ -53,10 +56,11 @@ macro_rules! fields {
             name: $name,
             path: $path,
             holds: Holds::$holds,
-            needs_body: !matches!(stringify!($level).as_bytes(), b"Metadata" | b"Past"),
+            needs_body: !matches!(stringify!($level).as_bytes(), b"Metadata" | b"Past" | b"Outside"),
             needs_memory: matches!(stringify!($level).as_bytes(), b"Past"),
+            needs_outside: matches!(stringify!($level).as_bytes(), b"Outside"),
             level: match stringify!($level).as_bytes() {
-                b"Past" => "Metadata",
+                b"Past" | b"Outside" => "Metadata",
                 _ => stringify!($level),
             },
             doc: $doc,
@@ -129,6 +133,8 @@ fields! {
     NewActor "new.actor" "" Bool Past "Whether this identity was not seen within 30 days. An identity is a user name, with the name it impersonates; a service account is one identity whatever its pods. Unknown for the control plane, nodes and anonymous requests, as all fields of an identity are." "true";
     NewAgent "new.agent" "" Bool Past "Whether this identity was not seen with this client (the user agent up to its first slash). This and the like are unknown while the identity itself is new." "true";
     NewAddress "new.address" "" Bool Past "Whether this identity was not seen from this network: the /24 or /48 of a public source.ip, a private one as it is. Unknown for the first request of a pod, whose address is always new." "true";
+    NewCountry "new.country" "" Bool Past "Whether this identity was not seen from this `source.country`. Unknown until a country of this identity was seen before." "true";
+    NewAsn "new.asn" "" Bool Past "Whether this identity was not seen from this `source.asn`. Unknown until a network of this identity was seen before." "true";
     NewNamespace "new.namespace" "" Bool Past "Whether this identity was never let into this namespace before." "true";
     NewAction "new.action" "" Bool Past "Whether this identity was never allowed to do this before: get, list or watch, create, change, delete or connect, with this group, resource and subresource. Denied requests and dry runs make nothing known." "true";
     NewSecret "new.secret" "" Bool Past "Whether this identity never read this secret by its name before. Unknown for requests that read no named secret." "true";
@@ -148,6 +154,12 @@ fields! {
     Author "author" "" Text Past "Who is behind a write: for objects that controllers make the one who wrote their owner, else who authenticated." "alice@example.com";
     AuthorSure "author.sure" "" Bool Past "Whether `author` follows from a recorded owner, and not from names alone." "true";
     Workload "workload" "" Text Past "The workload of the pod that the token is bound to, by its owners where they are known, else by its name." "deployments/shop/cart";
+    SourceCountry "source.country" "" Text Outside "The country of source.ip, two letters of ISO 3166. Absent for private and loopback addresses; unknown if no database names one." "DE";
+    SourceAsn "source.asn" "" Number Outside "The number of the network (autonomous system) that announces source.ip. Absent and unknown as the country is." "64496";
+    SourceOrg "source.org" "" Text Outside "Who runs that network. Absent and unknown as the country is." "Example Networks";
+    IndicatorList "indicator.list" "" Strings Outside "The lists with an indicator that the request meets: by its source.ip, agent, user, impersonated user, object, credential, or an image that it writes. Unknown for writes of pods whose body is not recorded, if images are looked for." "watch-list";
+    IndicatorValue "indicator.value" "" Strings Outside "Each such indicator." "203.0.113.0/24";
+    IndicatorNote "indicator.note" "" Strings Outside "What its list says of it." "seen in the attack of May";
 }
 
 impl Field {

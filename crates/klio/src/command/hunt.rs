@@ -1,20 +1,31 @@
 //! `klio hunt`
 
+mod met;
+
 use std::io::{BufWriter, Write};
 #[cfg(feature = "lake")]
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use klio_model::{Event, explain};
+use klio_detect::Lookup;
+use klio_detect::lookup::{Places, reads, wider};
+use klio_model::{Event, Filter, explain};
 use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
 
 use super::scan::{Window, parse_filter};
 use crate::failure::Failure;
 use crate::hunts::{self, Ask};
+use crate::lookup::Lists;
 use crate::output::plain;
 use crate::scan::named;
+use met::Tally;
+
+/// What is looked for if there are indicators and no filter.
+const MET: &str = "indicator.list:*";
 
 /// Print the events that match a filter, or the answer to a hunt of the library (`@NAME`; `klio hunts` lists them).
+///
+/// With --indicators the filter may be left out: then all that meets an indicator is printed, and how often each was met.
 ///
 /// The filter language is that of `--where`: `field:value`, wildcards, ranges, `and or not`, parentheses,
 /// quoted strings, `field:*` for present. The field guide (docs/fields.md) lists the fields.
@@ -25,16 +36,20 @@ use crate::scan::named;
   klio hunt 'resource:secrets and user.kind:human' /var/log/kubernetes/audit/ -o wide
   klio hunt 'exec.command:*/etc/shadow*' audit.log -o jsonl
   klio hunt @secrets-listed-by-hand audit.log
+  klio hunt --indicators feed.csv                              all that met an indicator, in the lake
+  klio hunt 'source.country:KP and verb:create' --geo country.mmdb
   klio hunt 'code >= 400 and source.scope:public' audit.log --since 24h --limit 20")]
 pub struct Hunt {
     /// What to look for, or @ and the name of a hunt.
-    pub filter: String,
+    #[arg(required_unless_present = "indicators")]
+    pub filter: Option<String>,
     /// Files, directories, patterns, or - for standard input; nothing for the lake.
     #[arg(value_name = "PATH")]
-    #[cfg_attr(not(feature = "lake"), arg(required = true))]
     pub paths: Vec<PathBuf>,
     #[command(flatten)]
     pub window: Window,
+    #[command(flatten)]
+    pub lists: Lists,
     /// Stop after so many events.
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
@@ -61,20 +76,27 @@ pub enum HuntFormat {
 impl Hunt {
     /// Runs the command.
     pub fn run(mut self) -> Result<(), Failure> {
-        if let Some(slug) = self.filter.strip_prefix('@') {
+        let mut text = self.filter.take();
+        // Where the filter may be left out, what stands in its place may be the first path.
+        if let Some(path) = text.take_if(|text| !self.lists.indicators.is_empty() && is_path(text)) {
+            self.paths.insert(0, path.into());
+        }
+        let mut text = text.unwrap_or_else(|| MET.to_owned());
+        if let Some(slug) = text.strip_prefix('@') {
             let hunt = hunts::named(slug).ok_or_else(|| unknown(slug))?;
             eprintln!("klio: {}", hunt.title);
             match hunt.ask {
-                Ask::Filter(filter) => filter.clone_into(&mut self.filter),
+                Ask::Filter(filter) => text = filter.to_owned(),
                 Ask::Sql(query) => return self.count(query),
             }
         }
+        let filter = Filter::and([parse_filter(&text)?, self.window.filter()?]);
         #[cfg(feature = "lake")]
         if self.paths.is_empty() {
-            return self.ask();
+            return self.ask(&filter);
         }
-        let filter = parse_filter(&self.filter)?;
-        let and = self.window.filter()?;
+        let (lookup, mut places) = (lookup(&self.lists, &filter)?, Places::default());
+        let mut tally = Tally::default();
         let range = self.window.range()?;
         let found = discover(&self.paths);
         let mut troubles: Vec<String> = found.rejected.iter().map(ToString::to_string).collect();
@@ -102,8 +124,10 @@ impl Hunt {
                         };
                         read += 1;
                         event.salvaged = record.salvaged;
-                        if range.holds(event.time()) && filter.matches(&event) && and.matches(&event) {
+                        lookup.fill(&mut event, &mut places);
+                        if range.holds(event.time()) && filter.matches(&event) {
                             left -= 1;
+                            tally.note(&event);
                             failed = self.output.show(&event, record.raw, &mut out).err();
                         }
                     }
@@ -123,6 +147,7 @@ impl Hunt {
         if let Some(error) = failed {
             return Err(error.into());
         }
+        tally.tell(self.output, &mut out)?;
         out.flush()?;
         if rejected > 0 || !troubles.is_empty() {
             eprintln!("klio: {rejected} records could not be read");
@@ -157,26 +182,33 @@ impl Hunt {
 
     /// Asks the lake.
     #[cfg(feature = "lake")]
-    fn ask(self) -> Result<(), Failure> {
-        let filter = klio_model::Filter::and([parse_filter(&self.filter)?, self.window.filter()?]);
+    fn ask(self, filter: &Filter) -> Result<(), Failure> {
         let range = self.window.range()?;
+        let lookup = lookup(&self.lists.and(&self.data.config()?.lookup), filter)?;
+        // The lake has no lists: it finds what could match, and what does is told here.
+        let wide = reads(filter).then(|| wider(filter));
+        let (mut places, mut tally, mut matched) = (Places::default(), Tally::default(), 0);
         let mut lake = self.data.lake()?;
         let started = std::time::Instant::now();
         let stdout = std::io::stdout();
         let mut out = BufWriter::new(stdout.lock());
         let (mut left, mut failed) = (self.limit.unwrap_or(u64::MAX), None);
-        let scanned = lake.find(&filter, range, &mut |kept| {
-            if left > 0
-                && let Some(event) = kept.event()
-            {
+        let scanned = lake.find(wide.as_ref().unwrap_or(filter), range, &mut |kept| {
+            let Some(mut event) = kept.event() else { return ControlFlow::Continue(()) };
+            lookup.fill(&mut event, &mut places);
+            if left > 0 && (wide.is_none() || filter.matches(&event)) {
                 left -= 1;
+                matched += 1;
+                tally.note(&event);
                 failed = self.output.show(&event, kept.raw.as_bytes(), &mut out).err();
             }
             let done = left == 0 || failed.is_some();
             if done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        let scanned = scanned.map_err(Failure::world)?;
+        let mut scanned = scanned.map_err(Failure::world)?;
+        scanned.matched = if wide.is_some() { matched } else { scanned.matched };
         failed.map_or(Ok(()), Err)?;
+        tally.tell(self.output, &mut out)?;
         out.flush()?;
         if left == 0 {
             eprintln!("klio: stopped at the limit; there may be more");
@@ -218,7 +250,10 @@ impl HuntFormat {
                 out.write_all(raw)?;
                 writeln!(out)
             }
-            Self::Table => writeln!(out, "{}", plain(&explain(event))),
+            Self::Table => {
+                writeln!(out, "{}", plain(&explain(event)))?;
+                met::show(event, out)
+            }
             Self::Wide => {
                 let text = |f| event.text_of(f).unwrap_or("-");
                 writeln!(
@@ -228,10 +263,25 @@ impl HuntFormat {
                     plain(text(klio_model::Field::AuditId)),
                     plain(text(klio_model::Field::SourceIp)),
                     plain(text(klio_model::Field::UserAgent))
-                )
+                )?;
+                met::show(event, out)
             }
         }
     }
+}
+
+/// Whether a text names something to read.
+fn is_path(text: &str) -> bool {
+    text == "-" || std::path::Path::new(text).exists() || !discover(&[text]).inputs.is_empty()
+}
+
+/// Reads the lists, and says so if the filter needs one that is not there.
+fn lookup(lists: &Lists, filter: &Filter) -> Result<Lookup, Failure> {
+    let lookup = lists.load()?;
+    if let Some(lack) = lookup.lacks(filter) {
+        eprintln!("klio: nothing can match: {}", lack.advice());
+    }
+    Ok(lookup)
 }
 
 fn unknown(slug: &str) -> Failure {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use klio_detect::engine::Sight;
+use klio_detect::lookup::Places;
 use klio_detect::memory::Memory;
 use klio_detect::story::{Clue, Request, Storyteller, Telling};
 use klio_detect::{AllowList, Correlator, Dialect, Engine, RuleSet};
@@ -55,6 +56,7 @@ pub(super) struct Sequence<'e> {
     /// How often rules that read the past could not answer.
     sight: Vec<Sight>,
     memory: Memory,
+    places: Places,
     findings: u32,
     correlator: Correlator,
     horizon: Horizon,
@@ -112,6 +114,7 @@ impl<'e> Sequence<'e> {
             allow: AllowList::new(set),
             sight: vec![Sight::default(); engine.rules().len()],
             memory: Memory::new(MEMORY_BYTES),
+            places: Places::default(),
             findings: 0,
             correlator: Correlator::new(set),
             horizon: Horizon::default(),
@@ -266,6 +269,7 @@ impl<'e> Sequence<'e> {
         let known = || event.time().map(|time| self.memory.facts_at(time)).unwrap_or_default();
         let facts = facts.cloned().unwrap_or_else(known);
         (event.salvaged, event.facts) = (scene.salvaged, Some(facts));
+        self.set.lookup.fill(&mut event, &mut self.places);
         let sight = self.sight.get_mut(hit.rule as usize)?;
         let verdict = self.engine.again(&event, hit.rule, sight)?;
         let rule = &self.engine.rules()[hit.rule as usize];
@@ -297,12 +301,14 @@ impl<'e> Sequence<'e> {
             binding: scene.binding,
             evidence: &[*request],
         };
+        let (lookup, mut places) = (&self.set.lookup, Places::default());
         let json = &listed[hit.listed.0 as usize..hit.listed.1 as usize];
         self.found(request.session, &clue, json, &mut || {
             let text = &judged.kept[scene.json.0 as usize..scene.json.1 as usize];
             // The worker has read it before.
             let mut event = Event::parse(text).unwrap_or_else(|_| Event::blank());
             event.salvaged = scene.salvaged;
+            lookup.fill(&mut event, &mut places);
             telling(rule, &event)
         })
     }

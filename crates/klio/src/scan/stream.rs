@@ -71,7 +71,7 @@ pub fn follow(
     memories: &mut Memories,
     watch: &dyn Watch,
 ) -> (Option<Keeper>, Result<(), Failure>) {
-    let engine = Engine::new(stream.rules.rules.clone(), Options::of(Vec::new()).matching);
+    let engine = Engine::new(stream.rules.awake(), Options::of(Vec::new()).matching);
     let secret = keys::secret();
     let options = Options::of(Vec::new());
     let mut judge = Judge {

@@ -1,12 +1,16 @@
 //! What a finding says: its sentence, its JSON, and what links it to other findings.
 
 use klio_detect::story::{Telling, place};
-use klio_detect::{Dialect, Engine, Match, Rule, RuleSet};
+use klio_detect::{Dialect, Engine, Match, Rule, RuleSet, lookup};
 use klio_model::event::Outcome;
 use klio_model::{Actor, Event, Evidence, Finding, Missing, Object, Proof, Severity, explain};
 
 use super::judged::{Hit, Scene};
 use super::tally::rule_ref;
+use crate::output::plain;
+
+/// Indicators that a sentence names.
+const MET: usize = 3;
 
 /// Makes hits of yeses.
 pub(super) struct Maker {
@@ -122,7 +126,21 @@ pub(super) fn telling(rule: &Rule, event: &Event<'_>) -> Telling {
 
 fn message(rule: &Rule, event: &Event<'_>) -> String {
     let sentence = rule.output.as_ref().map_or_else(|| explain(event), |o| o.render(event));
-    if rule.dialect == Dialect::Falco { sentence } else { format!("{}: {sentence}", rule.title) }
+    let met = met(rule, event);
+    if rule.dialect == Dialect::Falco { sentence + &met } else { format!("{}: {sentence}{met}", rule.title) }
+}
+
+/// Which indicators the event met, if the rule asks.
+fn met(rule: &Rule, event: &Event<'_>) -> String {
+    let met = event.outside.as_ref().and_then(|outside| outside.met.as_ref());
+    let Some(met) = met.filter(|met| !met.all.is_empty() && lookup::reads(&rule.filter)) else {
+        return String::new();
+    };
+    let one = |one: &klio_model::Indicator| {
+        let note = if one.note.is_empty() { String::new() } else { format!(" ({})", plain(&one.note)) };
+        format!("{} of {}{note}", plain(&one.value), plain(&one.list))
+    };
+    format!(" It met {}.", met.all.iter().take(MET).map(one).collect::<Vec<_>>().join(", "))
 }
 
 /// What stories need of an event with hits; `json` is where its text is kept.

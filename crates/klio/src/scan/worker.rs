@@ -1,6 +1,9 @@
 //! One thread's part: decodes a chunk, asks the rules, and writes down what the sequence needs.
 
+use std::sync::Arc;
+
 use klio_detect::engine::{Bench, Sight, Verdict};
+use klio_detect::lookup::{Lookup, Places};
 use klio_detect::memory::Trace;
 use klio_detect::{AllowList, Engine, RuleSet};
 use klio_model::event::Level;
@@ -26,6 +29,8 @@ pub(super) struct Worker<'e> {
     range: TimeRange,
     maker: Maker,
     allow: AllowList,
+    lookup: Arc<Lookup>,
+    places: Places,
     /// What stands for each rule in the ids of its findings.
     ids: Vec<u64>,
     /// How events are kept, if they are.
@@ -52,6 +57,8 @@ impl<'e> Worker<'e> {
             range: options.range,
             maker: Maker::new(engine, rules, options.listing),
             allow: AllowList::new(rules),
+            lookup: rules.lookup.clone(),
+            places: Places::default(),
             ids: engine.rules().iter().map(|r| xxh3_64(r.id.as_bytes())).collect(),
             terms,
             source: String::new(),
@@ -111,7 +118,6 @@ impl<'e> Worker<'e> {
             }
         };
         event.salvaged = record.salvaged;
-        let event = &*event;
         if let (Some(terms), None) = (self.terms, &out.spooled) {
             let mut text = String::new();
             if terms.redact(record.json, event, &mut text) {
@@ -126,12 +132,14 @@ impl<'e> Worker<'e> {
     fn redacted(&mut self, record: &Record<'_>, out: &mut Judged) {
         if let Ok(mut event) = Event::parse(record.json) {
             event.salvaged = record.salvaged;
-            self.judged(&event, record, out);
+            self.judged(&mut event, record, out);
         }
     }
 
-    fn judged(&mut self, event: &Event<'_>, record: &Record<'_>, out: &mut Judged) {
+    fn judged(&mut self, event: &mut Event<'_>, record: &Record<'_>, out: &mut Judged) {
         let stamp = event.time();
+        self.lookup.fill(event, &mut self.places);
+        let event = &*event;
         let time = stamp.map_or(i64::MIN, |t| t.micros());
         if !self.range.holds(stamp) || self.filter.is_some_and(|f| !f.matches(event)) {
             out.filtered += 1;

@@ -1,7 +1,8 @@
-//! Settings, credentials, certificates and rules are read again when their files change. What is wrong is told, and what was
+//! Settings, credentials, certificates, rules, lists and databases are read again when their files change. What is wrong is told, and what was
 //! there before stays in force.
 
 use std::hash::Hasher;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::credentials::Credentials;
 use super::vouch::People;
 use super::{Shared, tls, webhook};
 use crate::config::Config;
+use crate::lookup::Lists;
 use crate::pack::Rules;
 
 /// How often is looked. The files are few and small, and their contents are compared: a mounted Secret changes by a link
@@ -32,7 +34,7 @@ pub async fn watch(shared: Arc<Shared>, people: People, rules: Rules, mut before
             settings(&shared, &people);
         }
         if now.rules != before.rules {
-            match rules.load() {
+            match rules.with(&shared.config.load().lookup).load() {
                 Ok(loaded) => {
                     let (set, wrong) = loaded.told();
                     tracing::info!(rules = set.rules.len(), wrong, "the rules were read again");
@@ -72,8 +74,28 @@ pub fn look(settings: &Path, dir: &Path, config: &Config, rules: &Rules) -> Seen
         }
         hash.finish()
     };
-    let rules = [rules.rules.clone(), rules.falco_rules.clone(), rules.allow.clone()].concat();
-    Seen { settings: of(&paths), rules: of(&rules) }
+    let files = [rules.rules.clone(), rules.falco_rules.clone(), rules.allow.clone()].concat();
+    Seen { settings: of(&paths), rules: of(&files) ^ states(&rules.lists.and(&config.lookup)) }
+}
+
+/// Lists and databases may be large: which files they are, and when they were changed.
+fn states(lists: &Lists) -> u64 {
+    let mut hash = Xxh3::new();
+    for path in lists.files() {
+        hash.update(path.as_os_str().as_encoded_bytes());
+        if let Ok(meta) = std::fs::metadata(path) {
+            let state = [
+                meta.ino() as i64,
+                meta.len() as i64,
+                meta.mtime(),
+                meta.mtime_nsec(),
+                meta.ctime(),
+                meta.ctime_nsec(),
+            ];
+            state.iter().for_each(|number| hash.update(&number.to_le_bytes()));
+        }
+    }
+    hash.finish()
 }
 
 fn add(path: &Path, hash: &mut Xxh3, room: &mut usize) {

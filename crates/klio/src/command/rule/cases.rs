@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use klio_detect::engine::FalcoMatching;
-use klio_detect::{Dialect, RuleFile, RuleSet, sigma};
+use klio_detect::lookup::{Atlas, Import};
+use klio_detect::{Dialect, Lookup, RuleFile, RuleSet, sigma};
 use klio_model::{Filter, TimeRange};
 
 use crate::failure::Failure;
@@ -17,6 +19,12 @@ struct Case {
     line: usize,
     events: String,
 }
+
+/// Where addresses lie in cases: some networks for documentation, as `fixtures/lookup/README.md` says.
+const PLACES: [&[u8]; 2] = [
+    include_bytes!("../../../../../fixtures/lookup/country.mmdb"),
+    include_bytes!("../../../../../fixtures/lookup/asn.mmdb"),
+];
 
 /// A rule file with its page.
 struct Page {
@@ -40,13 +48,14 @@ pub(super) fn test(paths: &[PathBuf]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let (mut passed, mut failed) = (0, 0);
     for page in &pages {
-        let (set, problems) = sigma::compile(std::slice::from_ref(&page.rule), Dialect::Klio);
+        let (mut set, problems) = sigma::compile(std::slice::from_ref(&page.rule), Dialect::Klio);
         pack::report_problems(&problems);
         if problems.iter().any(|p| !p.warning) {
             failed += 1;
             continue;
         }
         let cases = page.page.as_deref().map(cases).unwrap_or_default();
+        set.lookup = Arc::new(lookup(page.page.as_deref().unwrap_or_default())?);
         if cases.is_empty() {
             failed += 1;
             writeln!(out, "FAIL {}: its page has no cases", page.rule.name)?;
@@ -95,6 +104,23 @@ fn run(case: &Case, set: &RuleSet) -> Result<bool, Failure> {
         )));
     }
     Ok(report.summary.finding_count() > 0)
+}
+
+/// What is looked up in the cases of a page: its fenced block `csv indicators`, and the places of all pages.
+fn lookup(page: &str) -> Result<Lookup, Failure> {
+    let mut atlas = Atlas::default();
+    for bytes in PLACES {
+        atlas.add(bytes.to_vec()).map_err(Failure::usage)?;
+    }
+    let mut import = Import::default();
+    let block = page.split_once("```csv indicators\n").and_then(|(_, rest)| rest.split_once("```"));
+    if let Some((text, _)) = block {
+        let told = import.file("page", text).map_err(Failure::usage)?;
+        if let Some(row) = told.refused.first() {
+            return Err(Failure::usage(format!("indicators of a page, row {}: {}", row.place, row.why)));
+        }
+    }
+    Ok(Lookup { atlas: Some(atlas), indicators: import.finish() })
 }
 
 /// Fenced blocks whose info string is `json fires` or `json quiet`.
