@@ -125,7 +125,7 @@ impl Session<'_> {
         write!(self.out, "{} ", self.paint.dim(">"))?;
         self.out.flush()?;
         let mut line = Vec::new();
-        self.input.by_ref().take(MOST).read_until(b'\n', &mut line)?;
+        (&mut *self.input).take(MOST).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             writeln!(self.out)?;
             return Ok(None);
@@ -190,13 +190,13 @@ fn told(wrong: u32) -> &'static str {
     }
 }
 
-/// The paragraphs of a page in lines that fit a terminal.
+/// The paragraphs of a page in lines that fit a terminal. What stands between backticks is to be copied, and stays in one.
 fn wrapped(page: &str) -> String {
     let paragraphs = page.split("\n\n").map(|paragraph| {
-        let (mut text, mut width) = (String::new(), 0);
+        let (mut text, mut width, mut quoted) = (String::new(), 0, false);
         for word in paragraph.split_whitespace() {
             let long = word.chars().count();
-            if width > 0 && width + 1 + long > WIDTH {
+            if width > 0 && width + 1 + long > WIDTH && !quoted {
                 text.push('\n');
                 width = 0;
             } else if width > 0 {
@@ -205,8 +205,25 @@ fn wrapped(page: &str) -> String {
             }
             text.push_str(word);
             width += long;
+            quoted ^= word.matches('`').count() % 2 == 1;
         }
         text
     });
     paragraphs.collect::<Vec<_>>().join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn prose_fits_and_commands_stay_whole() {
+        let command =
+            "`klio hunt 'user:alice@corp.example and verb:delete and resource:events' audit.jsonl.zst`";
+        let page = format!("Some words before {command} and some\nafter.\n\nAnother paragraph.");
+        let told = wrapped(&page);
+        assert!(told.lines().any(|line| line.contains(command)), "{told}");
+        assert!(told.ends_with("after.\n\nAnother paragraph."), "{told}");
+        assert!(wrapped(&"word ".repeat(100)).lines().all(|line| line.len() <= super::WIDTH));
+    }
 }
