@@ -161,19 +161,14 @@ impl Session<'_> {
             writeln!(self.out, "Klio's rules that find something of it: {}.", lesson.head.rules.join(", "))?;
             writeln!(self.out, "\n  $ klio rule show {rule}\n")?;
         }
-        let lake = dir.join("lake");
-        writeln!(self.out, "To keep the log in a lake, and ask it in SQL as well:\n")?;
-        writeln!(
-            self.out,
-            "  $ klio ingest {} --data {}",
-            dir.join(crate::lab::LOG).display(),
-            lake.display()
-        )?;
-        writeln!(
-            self.out,
-            "  $ klio sql 'SELECT user_name, count(*) FROM events GROUP BY 1 ORDER BY 2 DESC' --data {}",
-            lake.display()
-        )?;
+        if cfg!(feature = "lake") {
+            let (log, lake) = (dir.join(crate::lab::LOG), dir.join("lake"));
+            let (log, lake) = (log.display(), lake.display());
+            writeln!(self.out, "To keep the log in a lake, and ask it in SQL as well:\n")?;
+            writeln!(self.out, "  $ klio ingest {log} --data {lake}")?;
+            let query = "SELECT user_name, count(*) FROM events GROUP BY 1 ORDER BY 2 DESC";
+            writeln!(self.out, "  $ klio sql '{query}' --data {lake}")?;
+        }
         if let Some(next) = next {
             writeln!(self.out, "\nNext: {}.\n\n  $ klio demo --lab {}", next.head.title, next.slug)?;
         }
