@@ -100,7 +100,6 @@ impl Session<'_> {
                 }
                 Verdict::NoNumber => {
                     writeln!(self.out, "A number is asked for, one of them.")?;
-                    continue;
                 }
                 Verdict::Partly { right, of } if right == of => {
                     writeln!(self.out, "All {of} are among them, but something is too much.")?;
