@@ -120,7 +120,7 @@ pub enum Command {
     Tune(tune::Tune),
     /// Say in one sentence what an audit event means.
     Explain(explain::Explain),
-    /// Scan the recorded attacks that come with Klio.
+    /// Scan the recorded attacks that come with Klio, or learn to find them yourself.
     Demo(demo::Demo),
 }
 

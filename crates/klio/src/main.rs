@@ -16,6 +16,7 @@ mod failure;
 mod hunts;
 #[cfg_attr(not(feature = "lake"), path = "keep/off.rs")]
 mod keep;
+mod lab;
 #[cfg(feature = "lake")]
 mod line;
 mod lookup;
@@ -44,6 +45,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(name = "klio", version, propagate_version = true, max_term_width = 110)]
 #[command(after_help = "Examples:
   klio demo                                 the recorded attacks that come with Klio
+  klio demo --lab                           learn to find them yourself
   klio scan /var/log/kubernetes/audit/      find the attacks in audit logs
   klio hunt 'verb:delete and resource:events' audit.log
   klio rule list                            what Klio looks for

@@ -6,6 +6,7 @@ mod html;
 mod json;
 mod markdown;
 mod narrative;
+mod paint;
 mod sarif;
 mod table;
 mod view;
@@ -18,6 +19,7 @@ use crate::failure::Failure;
 use crate::scan::{Report, RuleCount};
 pub use grid::Grid;
 pub use markdown::cell;
+pub use paint::Paint;
 pub use view::View;
 
 /// `-o`

@@ -1,39 +1,36 @@
 //! `klio demo`
 
+mod lesson;
+
 use std::io::IsTerminal;
 
 use klio_model::{Filter, Severity, TimeRange};
 
 use crate::failure::Failure;
+use crate::lab::recording;
 use crate::output::{self, Format};
 use crate::pack::Rules;
 use crate::scan;
 
-/// Logs that come with the program: one intrusion in seven phases inside ordinary traffic, recorded from a real
-/// Kubernetes 1.36 control plane, and single attacks under three audit policies.
-const BUNDLED: [(&str, &[u8]); 4] = [
-    ("killchain.jsonl.zst", include_bytes!("../../../../fixtures/recorded/killchain/recommended.jsonl.zst")),
-    (
-        "anonymous-access.jsonl.zst",
-        include_bytes!("../../../../fixtures/recorded/attacks/01-anonymous-access/recommended.jsonl.zst"),
-    ),
-    (
-        "bruteforce-401.jsonl.zst",
-        include_bytes!("../../../../fixtures/recorded/attacks/02-bruteforce-401/metadata.jsonl.zst"),
-    ),
-    (
-        "node-proxy.jsonl.zst",
-        include_bytes!("../../../../fixtures/recorded/attacks/22-node-proxy/metadata.jsonl.zst"),
-    ),
+/// What is scanned: one intrusion in seven phases inside ordinary traffic, recorded from a real Kubernetes 1.36 control plane, and
+/// single attacks under two audit policies.
+const BUNDLED: [(&str, &str); 4] = [
+    ("killchain.jsonl.zst", "killchain/recommended.jsonl.zst"),
+    ("anonymous-access.jsonl.zst", "attacks/01-anonymous-access/recommended.jsonl.zst"),
+    ("bruteforce-401.jsonl.zst", "attacks/02-bruteforce-401/metadata.jsonl.zst"),
+    ("node-proxy.jsonl.zst", "attacks/22-node-proxy/metadata.jsonl.zst"),
 ];
 
-/// Scan the recorded attacks that come with Klio.
+/// Scan the recorded attacks that come with Klio, or learn to find them yourself.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   klio demo
   klio demo --timeline
   klio demo -o html > demo.html
-  klio demo --keep ./demo-logs && klio hunt 'verb:delete' ./demo-logs")]
+  klio demo --keep ./demo-logs && klio hunt 'verb:delete' ./demo-logs
+  klio demo --lab                           the lessons of the training lab
+  klio demo --lab 1                         the first: unpack its log, ask its questions
+  klio demo --lab --answers > lab.md        all of them with their answers, to read")]
 pub struct Demo {
     /// Output format.
     #[arg(short, long, value_enum, default_value = "table")]
@@ -44,11 +41,16 @@ pub struct Demo {
     /// Write the logs to this directory and keep them.
     #[arg(long, value_name = "DIR")]
     keep: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    lab: lesson::Lab,
 }
 
 impl Demo {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
+        if self.lab.is_wanted() {
+            return self.lab.run();
+        }
         let temporary = tempfile::tempdir()?;
         let dir = match &self.keep {
             Some(dir) => {
@@ -58,9 +60,9 @@ impl Demo {
             None => temporary.path(),
         };
         let mut paths = Vec::new();
-        for (name, bytes) in BUNDLED {
+        for (name, from) in BUNDLED {
             let path = dir.join(name);
-            std::fs::write(&path, bytes)?;
+            std::fs::write(&path, recording(from).unwrap_or_default())?;
             paths.push(path);
         }
         eprintln!(

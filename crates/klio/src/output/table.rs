@@ -1,13 +1,13 @@
 //! The report for a terminal: summary first, then the stories with their evidence and the next step.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use klio_detect::story::{Role, Story};
 use klio_model::{Severity, Timestamp};
 
 use super::view::{View, busiest, count, cut, findings, plural, role, short, tactics, who};
-use super::{json, plain};
+use super::{Paint, json, plain};
 use crate::scan::{Report, Summary};
 
 /// Stories that are told in full; the rest is counted.
@@ -15,42 +15,10 @@ const STORIES: usize = 25;
 /// Requests of a story shown with `--timeline`.
 const TIMELINE: usize = 200;
 
-/// Colours, if stdout is a terminal and `NO_COLOR` is not set.
-#[derive(Clone, Copy)]
-struct Paint(bool);
-
-impl Paint {
-    fn with(self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    fn bold(self, text: &str) -> String {
-        self.with("1", text)
-    }
-
-    fn dim(self, text: &str) -> String {
-        self.with("2", text)
-    }
-
-    fn severity(self, severity: Severity, text: &str) -> String {
-        self.with(
-            match severity {
-                Severity::Critical => "1;97;41",
-                Severity::High => "1;31",
-                Severity::Medium => "33",
-                Severity::Low => "36",
-                Severity::Informational => "2",
-            },
-            text,
-        )
-    }
-}
-
 pub(super) fn print(report: &mut Report, view: &View<'_>, wide: bool, out: &mut dyn Write) -> io::Result<()> {
     let sources = if wide { Some(Sources::read(report)?) } else { None };
     let report = &*report;
-    let paint =
-        Paint(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()));
+    let paint = Paint::of_stdout();
     overview(&report.summary, paint, out)?;
     let stories: Vec<&Story> = report.stories.iter().filter(|s| view.shows(s.severity)).collect();
     for (i, story) in stories.iter().take(STORIES).enumerate() {
