@@ -53,11 +53,12 @@ pub fn narrative(story: &Story, reach: &Reach, rules: &[RuleCount]) -> Vec<Parag
 
 fn opening(story: &Story, reach: &Reach) -> Paragraph {
     let first = story.actors.first().map(who).unwrap_or_default();
-    let others = story.actors.len().saturating_sub(1) as u64;
-    let with = match others {
-        0 => String::new(),
-        1 => " and under one more identity or address".to_owned(),
-        n => format!(" and under {n} more identities or addresses"),
+    let others: Vec<String> = story.actors.iter().skip(1).take(NAMED).map(who).collect();
+    let more = story.actors.len().saturating_sub(1 + NAMED);
+    let with = match (others.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => format!(", also as {},", others.join(", ")),
+        (false, more) => format!(", also as {} and {more} more,", others.join(", ")),
     };
     let span = match (story.first, story.last) {
         (Some(a), Some(b)) => format!(" between {} and {} UTC", short(a), short(b)),
