@@ -197,16 +197,12 @@ fn end(text: &str) -> Result<Option<Timestamp>, ()> {
 fn plain(text: &str, sheet: &mut Sheet<'_>) -> Result<(), ListError> {
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !is_comment(line)) {
         let (place, value) = (at as u64 + 1, line.trim());
-        match Kind::guess(value) {
-            Some(kind) => sheet.take(place, &Row { kind, value, list: "", note: "", until: None })?,
-            None => {
-                let said = cut(value);
-                sheet.refuse(
-                    place,
-                    format!("what `{said}` is cannot be guessed; give a CSV with `type,value`"),
-                );
-            }
-        }
+        let Some(kind) = Kind::guess(value) else {
+            let said = cut(value);
+            sheet.refuse(place, format!("what `{said}` is cannot be guessed; give a CSV with `type,value`"));
+            continue;
+        };
+        sheet.take(place, &Row { kind, value, list: "", note: "", until: None })?;
     }
     Ok(())
 }

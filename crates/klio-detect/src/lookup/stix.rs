@@ -95,10 +95,10 @@ fn kind_of(path: &str) -> Option<Kind> {
             Kind::Hash
         }
         "user-account:user_id" | "user-account:account_login" => Kind::User,
-        _ => match path.strip_prefix(agent)?.trim_matches('\'').eq_ignore_ascii_case("user-agent") {
-            true => Kind::Agent,
-            false => return None,
-        },
+        _ => {
+            let header = path.strip_prefix(agent)?.trim_matches('\'');
+            return header.eq_ignore_ascii_case("user-agent").then_some(Kind::Agent);
+        }
     })
 }
 

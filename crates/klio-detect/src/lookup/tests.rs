@@ -16,7 +16,9 @@ fn text(name: &str) -> String {
 
 fn atlas(names: &[&str]) -> Atlas {
     let mut atlas = Atlas::default();
-    names.iter().for_each(|name| atlas.add(fixture(name)).unwrap());
+    for name in names {
+        atlas.add(fixture(name)).unwrap();
+    }
     atlas
 }
 

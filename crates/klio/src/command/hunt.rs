@@ -86,7 +86,7 @@ impl Hunt {
             let hunt = hunts::named(slug).ok_or_else(|| unknown(slug))?;
             eprintln!("klio: {}", hunt.title);
             match hunt.ask {
-                Ask::Filter(filter) => text = filter.to_owned(),
+                Ask::Filter(filter) => filter.clone_into(&mut text),
                 Ask::Sql(query) => return self.count(query),
             }
         }

@@ -92,7 +92,9 @@ fn states(lists: &Lists) -> u64 {
                 meta.ctime(),
                 meta.ctime_nsec(),
             ];
-            state.iter().for_each(|number| hash.update(&number.to_le_bytes()));
+            for number in state {
+                hash.update(&number.to_le_bytes());
+            }
         }
     }
     hash.finish()
