@@ -27,6 +27,8 @@ pub mod explain;
 
 pub mod facts;
 
+pub mod history;
+
 pub use archive::MemoryArchive;
 pub use attack::{Tactic, Technique};
 pub use event::{Event, Level, ParseError, Stage};
