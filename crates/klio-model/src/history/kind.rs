@@ -29,8 +29,8 @@ impl Kind {
     pub fn nearest(name: &str) -> Option<&'static str> {
         let name = name.to_ascii_lowercase();
         let all = KINDS.iter().flat_map(|kind| kind.names().map(|known| (known, kind.plural)));
-        let alike = all.map(|(known, plural)| (strsim::jaro_winkler(known, &name), plural));
-        alike.filter(|(score, _)| *score > 0.85).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, plural)| plural)
+        let alike = all.map(|(known, plural)| (strsim::normalized_damerau_levenshtein(known, &name), plural));
+        alike.filter(|(score, _)| *score > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, plural)| plural)
     }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {
