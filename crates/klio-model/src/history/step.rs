@@ -36,7 +36,7 @@ pub enum What {
     DryRun,
     /// What became of the request is not recorded.
     Unanswered,
-    /// Requests that wrote nothing but the status, renewed a lease, or changed nothing.
+    /// Requests that wrote nothing but the status, renewed a lease, changed nothing, or came too late to.
     Quiet,
 }
 
@@ -149,6 +149,7 @@ pub(super) struct Tally {
     status: u32,
     renewals: u32,
     unchanged: u32,
+    conflicts: u32,
     names: Vec<String>,
     more: bool,
 }
@@ -198,7 +199,10 @@ impl Step {
             (step.what, step.who.user.clone(), step.verb.clone(), step.subresource.clone(), step.code)
         };
         let in_vain = matches!(self.what, What::Refused | What::Failed) && key(self) == key(next);
-        if !both_quiet && !(in_vain && (next.changes == self.changes || next.changes.is_empty())) {
+        // The same as before, as when metrics are fetched.
+        let again = self.what == What::Used && key(self) == key(next) && self.said == next.said;
+        let in_vain = in_vain && (next.changes == self.changes || next.changes.is_empty());
+        if !both_quiet && !in_vain && !again {
             return false;
         }
         self.requests += next.requests;
@@ -207,6 +211,7 @@ impl Step {
             self.quiet.status += next.quiet.status;
             self.quiet.renewals += next.quiet.renewals;
             self.quiet.unchanged += next.quiet.unchanged;
+            self.quiet.conflicts += next.quiet.conflicts;
             self.quiet.more |= next.quiet.more;
             for name in &next.quiet.names {
                 self.quiet.name(name);
@@ -240,6 +245,10 @@ impl Tally {
         Self { unchanged: 1, ..Self::default() }
     }
 
+    pub(super) fn of_conflict() -> Self {
+        Self { conflicts: 1, ..Self::default() }
+    }
+
     fn name(&mut self, name: &str) {
         if self.names.iter().any(|known| known == name) {
             return;
@@ -258,6 +267,7 @@ impl Tally {
             part(self.status, "status update", "status updates"),
             part(self.renewals, "renewal", "renewals"),
             part(self.unchanged, "request that changed nothing", "requests that changed nothing"),
+            part(self.conflicts, "write that came too late (409)", "writes that came too late (409)"),
         ]
         .into_iter()
         .flatten()

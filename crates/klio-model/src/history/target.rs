@@ -112,7 +112,7 @@ impl Target {
     }
 
     /// Whether an event is about the object: by its reference; for a create without a name, by the body; a deletecollection,
-    /// if it is about a place where the object would be.
+    /// if it is about a place where the object would be. Of reads only those of the object itself are.
     pub fn is_of(&self, event: &Event<'_>) -> bool {
         let object = &event.object;
         let part = |s| text(s).filter(|t| !t.is_empty());
@@ -121,7 +121,12 @@ impl Target {
         {
             return false;
         }
-        let verb = text(&event.verb).unwrap_or_default();
+        let (verb, sub) = (text(&event.verb).unwrap_or_default(), part(&object.subresource));
+        let reads =
+            matches!(verb, "get" | "list" | "watch") && !sub.is_some_and(|sub| CONNECTS.contains(&sub));
+        if reads && (verb != "get" || sub.is_some()) {
+            return false;
+        }
         let placed = match (&self.namespace, part(&object.namespace)) {
             // The reference of a namespace names it twice.
             (None, namespace) => namespace.is_none() || self.resource == "namespaces",
@@ -132,7 +137,7 @@ impl Target {
             && match part(&object.name) {
                 Some(name) => name == self.name,
                 None if verb == "deletecollection" => true,
-                None if verb == "create" && part(&object.subresource).is_none() => {
+                None if verb == "create" && sub.is_none() => {
                     let named = |part: &crate::event::Part<'_>| {
                         part.at(&["metadata", "name"]).as_ref().and_then(Json::as_str) == Some(&self.name)
                     };
@@ -248,5 +253,12 @@ mod tests {
         let namespace =
             r#"{"verb":"patch","objectRef":{"resource":"namespaces","namespace":"a","name":"a"}}"#;
         assert!(is_of("ns/a", namespace));
+        let read = |verb: &str, sub: &str| {
+            let event = format!(
+                r#"{{"verb":"{verb}","objectRef":{{"resource":"pods","namespace":"a","name":"p","subresource":"{sub}"}}}}"#
+            );
+            is_of("po/a/p", &event)
+        };
+        assert!(read("get", "") && read("get", "exec") && !read("get", "log") && !read("watch", ""));
     }
 }

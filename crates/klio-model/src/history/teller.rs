@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::body::{answered, is_whole, missing, request, response};
 use super::diff::Changes;
+use super::step::Tally;
 use super::target::CONNECTS;
 use super::{Basis, History, Life, State, Step, Target, Terms, Until, What, asked, noise};
-use crate::event::{Event, Outcome, Stage, text};
+use crate::event::{Event, Outcome, Stage, UserKind, text};
 use crate::time::Timestamp;
 
 pub(super) struct Teller<'t> {
@@ -88,8 +89,7 @@ impl<'t> Teller<'t> {
             ("delete", "") => self.deleted(event, time),
             ("create", "") => self.created(event, time),
             ("create", "eviction") => {
-                self.told.life = Life::Ending;
-                self.push(event, Step::of(event, time, What::Deleting));
+                self.ending(event, time);
             }
             ("create", "binding") => {
                 let node = request(event).and_then(|body| body.pointer("/target/name").cloned());
@@ -122,10 +122,18 @@ impl<'t> Teller<'t> {
         if !(self.terms.show)(event) {
             return;
         }
-        let absorbed = !self.terms.all && self.told.steps.last_mut().is_some_and(|last| last.absorb(&step));
-        if !absorbed {
+        if self.terms.all || !self.absorbed(&step) {
             self.told.steps.push(step);
         }
+    }
+
+    /// Whether one of the last two steps says as much; what is told all the time does not part others that are alike.
+    fn absorbed(&mut self, step: &Step) -> bool {
+        let [.., before, last] = self.told.steps.as_mut_slice() else {
+            return self.told.steps.last_mut().is_some_and(|last| last.absorb(step));
+        };
+        let between = last.what == What::Quiet || (last.what == What::Used && step.what == What::Quiet);
+        last.absorb(step) || (between && before.absorb(step))
     }
 
     /// A step that made another version.
@@ -137,6 +145,11 @@ impl<'t> Teller<'t> {
 
     fn in_vain(&mut self, event: &Event<'_>, time: Option<Timestamp>, what: What) {
         let mut step = Step::of(event, time, what);
+        // Who keeps an object in step writes again when another was faster.
+        let writes = matches!(step.verb.as_str(), "update" | "patch");
+        if event.code == Some(409) && writes && !self.terms.all && !by_hand(event) {
+            return self.push(event, step.hush(Tally::of_conflict()));
+        }
         // Of what was not found or came too late, what it wanted says nothing about the object.
         if !matches!(event.code, Some(404 | 409)) {
             self.wanted(event, &mut step);
@@ -232,6 +245,11 @@ impl<'t> Teller<'t> {
         }
         value
     }
+}
+
+/// Whether it may have been a person.
+fn by_hand(event: &Event<'_>) -> bool {
+    !matches!(event.user_kind(), UserKind::System | UserKind::Node | UserKind::ServiceAccount)
 }
 
 fn fill(step: &mut Step, changes: Changes, basis: Basis) {

@@ -24,6 +24,7 @@ use crate::output::plain;
 /// cannot be seen is said to be so. Before a change: + is what was added, - removed, ~ changed, = asked to be. Values of
 /// secrets are never printed: a marker with a hash stands in their place, which in files differs from run to run.
 #[derive(clap::Args)]
+#[command(disable_version_flag = true)] // --version is an object's
 #[command(after_help = "Examples:
   klio object deploy/shop/cart                       all of the lake
   klio object pod/shop/cart-7c9/exec --since 24h     only what was run in it

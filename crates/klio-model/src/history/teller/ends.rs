@@ -60,10 +60,21 @@ impl Teller<'_> {
         if let Some(value) = answer {
             self.know(After { value, basis: Basis::Answer, certain: true }, time);
         }
-        let what = if waits { What::Deleting } else { What::Deleted };
-        self.told.life = if waits { Life::Ending } else { Life::Gone(time) };
         self.told.lives = self.told.lives.max(1);
-        self.push(event, Step::of(event, time, what));
+        if waits {
+            return self.ending(event, time);
+        }
+        self.told.life = Life::Gone(time);
+        self.push(event, Step::of(event, time, What::Deleted));
+    }
+
+    /// A deletion began.
+    pub(super) fn ending(&mut self, event: &Event<'_>, time: Option<Timestamp>) {
+        self.told.life = Life::Ending;
+        let mut step = Step::of(event, time, What::Deleting);
+        step.notes
+            .push("its deletion began; it ends when its time is over and its finalizers are done".to_owned());
+        self.push(event, step);
     }
 
     /// A deletecollection: it met the object if the answer lists it, or the selectors fit.

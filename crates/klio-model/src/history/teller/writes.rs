@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{After, Teller, fill};
-use crate::event::{Event, Outcome, UserKind, text};
+use super::{After, Teller, by_hand, fill};
+use crate::event::{Event, Outcome, text};
 use crate::history::body::{answered, request};
 use crate::history::diff::How;
 use crate::history::patch::{self, Asked};
@@ -152,9 +152,8 @@ impl Teller<'_> {
         let (unseen, basis, certain) = (before.unseen, after.basis, after.certain);
         let sent_only = before.basis == Basis::Request;
         let status = before.value.get("status") != after.value.get("status");
-        let by_hand = matches!(event.user_kind(), UserKind::Human | UserKind::Anonymous);
         let mut hand_made = self.room();
-        if status && by_hand && sub == "status" {
+        if status && by_hand(event) && sub == "status" {
             let none = &Value::Null;
             let of = |value: &Value| serde_json::json!({"status": value.get("status").unwrap_or(none)});
             hand_made.compare(&of(&before.value), &of(&after.value));
@@ -227,7 +226,7 @@ impl Teller<'_> {
 
     /// What kind of quiet request it is by its place alone.
     fn routine(&self, event: &Event<'_>, sub: &str) -> Option<Tally> {
-        if matches!(event.user_kind(), UserKind::Human | UserKind::Anonymous) {
+        if by_hand(event) {
             return None;
         }
         if sub == "status" {

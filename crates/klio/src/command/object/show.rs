@@ -43,7 +43,9 @@ fn one(step: &Step, out: &mut dyn Write) -> std::io::Result<()> {
     let mark = if version.is_empty() { mark } else { &version };
     writeln!(out, "{mark:<5} {}  {}", when(step.time), plain(&step.said))?;
     let mut detail = Vec::new();
-    if step.requests > 1 {
+    if step.what == What::Quiet && step.requests > 1 {
+        detail.push(format!("until {}", when(step.last)));
+    } else if step.requests > 1 {
         detail.push(format!("{} requests until {}", step.requests, when(step.last)));
     }
     if step.what != What::Quiet {
