@@ -41,6 +41,12 @@ pub fn explain(event: &Event<'_>) -> String {
     chars.next().map(|first| first.to_ascii_uppercase().to_string() + chars.as_str()).unwrap_or_default()
 }
 
+/// The same without the time and by whose leave: `alice (from 198.51.100.7 with kubectl/v1.36.1) changed deployment shop/cart`.
+pub fn brief(event: &Event<'_>) -> String {
+    let deed = deed(event, &Action::of(event));
+    format!("{}{}{} {deed}", actor(event), acting_as(event), whence(event))
+}
+
 fn when(event: &Event<'_>) -> String {
     event.time().and_then(crate::Timestamp::calendar).map_or_else(
         || "at an unrecorded time".to_owned(),

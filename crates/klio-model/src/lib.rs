@@ -27,6 +27,7 @@ pub mod explain;
 
 pub mod facts;
 
+pub mod history;
 pub mod outside;
 
 pub use archive::MemoryArchive;

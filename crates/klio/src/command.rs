@@ -23,6 +23,7 @@ mod incident;
 mod ingest;
 #[cfg(feature = "lake")]
 mod lake;
+mod object;
 mod rule;
 mod scan;
 #[cfg(feature = "lake")]
@@ -93,6 +94,8 @@ pub enum Command {
     /// Tell who somebody is by what he does, and what is new of it.
     #[cfg(feature = "lake")]
     Actor(actor::Actor),
+    /// Tell the history of one object: who changed which fields, and what it was before.
+    Object(object::Object),
     /// Count the events of the lake.
     #[cfg(feature = "lake")]
     #[command(subcommand)]
@@ -154,6 +157,7 @@ impl Command {
             Self::Timeline(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Actor(c) => c.run(),
+            Self::Object(c) => c.run(),
             #[cfg(feature = "lake")]
             Self::Stats(c) => c.run(),
             #[cfg(feature = "lake")]

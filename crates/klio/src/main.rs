@@ -13,6 +13,7 @@ mod config;
 #[cfg(feature = "lake")]
 mod data;
 mod failure;
+mod files;
 mod hunts;
 #[cfg_attr(not(feature = "lake"), path = "keep/off.rs")]
 mod keep;

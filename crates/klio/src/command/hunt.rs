@@ -3,21 +3,19 @@
 mod met;
 
 use std::io::{BufWriter, Write};
-#[cfg(feature = "lake")]
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use klio_detect::Lookup;
 use klio_detect::lookup::{Places, reads, wider};
 use klio_model::{Event, Filter, explain};
-use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
 
 use super::scan::{Window, parse_filter};
 use crate::failure::Failure;
+use crate::files;
 use crate::hunts::{self, Ask};
 use crate::lookup::Lists;
 use crate::output::plain;
-use crate::scan::named;
 use met::Tally;
 
 /// What is looked for if there are indicators and no filter.
@@ -98,73 +96,21 @@ impl Hunt {
         let (lookup, mut places) = (lookup(&self.lists, &filter)?, Places::default());
         let mut tally = Tally::default();
         let range = self.window.range()?;
-        let found = discover(&self.paths);
-        let mut troubles: Vec<String> = found.rejected.iter().map(ToString::to_string).collect();
-        let (options, pool) = (Options::default(), Pool::default());
         let stdout = std::io::stdout();
         let mut out = BufWriter::new(stdout.lock());
         let mut left = self.limit.unwrap_or(u64::MAX);
-        let mut failed = None;
-        let (mut read, mut rejected) = (0u64, 0);
-        'files: for input in &found.inputs {
-            for chunk in Chunks::new(input, &options, &pool) {
-                decode(&chunk, &mut |item| match item {
-                    Item::Record(record) if left > 0 && failed.is_none() => {
-                        let event = Event::parse(record.json).ok();
-                        let Some(mut event) = event else {
-                            rejected += 1;
-                            if troubles.len() < 5 {
-                                let reason = diagnose(record.json).map_or_else(
-                                    || "not an audit event".to_owned(),
-                                    |reason| reason.to_string(),
-                                );
-                                troubles.push(format!("{}:{}: {reason}", chunk.file, record.line));
-                            }
-                            return;
-                        };
-                        read += 1;
-                        event.salvaged = record.salvaged;
-                        lookup.fill(&mut event, &mut places);
-                        if range.holds(event.time()) && filter.matches(&event) {
-                            left -= 1;
-                            tally.note(&event);
-                            failed = self.output.show(&event, record.raw, &mut out).err();
-                        }
-                    }
-                    Item::Rejected(r) => {
-                        rejected += r.count;
-                        if troubles.len() < 5 {
-                            troubles.push(r.to_string());
-                        }
-                    }
-                    _ => {}
-                });
-                if left == 0 || failed.is_some() {
-                    break 'files;
-                }
+        let reading = files::each(&self.paths, &mut |event, raw| {
+            lookup.fill(event, &mut places);
+            if left > 0 && range.holds(event.time()) && filter.matches(event) {
+                left -= 1;
+                tally.note(event);
+                self.output.show(event, raw, &mut out)?;
             }
-        }
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
+            Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
         tally.tell(self.output, &mut out)?;
         out.flush()?;
-        if rejected > 0 || !troubles.is_empty() {
-            eprintln!("klio: {rejected} records could not be read");
-            troubles.iter().take(5).for_each(|t| eprintln!("  {}", plain(t)));
-        }
-        if found.inputs.is_empty() {
-            return Err(
-                Failure::world("nothing to read").hint("give audit log files, directories, patterns, or -")
-            );
-        }
-        if read == 0 && rejected > 0 {
-            return Err(Failure::world("no audit event could be read"));
-        }
-        if !named(&self.paths, &found.rejected).is_empty() {
-            return Err(Failure::world("some paths could not be read").hint("the rest was searched"));
-        }
-        Ok(())
+        reading.verdict()
     }
 
     /// Asks the lake in SQL.
@@ -272,7 +218,7 @@ impl HuntFormat {
 
 /// Whether a text names something to read.
 fn is_path(text: &str) -> bool {
-    text == "-" || std::path::Path::new(text).exists() || !discover(&[text]).inputs.is_empty()
+    text == "-" || std::path::Path::new(text).exists() || !klio_source::discover(&[text]).inputs.is_empty()
 }
 
 /// Reads the lists, and says so if the filter needs one that is not there.

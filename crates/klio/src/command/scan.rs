@@ -108,7 +108,7 @@ pub fn parse_filter(text: &str) -> Result<Filter, Failure> {
 }
 
 /// RFC 3339, a date, or an age.
-fn parse_time(text: &str) -> Result<Timestamp, Failure> {
+pub fn parse_time(text: &str) -> Result<Timestamp, Failure> {
     if let Some(time) = Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z"))) {
         return Ok(time);
     }
