@@ -79,12 +79,11 @@ impl Gathered {
         }
         let record =
             Record { json: event.json().to_owned(), salvaged: event.salvaged, time: effect(event), rank };
-        match known.and_then(|known| self.records.get_mut(known)) {
-            Some(slot) => *slot = record,
-            None => {
-                self.requests.insert(request, self.records.len());
-                self.records.push(record);
-            }
+        if let Some(slot) = known.and_then(|known| self.records.get_mut(known)) {
+            *slot = record;
+        } else {
+            self.requests.insert(request, self.records.len());
+            self.records.push(record);
         }
         Ok(())
     }

@@ -28,12 +28,11 @@ pub(super) fn labels_match(selector: &str, labels: Option<&Value>) -> Option<boo
 pub(super) fn fields_match(selector: &str, name: &str) -> Option<bool> {
     let mut all = true;
     for term in selector.split(',').filter(|term| !term.is_empty()) {
-        let (is, named) = match term.split_once("!=") {
-            Some((field, value)) => (field == "metadata.name", value != name),
-            None => {
-                let (field, value) = term.split_once('=')?;
-                (field == "metadata.name", value.trim_start_matches('=') == name)
-            }
+        let (is, named) = if let Some((field, value)) = term.split_once("!=") {
+            (field == "metadata.name", value != name)
+        } else {
+            let (field, value) = term.split_once('=')?;
+            (field == "metadata.name", value.trim_start_matches('=') == name)
         };
         if !is {
             return None;

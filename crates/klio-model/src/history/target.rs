@@ -165,20 +165,15 @@ impl Target {
 
     /// What may be wrong with the kind when nothing is known of the object.
     pub fn advice(&self) -> String {
-        match self.kind {
-            Some(kind) => {
-                format!("the kind was taken for {}; names are compared as they are written", kind.told())
-            }
-            None => {
-                let near = Kind::nearest(&self.resource);
-                let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-                format!(
-                    "`{}` is no built-in kind{near} Custom resources go by their plural, as in certificates.cert-manager.io",
-                    self.resource
-                )
-                .replace("kind Custom", "kind. Custom")
-            }
+        if let Some(kind) = self.kind {
+            return format!("the kind was taken for {}; names are compared as they are written", kind.told());
         }
+        let near = Kind::nearest(&self.resource).map(|near| format!("; did you mean {near}?"));
+        format!(
+            "`{}` is no built-in kind{} Custom resources go by their plural, as in certificates.cert-manager.io",
+            self.resource,
+            near.unwrap_or_else(|| ".".to_owned())
+        )
     }
 }
 

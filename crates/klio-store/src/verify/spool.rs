@@ -25,7 +25,7 @@ pub(super) fn check(dir: &Path, settings: &Settings, found: &Found, ledger: &Led
     let mut events = None;
     for n in 0..TRIES {
         if n > 1 {
-            std::thread::sleep(PAUSE);
+            std::thread::park_timeout(PAUSE);
         }
         trial = Report::default();
         look(dir, upto, ledger, &mut trial);
