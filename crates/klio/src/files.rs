@@ -26,11 +26,11 @@ pub struct Reading {
     missing: bool,
 }
 
-/// Calls `f` with each event of the files and the bytes received for it; `f` breaks to stop.
-pub fn each(
-    paths: &[PathBuf],
-    f: &mut dyn FnMut(&mut Event<'_>, &[u8]) -> Result<ControlFlow<()>, Failure>,
-) -> Result<Reading, Failure> {
+/// What is done with an event and the bytes received for it; it breaks to stop.
+pub type Each<'f> = dyn FnMut(&mut Event<'_>, &[u8]) -> Result<ControlFlow<()>, Failure> + 'f;
+
+/// Calls `f` with each event of the files.
+pub fn each(paths: &[PathBuf], f: &mut Each<'_>) -> Result<Reading, Failure> {
     let found = discover(paths);
     let mut reading = Reading {
         read: 0,

@@ -1,5 +1,6 @@
 //! The history of an object, asked as a user would, of recorded events.
 #![cfg(feature = "lake")]
+#![allow(clippy::unwrap_used)] // helpers beside the tests
 
 #[path = "made/klio.rs"]
 mod made;

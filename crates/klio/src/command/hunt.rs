@@ -7,7 +7,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use klio_detect::Lookup;
-use klio_detect::lookup::{Places, reads, wider};
+use klio_detect::lookup::Places;
+#[cfg(feature = "lake")]
+use klio_detect::lookup::{reads, wider};
 use klio_model::{Event, Filter, explain};
 
 use super::scan::{Window, parse_filter};

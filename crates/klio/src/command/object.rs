@@ -164,13 +164,13 @@ impl Object {
         let then = if self.at.is_some() { " until then" } else { "" };
         let failure = Failure::usage(format!("nothing {place} was done to {}{then}", plain(&target.told())));
         let failure = failure.hint(plain(&target.advice()));
-        match self.logs.is_empty() {
-            true => failure.hint(format!(
-                "`klio stats distinct resource,namespace 'name:{}'` shows what there is of that name",
-                plain(&target.name)
-            )),
-            false => failure,
+        if !self.logs.is_empty() {
+            return failure;
         }
+        failure.hint(format!(
+            "`klio stats distinct resource,namespace 'name:{}'` shows what there is of that name",
+            plain(&target.name)
+        ))
     }
 
     /// Gathers the events about the object.
@@ -241,13 +241,12 @@ impl<'t> Ear<'t> {
         }
         let gathered =
             self.clusters.entry(cluster.to_owned()).or_insert_with(|| Gathered::new(self.target.clone()));
-        let taken = match self.redactor.redact(event.json(), event, &mut self.redacted) {
-            None => gathered.take(event),
-            Some(_) => {
-                let Ok(mut cleared) = Event::parse(&self.redacted) else { return Ok(()) };
-                cleared.salvaged = event.salvaged;
-                gathered.take(&cleared)
-            }
+        let taken = if self.redactor.redact(event.json(), event, &mut self.redacted).is_none() {
+            gathered.take(event)
+        } else {
+            let Ok(mut cleared) = Event::parse(&self.redacted) else { return Ok(()) };
+            cleared.salvaged = event.salvaged;
+            gathered.take(&cleared)
         };
         taken.map_err(|e: TooMuch| {
             Failure::world(e).hint("narrow it with --until, or an object with fewer requests")
