@@ -129,14 +129,16 @@ mod tests {
             "sourceIPs":["10.0.0.1"],"objectRef":{"resource":"pods","namespace":"shop","name":"a"},"responseStatus":{"code":200},
             "requestReceivedTimestamp":"2026-11-21T00:00:00Z","annotations":{"authorization.k8s.io/decision":"allow"}}"#;
         let trace = Trace::of(&Event::parse(json).unwrap()).unwrap();
+        let mut writer =
+            klio_store::Writer::open(&dir.path().join("lake"), &klio_store::Settings::default()).unwrap();
         let mut memories = Memories::open(dir.path());
-        let mut memory = memories.take("prod");
+        let mut memory = memories.take("prod", writer.lake());
         memory.observe(&trace);
-        memories.save([("prod", &memory)].into_iter());
+        memories.save(0, [("prod", &memory)].into_iter());
         let mut again = Memories::open(dir.path());
-        assert_eq!(again.take("prod").snapshot(), memory.snapshot());
-        assert_ne!(again.take("other").snapshot(), memory.snapshot());
+        assert_eq!(again.take("prod", writer.lake()).snapshot(), memory.snapshot());
+        assert_ne!(again.take("other", writer.lake()).snapshot(), memory.snapshot());
         std::fs::write(dir.path().join("memory/prod"), b"no memory").unwrap();
-        assert_eq!(again.take("prod").snapshot(), Memory::new(MEMORY_BYTES).snapshot());
+        assert_eq!(again.take("prod", writer.lake()).snapshot(), Memory::new(MEMORY_BYTES).snapshot());
     }
 }
