@@ -8,7 +8,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use klio_detect::Lookup;
-use klio_detect::lookup::{Places, reads, wider};
+use klio_detect::lookup::Places;
+#[cfg(feature = "lake")]
+use klio_detect::lookup::{reads, wider};
 use klio_model::{Event, Filter, explain};
 use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
 
