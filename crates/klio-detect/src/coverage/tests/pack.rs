@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use klio_model::{Event, Level};
 
@@ -10,8 +11,9 @@ use crate::coverage::{
     Heat, Observed, Policy, Recording, Verdict, assess, is_any, matrices, targets, together,
 };
 use crate::engine::FalcoMatching;
+use crate::lookup::{Atlas, Import};
 use crate::rule::{Dialect, RuleFile, RuleSet};
-use crate::{Engine, sigma};
+use crate::{Engine, Lookup, sigma};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -30,6 +32,15 @@ fn files(dir: &Path, ending: &str, out: &mut Vec<PathBuf>) {
     }
 }
 
+/// A database and a list, so that no rule is blind for lack of them.
+fn lookup() -> Lookup {
+    let made = root().join("fixtures/lookup");
+    let (mut atlas, mut import) = (Atlas::default(), Import::default());
+    atlas.add(std::fs::read(made.join("both.mmdb")).unwrap()).unwrap();
+    import.file("list", &std::fs::read_to_string(made.join("addresses.txt")).unwrap()).unwrap();
+    Lookup { atlas: Some(atlas), indicators: import.finish() }
+}
+
 fn pack() -> RuleSet {
     let mut paths = Vec::new();
     files(&root().join("rules"), ".yml", &mut paths);
@@ -38,8 +49,9 @@ fn pack() -> RuleSet {
         text: std::fs::read_to_string(p).unwrap().into(),
     };
     let all: Vec<RuleFile> = paths.iter().map(read).collect();
-    let (set, problems) = sigma::compile(&all, Dialect::Klio);
+    let (mut set, problems) = sigma::compile(&all, Dialect::Klio);
     assert!(problems.iter().all(|p| p.warning), "{problems:?}");
+    set.lookup = Arc::new(lookup());
     set
 }
 
@@ -137,6 +149,7 @@ fn what_is_proposed_mends() {
             better.rules.splice(0..0, before.mend.rules.iter().cloned());
             let one = RuleSet {
                 rules: set.rules.iter().filter(|r| r.id == before.about.id).cloned().collect(),
+                lookup: set.lookup.clone(),
                 ..RuleSet::default()
             };
             let after = assess(&one, Recording::Policy(&better)).swap_remove(0);
