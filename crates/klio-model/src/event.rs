@@ -195,6 +195,8 @@ pub struct Event<'a> {
     pub salvaged: bool,
     /// What is known of the past; `None` until a memory was asked.
     pub facts: Option<crate::Facts>,
+    /// Whose accounts there are; `None` where nobody said.
+    pub people: Option<&'a crate::People>,
     document: OnceCell<Option<Json<'a>>>,
     patched: OnceCell<patch::Folded<'a>>,
     decoded_path: OnceCell<String>,
@@ -282,6 +284,7 @@ impl<'a> Event<'a> {
             authentication: Part::default(),
             salvaged: false,
             facts: None,
+            people: None,
             document: OnceCell::new(),
             patched: OnceCell::new(),
             decoded_path: OnceCell::new(),

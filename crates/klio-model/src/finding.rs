@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::attack::{Tactic, Technique};
 use crate::event::{Event, text};
 use crate::json::Json;
+use crate::people::Person;
 use crate::severity::Severity;
 use crate::time::Timestamp;
 
@@ -44,6 +45,9 @@ pub struct Actor {
     pub user_agent: Option<String>,
     /// `JTI=…` or `X509SHA256=…`
     pub credential: Option<String>,
+    /// Who uses the account that authenticated, as far as the site says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<Person>,
 }
 
 impl Actor {
@@ -66,6 +70,7 @@ impl Actor {
             source_ip: own(event.source_ip()),
             user_agent: own(text(&event.user_agent)),
             credential: own(event.credential()),
+            person: event.people.and_then(|people| people.of(event)).cloned(),
         }
     }
 }

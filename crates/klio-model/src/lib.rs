@@ -27,8 +27,13 @@ pub mod explain;
 
 pub mod facts;
 
+pub mod people;
+
+pub mod attribution;
+
 pub use archive::MemoryArchive;
 pub use attack::{Tactic, Technique};
+pub use attribution::Attribution;
 pub use event::{Event, Level, ParseError, Stage};
 pub use explain::explain;
 pub use facts::Facts;
@@ -36,5 +41,6 @@ pub use field::{Field, FieldRef, UnknownField};
 pub use filter::{Filter, Matcher, Missing, Quantifier, Test, TextMatch, Tri};
 pub use finding::{Actor, Evidence, Finding, Object, Proof, RuleRef};
 pub use json::Json;
+pub use people::{People, Person};
 pub use severity::Severity;
 pub use time::{TimeRange, Timestamp};
