@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use klio_model::{Actor, Evidence, FieldRef, Filter, Object, Severity, Tactic, Technique, Timestamp};
+use klio_model::{Actor, Evidence, FieldRef, Filter, Object, People, Severity, Tactic, Technique, Timestamp};
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
@@ -104,6 +104,8 @@ pub struct RuleSet {
     pub correlations: Vec<Correlation>,
     /// What is known to be right.
     pub allow: Vec<Allow>,
+    /// Who uses which accounts.
+    pub people: Arc<People>,
 }
 
 impl RuleSet {

@@ -217,10 +217,9 @@ fn the_chain_of_the_recorded_intrusion_ends_at_the_foothold() {
         let all = recorded(&format!("killchain/{run}.jsonl.zst"));
         let labels = labels("killchain/labels.json", run, "malicious");
         let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-        for (id, step) in labels.members() {
+        for (id, _) in labels.members() {
             let Some((user, told)) = all.get(&**id) else { continue };
             let end = told.first_cause().map_or(user.as_str(), |cause| cause.user.as_str());
-            println!("{run} {} {user}: {:?}", step.as_str().unwrap(), told.chain);
             *ends.entry(end.to_owned()).or_default() += 1;
         }
         println!("{run}: {ends:?}");

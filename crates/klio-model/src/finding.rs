@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::attack::{Tactic, Technique};
+use crate::attribution::Attribution;
 use crate::event::{Event, text};
 use crate::json::Json;
 use crate::people::Person;
@@ -164,6 +165,9 @@ pub struct Finding {
     pub object: Object,
     /// One sentence for a reader.
     pub message: String,
+    /// Who is behind the request, if more is known than the actor's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<Attribution>,
     /// The events that prove it.
     pub evidence: Vec<Evidence>,
 }

@@ -112,12 +112,11 @@ impl People {
                 if !account.pieces().iter().any(|piece| matches!(piece, Piece::Literal(_))) {
                     return Err(Wrong::Everybody { at: (number, place) });
                 }
-                match account.folded_literal() {
-                    Some(name) => people.exact.entry(name.into()).or_default().push(number as u32),
-                    None => {
-                        is_wild = true;
-                        patterns.push(((number, place), account.clone()));
-                    }
+                if let Some(name) = account.folded_literal() {
+                    people.exact.entry(name.into()).or_default().push(number as u32);
+                } else {
+                    is_wild = true;
+                    patterns.push(((number, place), account.clone()));
                 }
             }
             if is_wild {

@@ -36,6 +36,8 @@ pub struct Config {
     /// The clusters that are heard, by name.
     #[schemars(extend("propertyNames" = schema::cluster_name()))]
     pub clusters: BTreeMap<String, Cluster>,
+    /// The file that says which person uses which accounts.
+    pub people: Option<PathBuf>,
     /// Where users, tokens and sessions are kept.
     pub desk: DeskPlace,
     /// Who else says who somebody is.

@@ -20,6 +20,7 @@ mod keep;
 mod line;
 mod output;
 mod pack;
+mod people;
 #[cfg(feature = "lake")]
 mod pipeline;
 mod scan;

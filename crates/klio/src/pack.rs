@@ -25,6 +25,9 @@ pub struct Rules {
     /// File of what is known to be right: findings that it excuses are counted and not told. May be repeated.
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub allow: Vec<PathBuf>,
+    /// File that says which person uses which accounts; findings and stories name him.
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub people: Option<PathBuf>,
     /// Leave out Klio's own rules.
     #[arg(long, help_heading = "Rules")]
     pub only_rules: bool,
@@ -39,6 +42,12 @@ pub struct Loaded {
 }
 
 impl Rules {
+    /// With what the settings say where the command line says nothing.
+    #[cfg(feature = "lake")]
+    pub fn with(&self, config: &crate::config::Config) -> Self {
+        Self { people: self.people.clone().or_else(|| config.people.clone()), ..self.clone() }
+    }
+
     /// Reads and compiles the rules.
     pub fn load(&self) -> Result<Loaded, Failure> {
         // A directory may hold both dialects: a Falco file is a list of rules, macros and lists.
@@ -61,6 +70,7 @@ impl Rules {
         for path in &self.allow {
             set.allow.extend(crate::allow::read(path, &set)?);
         }
+        set.people = crate::people::of(self.people.as_deref())?;
         Ok(Loaded { set, problems })
     }
 }

@@ -98,7 +98,8 @@ pub(crate) async fn list(
 ) -> Answer<FindingPage> {
     let (page, thread) = page(&web, &visitor, VerdictKind::Finding, asked).await?;
     let bodies = visitor.bodies();
-    let items: Option<Vec<_>> = page.items.iter().map(|verdict| FindingView::of(verdict, bodies)).collect();
+    let items: Option<Vec<_>> =
+        page.items.iter().map(|v| FindingView::of(v, bodies, visitor.sight.sees_whole(&v.cluster))).collect();
     let items = items.ok_or_else(|| unreadable("finding"))?;
     Ok(Json(FindingPage { items, next: page.next.map(|p| thread.cursor(&p)) }))
 }
@@ -112,7 +113,9 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Answer<FindingView> {
     let verdict = one(&web, &visitor, VerdictKind::Finding, id).await?;
-    FindingView::of(&verdict, visitor.bodies()).map(Json).ok_or_else(|| unreadable("finding"))
+    FindingView::of(&verdict, visitor.bodies(), visitor.sight.sees_whole(&verdict.cluster))
+        .map(Json)
+        .ok_or_else(|| unreadable("finding"))
 }
 
 /// Stories, the newest first.
@@ -124,7 +127,8 @@ pub(crate) async fn stories(
     Asked(asked): Asked<Listing>,
 ) -> Answer<StoryPage> {
     let (page, thread) = page(&web, &visitor, VerdictKind::Story, asked).await?;
-    let items: Option<Vec<_>> = page.items.iter().map(StoryView::of).collect();
+    let items: Option<Vec<_>> =
+        page.items.iter().map(|v| StoryView::of(v, visitor.sight.sees_whole(&v.cluster))).collect();
     let items = items.ok_or_else(|| unreadable("story"))?;
     Ok(Json(StoryPage { items, next: page.next.map(|p| thread.cursor(&p)) }))
 }
@@ -138,5 +142,7 @@ pub(crate) async fn story(
     Path(id): Path<String>,
 ) -> Answer<StoryView> {
     let verdict = one(&web, &visitor, VerdictKind::Story, id).await?;
-    StoryView::of(&verdict).map(Json).ok_or_else(|| unreadable("story"))
+    StoryView::of(&verdict, visitor.sight.sees_whole(&verdict.cluster))
+        .map(Json)
+        .ok_or_else(|| unreadable("story"))
 }

@@ -74,6 +74,8 @@ impl Hunt {
             return self.ask();
         }
         let filter = parse_filter(&self.filter)?;
+        #[cfg(feature = "lake")]
+        let filter = self.data.asked(filter)?;
         let and = self.window.filter()?;
         let range = self.window.range()?;
         let found = discover(&self.paths);
@@ -159,6 +161,7 @@ impl Hunt {
     #[cfg(feature = "lake")]
     fn ask(self) -> Result<(), Failure> {
         let filter = klio_model::Filter::and([parse_filter(&self.filter)?, self.window.filter()?]);
+        let filter = self.data.asked(filter)?;
         let range = self.window.range()?;
         let mut lake = self.data.lake()?;
         let started = std::time::Instant::now();

@@ -71,7 +71,9 @@ impl Serve {
         }
         let dir = self.data.own()?;
         own_place(&dir).map_err(refused)?;
-        let ended = serve::run(dir, self.data.config_path()?, self.data.config()?, &self.rules);
+        let config = self.data.config()?;
+        let rules = self.rules.with(&config);
+        let ended = serve::run(dir, self.data.config_path()?, config, &rules);
         traces.into_iter().for_each(Traces::end);
         ended
     }

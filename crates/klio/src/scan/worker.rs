@@ -4,7 +4,7 @@ use klio_detect::engine::{Bench, Sight, Verdict};
 use klio_detect::memory::Trace;
 use klio_detect::{AllowList, Engine, RuleSet};
 use klio_model::event::Level;
-use klio_model::{Event, Field, Filter, Stage, TimeRange, event::UserKind};
+use klio_model::{Event, Field, Filter, People, Stage, TimeRange, event::UserKind};
 use klio_source::{
     Format, Item, Reason, Record, Rejected, content_hash, decode, diagnose, keyed_content_hash, recover,
 };
@@ -26,6 +26,7 @@ pub(super) struct Worker<'e> {
     range: TimeRange,
     maker: Maker,
     allow: AllowList,
+    people: &'e People,
     /// What stands for each rule in the ids of its findings.
     ids: Vec<u64>,
     /// How events are kept, if they are.
@@ -40,7 +41,7 @@ impl<'e> Worker<'e> {
     pub(super) fn new(
         engine: &'e Engine,
         secret: &'e [u8; 192],
-        rules: &RuleSet,
+        rules: &'e RuleSet,
         options: &'e Options,
         terms: Option<&'e Terms>,
     ) -> Self {
@@ -52,6 +53,7 @@ impl<'e> Worker<'e> {
             range: options.range,
             maker: Maker::new(engine, rules, options.listing),
             allow: AllowList::new(rules),
+            people: &rules.people,
             ids: engine.rules().iter().map(|r| xxh3_64(r.id.as_bytes())).collect(),
             terms,
             source: String::new(),
@@ -110,7 +112,7 @@ impl<'e> Worker<'e> {
                 return;
             }
         };
-        event.salvaged = record.salvaged;
+        (event.salvaged, event.people) = (record.salvaged, Some(self.people));
         let event = &*event;
         if let (Some(terms), None) = (self.terms, &out.spooled) {
             let mut text = String::new();
@@ -125,7 +127,7 @@ impl<'e> Worker<'e> {
     /// A record whose secrets were removed.
     fn redacted(&mut self, record: &Record<'_>, out: &mut Judged) {
         if let Ok(mut event) = Event::parse(record.json) {
-            event.salvaged = record.salvaged;
+            (event.salvaged, event.people) = (record.salvaged, Some(self.people));
             self.judged(&event, record, out);
         }
     }

@@ -72,7 +72,8 @@ pub fn look(settings: &Path, dir: &Path, config: &Config, rules: &Rules) -> Seen
         }
         hash.finish()
     };
-    let rules = [rules.rules.clone(), rules.falco_rules.clone(), rules.allow.clone()].concat();
+    let people: Vec<PathBuf> = rules.people.iter().cloned().collect();
+    let rules = [rules.rules.clone(), rules.falco_rules.clone(), rules.allow.clone(), people].concat();
     Seen { settings: of(&paths), rules: of(&rules) }
 }
 
@@ -111,6 +112,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.in_flight_bytes", a.in_flight_bytes == b.in_flight_bytes),
         ("server.connections", a.connections == b.connections),
         ("server.flush_seconds", a.flush_seconds == b.flush_seconds),
+        ("people", old.people == new.people),
         ("lake", same(&old.lake, &new.lake)),
         ("redaction", same(&old.redaction, &new.redaction)),
         ("desk", same(&old.desk, &new.desk)),
