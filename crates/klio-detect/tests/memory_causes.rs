@@ -89,6 +89,16 @@ fn behind_a_service_account_stands_who_wrote_its_workload() {
         assert_eq!(of_pod("db", pod).at(time + 1).behind(&mut m), [want], "{kind}");
         alice().of("delete", kind, "shop").name("db").id("gone").at(time + 2).observe(&mut m);
     }
+    // A pod that is made again under its name is of who wrote its workload last.
+    let again = || controller("statefulset").of("create", "pods", "shop").name("web-0").code(201);
+    alice().of("create", "statefulsets", "shop").name("web").code(201).id("e1").at(at(5, 0)).observe(&mut m);
+    assert_eq!(again().at(at(5, 1)).behind(&mut m), ["owner alice@example.com e1 ?"]);
+    mallory().of("patch", "statefulsets", "shop").name("web").id("e2").at(at(5, 2)).observe(&mut m);
+    assert_eq!(of_pod("web", "web-0").at(at(5, 3)).behind(&mut m), ["workload alice@example.com e1 ?"]);
+    assert_eq!(again().at(at(5, 4)).behind(&mut m), ["owner mallory@example.com e2 ?"]);
+    let bound = Made::new("system:kube-scheduler").of("create", "pods", "shop").sub("binding").name("web-0");
+    assert_eq!(bound.code(201).at(at(5, 5)).behind(&mut m), ["owner mallory@example.com e2 ?"]);
+    assert_eq!(of_pod("web", "web-0").at(at(5, 6)).behind(&mut m), ["workload mallory@example.com e2 ?"]);
     assert!(Memory::restore(&m.snapshot()).unwrap().snapshot() == m.snapshot());
 }
 

@@ -78,7 +78,7 @@ impl Data {
             return Ok(filter);
         }
         let people = people::of(self.config()?.people.as_deref())?;
-        people::check(&filter, &people, "`people: FILE` in klio.yaml names them")?;
+        people::demand(&filter, &people, "`people: FILE` in klio.yaml names them")?;
         Ok(people.resolve(filter))
     }
 

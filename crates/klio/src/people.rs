@@ -53,7 +53,7 @@ pub fn asks(filter: &Filter) -> bool {
 }
 
 /// Refuses a filter that asks for persons where nobody said who they are.
-pub fn check(filter: &Filter, people: &People, hint: &str) -> Result<(), Failure> {
+pub fn demand(filter: &Filter, people: &People, hint: &str) -> Result<(), Failure> {
     if people.is_empty() && asks(filter) {
         return Err(Failure::usage("nobody said which person uses which accounts").hint(hint));
     }
@@ -194,7 +194,10 @@ mod tests {
             ("- person: Bob\n  accounts: []\n", "line 4: `accounts` is empty"),
             ("- person: ''\n  accounts: [b]\n", "line 4: `person` is empty"),
             ("- person: Bob\n  accounts: ['']\n", "line 5: an account has no name"),
-            ("- person: Bob\n  accounts: [b]\n  where: 'usr:x'\n", "line 6: `where`: unknown field `usr`"),
+            (
+                "- person: Bob\n  accounts: [b]\n  where: 'usr:x'\n",
+                "line 6: `where`: there is no field `usr`",
+            ),
             ("- person: Bob\n  accounts: [b]\n  where: 'user.person:x'\n", "line 4: `where` cannot ask"),
             ("- person: Bob\n  account: b\n", "account"),
         ] {

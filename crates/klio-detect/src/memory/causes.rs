@@ -126,7 +126,8 @@ impl Draft {
         }
         let place = [text(Field::Namespace), name];
         let place: Vec<&str> = place.into_iter().filter(|part| !part.is_empty()).collect();
-        let what = [text(Field::Verb), " ", resource, "/", &place.join("/")].concat();
+        let token = if issued == 0 { "" } else { "/token" };
+        let what = [text(Field::Verb), " ", resource, "/", &place.join("/"), token].concat();
         if audit_id.len() + what.len() > LONGEST {
             return None;
         }

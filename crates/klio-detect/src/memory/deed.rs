@@ -28,6 +28,8 @@ pub(super) struct Write {
     /// It was stored.
     pub(super) done: bool,
     pub(super) removes: bool,
+    /// The object was not there before: what is known of its name is of another.
+    pub(super) creates: bool,
     /// The object by resource, namespace and name, and by its uid; 0 where unknown.
     pub(super) key: u64,
     pub(super) uid: u64,
@@ -147,8 +149,8 @@ fn write(event: &Event<'_>, kind: UserKind, done: bool) -> Option<(Write, String
     if controller && key == 0 && owner.is_none() {
         return None;
     }
-    let removes = verb == "delete";
-    Some((Write { controller, done, removes, key, uid: by_uid(&uid), owner, guesses }, name))
+    let (removes, creates) = (verb == "delete", verb == "create" && text(Field::Subresource).is_empty());
+    Some((Write { controller, done, removes, creates, key, uid: by_uid(&uid), owner, guesses }, name))
 }
 
 /// The owner that controls the written object (`metav1.OwnerReference`).

@@ -127,6 +127,7 @@ impl Inventory {
         let known = |key: u64| self.objects.get(key).copied().filter(|object| key != 0 && object.author != 0);
         let own = match &write.owner {
             Some(owner) => known(owner.uid).or_else(|| known(owner.key)),
+            None if write.creates => None,
             None => known(write.uid).or_else(|| known(write.key)),
         };
         own.or_else(|| {

@@ -127,8 +127,7 @@ pub(crate) async fn stories(
     Asked(asked): Asked<Listing>,
 ) -> Answer<StoryPage> {
     let (page, thread) = page(&web, &visitor, VerdictKind::Story, asked).await?;
-    let items: Option<Vec<_>> =
-        page.items.iter().map(|v| StoryView::of(v, visitor.sight.sees_whole(&v.cluster))).collect();
+    let items: Option<Vec<_>> = page.items.iter().map(StoryView::of).collect();
     let items = items.ok_or_else(|| unreadable("story"))?;
     Ok(Json(StoryPage { items, next: page.next.map(|p| thread.cursor(&p)) }))
 }
@@ -142,7 +141,5 @@ pub(crate) async fn story(
     Path(id): Path<String>,
 ) -> Answer<StoryView> {
     let verdict = one(&web, &visitor, VerdictKind::Story, id).await?;
-    StoryView::of(&verdict, visitor.sight.sees_whole(&verdict.cluster))
-        .map(Json)
-        .ok_or_else(|| unreadable("story"))
+    StoryView::of(&verdict).map(Json).ok_or_else(|| unreadable("story"))
 }

@@ -39,10 +39,10 @@ pub struct StoryView {
     /// In several, each with the audit ids of what it rests on.
     #[serde(default)]
     pub narrative: Vec<ParagraphView>,
-    /// The request with which it began, as far as the records say; for those who see all of the cluster.
+    /// The request with which it began, as far as the records say.
     #[serde(default)]
     pub first_cause: Option<CauseView>,
-    /// Who is behind its requests, each with the audit ids of what it rests on; for those who see all of the cluster.
+    /// Who is behind its requests, each with the audit ids of what it rests on.
     #[serde(default)]
     pub causes: Vec<ParagraphView>,
     /// How far it reached: secrets read, tokens minted, pods entered, objects written and deleted.
@@ -97,13 +97,9 @@ pub struct StoryEventView {
 }
 
 impl StoryView {
-    /// Of a story as it is kept; `None` if it cannot be read. What stands behind it follows from other events, which only those may
-    /// know who see the whole cluster.
-    pub(crate) fn of(verdict: &crate::archive::Verdict, whole: bool) -> Option<Self> {
+    /// Of a story as it is kept; `None` if it cannot be read.
+    pub(crate) fn of(verdict: &crate::archive::Verdict) -> Option<Self> {
         let mut view: Self = serde_json::from_str(&verdict.json).ok()?;
-        if !whole {
-            (view.first_cause, view.causes) = (None, Vec::new());
-        }
         view.cluster.clone_from(&verdict.cluster);
         Some(view)
     }

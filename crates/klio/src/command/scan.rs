@@ -135,7 +135,7 @@ impl Scan {
         let filter = self.window.filter()?;
         let range = self.window.range()?;
         let (set, wrong) = self.rules.load()?.told();
-        people::check(&filter, &set.people, "give --people FILE")?;
+        people::demand(&filter, &set.people, "give --people FILE")?;
         if set.rules.is_empty() && set.correlations.is_empty() {
             pack::verdict(wrong)?;
             return Err(Failure::usage("no rules to run")

@@ -79,7 +79,7 @@ pub fn causes(story: &Story) -> Vec<Paragraph> {
     let mut told: Vec<Paragraph> = story.rules.first().map(|rule| first(story, rule)).into_iter().collect();
     for rule in &story.rules {
         let Some(behind) = rule.attribution.as_ref().filter(|told| !told.chain.is_empty()) else { continue };
-        let text = format!("{}.", behind.said);
+        let text = format!("By {}.", behind.said);
         if told.len() <= CHAINS && told.iter().all(|known| known.text != text) {
             let evidence = behind.chain.iter().filter_map(|cause| cause.audit_id.clone());
             told.push(Paragraph { text, evidence: evidence.collect() });
