@@ -20,6 +20,7 @@
 //! level Metadata (half of these events are of stage RequestReceived), 0.44 and 0.5 µs with bodies.
 
 mod baselines;
+mod causes;
 mod credentials;
 mod deed;
 mod inventory;
@@ -30,10 +31,12 @@ mod snapshot;
 mod table;
 mod trace;
 
-use klio_model::{Facts, Timestamp};
+use klio_model::event::UserKind;
+use klio_model::{Attribution, Facts, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use baselines::Baselines;
+use causes::{Behind, Causes};
 use credentials::Credentials;
 use inventory::Inventory;
 use names::Names;
@@ -116,6 +119,7 @@ pub struct Memory {
     baselines: Baselines,
     credentials: Credentials,
     inventory: Inventory,
+    causes: Causes,
     names: Names,
 }
 
@@ -128,17 +132,18 @@ impl Memory {
             budget,
             days: Days::default(),
             baselines: Baselines {
-                actors: Table::new(share(100), share(92)),
+                actors: Table::new(share(97), share(92)),
                 tuples: Table::new(share(268), 0),
                 doings: Table::new(share(162), 0),
                 peers: Table::new(share(65), 0),
             },
-            credentials: Credentials { table: Table::new(share(316), share(20)) },
+            credentials: Credentials { table: Table::new(share(300), share(14)) },
             inventory: Inventory {
-                pods: Table::new(share(33), 0),
+                pods: Table::new(share(24), 0),
                 nodes: Table::new(share(5), 0),
-                objects: Table::new(share(33), 0),
+                objects: Table::new(share(41), 0),
             },
+            causes: Causes { table: Table::new(share(20), share(9)) },
             names: Names { table: Table::new(share(18), share(12)) },
         }
     }
@@ -159,18 +164,50 @@ impl Memory {
             self.baselines.observe(trace, new_pod, &mut facts);
         }
         if let Some(deed) = &trace.deed {
+            let minted = self.causes.minted(trace.credential);
+            if let (Some(draft), Some(user)) = (&deed.cause, deed.user.as_deref())
+                && (trace.kind != UserKind::System || minted.is_some())
+            {
+                let (workload, _, behind) = self.behind(trace, user);
+                self.causes.put(draft, user, workload, behind, at, &mut self.names);
+            }
             if deed.issued != 0 {
                 let issuer = deed.user.as_deref().map_or(0, |user| self.names.put(user, at));
                 self.credentials.issued(deed.issued, issuer, trace);
             }
             if let Some(write) = &deed.write {
-                self.inventory.wrote(deed, write, at, &mut self.names, &mut facts);
+                self.inventory.wrote(deed, write, at, minted, &mut self.names, &mut facts);
             }
             if let Some(status) = &deed.pod {
                 self.inventory.status(status, at);
             }
         }
         facts
+    }
+
+    /// Who is behind a request that was observed: the workload of its token, and the chain of requests that it follows
+    /// from. `user` is who authenticated. Persons and the phrase are left to [`Attribution::tell`].
+    pub fn attribution(&self, trace: &Trace, user: Option<&str>) -> Attribution {
+        let (workload, sure, behind) = self.behind(trace, user.unwrap_or_default());
+        let workload = self.names.get(workload).map(|name| name.to_string());
+        let write = trace.deed.as_ref().and_then(|deed| deed.write.as_ref()).filter(|write| write.controller);
+        let behind = behind.or_else(|| self.inventory.owner(write?));
+        Attribution {
+            said: String::new(),
+            workload_sure: workload.as_ref().map(|_| sure),
+            workload,
+            chain: self.causes.chain(behind, &self.names),
+        }
+    }
+
+    /// The workload of who makes a request, whether that is recorded, and what stands behind him: who had his token
+    /// issued, who wrote his workload, or who wrote his account.
+    fn behind(&self, trace: &Trace, user: &str) -> (u64, bool, Option<Behind>) {
+        let (workload, sure, of_pod) =
+            if trace.pod == 0 { (0, false, None) } else { self.inventory.pod(trace, &self.names) };
+        let minted = self.causes.minted(trace.credential);
+        let account = || if workload == 0 { self.inventory.account(user) } else { None };
+        (workload, sure, minted.or(of_pod).or_else(account))
     }
 
     /// The facts of an event that has no trace: what is known of the cluster alone.
@@ -181,7 +218,7 @@ impl Memory {
 
     /// How much it holds.
     pub fn stats(&self) -> Stats {
-        let Self { baselines, credentials, inventory, names, .. } = self;
+        let Self { baselines, credentials, inventory, causes, names, .. } = self;
         let mut stats = Stats {
             actors: baselines.actors.len(),
             habits: baselines.tuples.len() + baselines.doings.len(),
@@ -202,6 +239,7 @@ impl Memory {
         add(inventory.pods.evicted(), inventory.pods.bytes());
         add(inventory.nodes.evicted(), inventory.nodes.bytes());
         add(inventory.objects.evicted(), inventory.objects.bytes());
+        add(causes.table.evicted(), causes.table.bytes());
         add(names.table.evicted(), names.table.bytes());
         stats
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use klio_model::{Actor, Evidence, FieldRef, Filter, Object, Severity, Tactic, Technique, Timestamp};
+use klio_model::{Actor, Evidence, FieldRef, Filter, Object, People, Severity, Tactic, Technique, Timestamp};
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
@@ -107,6 +107,8 @@ pub struct RuleSet {
     pub allow: Vec<Allow>,
     /// The lists and databases that events are looked up in.
     pub lookup: Arc<Lookup>,
+    /// Who uses which accounts.
+    pub people: Arc<People>,
 }
 
 impl RuleSet {

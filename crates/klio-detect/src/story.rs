@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use klio_model::{Actor, Severity, Timestamp};
+use klio_model::{Actor, Attribution, Severity, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use reach::Reach;
@@ -90,6 +90,8 @@ pub struct Telling {
     pub actor: Actor,
     /// What.
     pub message: String,
+    /// Who is behind it, if more is known than the actor's name.
+    pub attribution: Option<Attribution>,
 }
 
 /// Stands for an object: tales that touch the same one are linked.
@@ -203,7 +205,7 @@ impl Storyteller {
                         self.listed += earlier.join(&mut tale, ALL_EVENTS_CAP.saturating_sub(self.listed));
                     }
                 }
-                tale.note(clue, &mut || telling.message.clone());
+                tale.note(clue, &mut || telling.clone());
                 self.tales.push(tale);
                 story
             }
@@ -213,7 +215,7 @@ impl Storyteller {
         }
         let tale = &mut self.tales[story as usize];
         if open.is_some() {
-            tale.note(clue, &mut || tell().message);
+            tale.note(clue, tell);
         }
         for request in clue.evidence {
             if tale.knows(request.request, Role::Evidence) {

@@ -197,6 +197,8 @@ pub struct Event<'a> {
     pub facts: Option<crate::Facts>,
     /// What lists and databases say of it; `None` until they were asked.
     pub outside: Option<crate::Outside>,
+    /// Whose accounts there are; `None` where nobody said.
+    pub people: Option<&'a crate::People>,
     document: OnceCell<Option<Json<'a>>>,
     patched: OnceCell<patch::Folded<'a>>,
     decoded_path: OnceCell<String>,
@@ -285,6 +287,7 @@ impl<'a> Event<'a> {
             salvaged: false,
             facts: None,
             outside: None,
+            people: None,
             document: OnceCell::new(),
             patched: OnceCell::new(),
             decoded_path: OnceCell::new(),

@@ -9,6 +9,8 @@ mod authority;
 
 use crate::event::{Event, Outcome, Stage, UserKind, text};
 use crate::filter::text::escaped;
+use crate::people::Person;
+use crate::time::Timestamp;
 
 use action::Action;
 
@@ -48,14 +50,25 @@ pub fn brief(event: &Event<'_>) -> String {
 }
 
 fn when(event: &Event<'_>) -> String {
-    event.time().and_then(crate::Timestamp::calendar).map_or_else(
-        || "at an unrecorded time".to_owned(),
-        |t| format!("on {} at {:02}:{:02}:{:02} UTC", t.date(), t.hour(), t.minute(), t.second()),
-    )
+    event.time().and_then(moment).unwrap_or_else(|| "at an unrecorded time".to_owned())
+}
+
+/// `on 2026-11-21 at 01:01:58 UTC`
+pub(crate) fn moment(time: Timestamp) -> Option<String> {
+    let t = time.calendar()?;
+    Some(format!("on {} at {:02}:{:02}:{:02} UTC", t.date(), t.hour(), t.minute(), t.second()))
 }
 
 fn actor(event: &Event<'_>) -> String {
-    identity(text(&event.user.name))
+    let person = event.people.and_then(|people| people.of(event));
+    account(text(&event.user.name), person)
+}
+
+/// A user name, with the person who uses it.
+pub(crate) fn account(user: Option<&str>, person: Option<&Person>) -> String {
+    let name = identity(user);
+    // What a site writes of its people stands as it is.
+    person.map_or_else(|| name.clone(), |person| format!("{name} ({})", escaped(&person.name)))
 }
 
 /// A user name as a person would say it.
@@ -154,7 +167,7 @@ fn deed(event: &Event<'_>, action: &Action) -> String {
 }
 
 /// A name as it is, or in quotes when it holds more than names usually do.
-fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     let usual = |c: char| {
         c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':' | '/' | '+' | '=' | '%' | '*' | '|')
     };

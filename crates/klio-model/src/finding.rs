@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use crate::attack::{Tactic, Technique};
+use crate::attribution::Attribution;
 use crate::event::{Event, text};
 use crate::json::Json;
+use crate::people::Person;
 use crate::severity::Severity;
 use crate::time::Timestamp;
 
@@ -53,6 +55,9 @@ pub struct Actor {
     pub user_agent: Option<String>,
     /// `JTI=…` or `X509SHA256=…`
     pub credential: Option<String>,
+    /// Who uses the account that authenticated, as far as the site says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<Person>,
 }
 
 impl Actor {
@@ -79,6 +84,7 @@ impl Actor {
             source_ip: own(event.source_ip()),
             user_agent: own(text(&event.user_agent)),
             credential: own(event.credential()),
+            person: event.people.and_then(|people| people.of(event)).cloned(),
         }
     }
 }
@@ -172,6 +178,9 @@ pub struct Finding {
     pub object: Object,
     /// One sentence for a reader.
     pub message: String,
+    /// Who is behind the request, if more is known than the actor's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<Attribution>,
     /// The events that prove it.
     pub evidence: Vec<Evidence>,
 }

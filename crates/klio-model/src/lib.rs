@@ -29,9 +29,13 @@ pub mod facts;
 
 pub mod history;
 pub mod outside;
+pub mod people;
+
+pub mod attribution;
 
 pub use archive::MemoryArchive;
 pub use attack::{Tactic, Technique};
+pub use attribution::Attribution;
 pub use event::{Event, Level, ParseError, Stage};
 pub use explain::explain;
 pub use facts::Facts;
@@ -40,5 +44,6 @@ pub use filter::{Filter, Matcher, Missing, Quantifier, Test, TextMatch, Tri};
 pub use finding::{Actor, Evidence, Finding, Object, Proof, RuleRef};
 pub use json::Json;
 pub use outside::{Indicator, Met, Outside, Place};
+pub use people::{People, Person};
 pub use severity::Severity;
 pub use time::{TimeRange, Timestamp};

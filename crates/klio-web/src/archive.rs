@@ -4,8 +4,9 @@ mod question;
 
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use klio_model::{FieldRef, TimeRange, Timestamp};
+use klio_model::{FieldRef, People, TimeRange, Timestamp};
 
 use crate::Sight;
 use crate::view::{Bar, DeadLetterView, IntegrityView, ReplayView, RuleHits, SourceView, Top};
@@ -46,6 +47,11 @@ pub enum ArchiveError {
 /// it. A finding or story is visible if each event that it names is. A method that looks at many events asks
 /// [`Patience::check`] between files or batches.
 pub trait Archive: Send + Sync + 'static {
+    /// Who uses which accounts; nobody is known unless somebody says.
+    fn people(&self) -> Arc<People> {
+        Arc::default()
+    }
+
     /// The events that match, the newest first; those without a time last. Of equal time in an order that never changes.
     fn events(
         &self,

@@ -79,6 +79,7 @@ impl Which {
             None | Some("") => Filter::All,
             Some(text) => Filter::parse(text)?,
         };
+        let filter = web.inner.archive.people().resolve(filter);
         if !visitor.bodies() {
             bodies::check(&filter)?;
         }

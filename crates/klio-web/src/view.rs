@@ -11,8 +11,8 @@ mod tally;
 
 pub use event::{EventPage, EventStages, EventView, ProofView};
 pub use finding::{
-    ActorView, EvidenceView, FindingPage, FindingView, ObjectView, RuleHits, RuleInFinding, RulePage,
-    RuleView,
+    ActorView, AttributionView, CauseView, EvidenceView, FindingPage, FindingView, ObjectView, PersonView,
+    RuleHits, RuleInFinding, RulePage, RuleView,
 };
 pub(crate) use people::via;
 pub use people::{

@@ -37,6 +37,8 @@ pub struct Config {
     /// The clusters that are heard, by name.
     #[schemars(extend("propertyNames" = schema::cluster_name()))]
     pub clusters: BTreeMap<String, Cluster>,
+    /// The file that says which person uses which accounts.
+    pub people: Option<PathBuf>,
     /// Where users, tokens and sessions are kept.
     pub desk: DeskPlace,
     /// Files that tell more about requests than audit logs do; those of the command line count first.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use klio_model::Filter;
 use klio_store::keys::KeyError;
 use klio_store::keys::Secret;
 use klio_store::spool::SpoolError;
@@ -11,6 +12,7 @@ use klio_store::{Lake, StoreError};
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::people;
 
 /// Which lake.
 #[derive(clap::Args, Clone, Default)]
@@ -68,6 +70,16 @@ impl Data {
     /// Reads the settings, if there are any.
     pub fn config(&self) -> Result<Config, Failure> {
         Config::read(&self.config_path()?)
+    }
+
+    /// A filter as the lake is to be asked: tests of persons become tests of their accounts.
+    pub fn asked(&self, filter: Filter) -> Result<Filter, Failure> {
+        if !people::asks(&filter) {
+            return Ok(filter);
+        }
+        let people = people::of(self.config()?.people.as_deref())?;
+        people::demand(&filter, &people, "`people: FILE` in klio.yaml names them")?;
+        Ok(people.resolve(filter))
     }
 
     /// Opens the lake for reading.

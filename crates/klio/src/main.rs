@@ -23,6 +23,7 @@ mod line;
 mod lookup;
 mod output;
 mod pack;
+mod people;
 #[cfg(feature = "lake")]
 mod pipeline;
 mod scan;

@@ -1,5 +1,6 @@
 //! One report, many forms.
 
+mod cause;
 mod csv;
 mod grid;
 mod html;
@@ -20,7 +21,7 @@ use crate::scan::{Report, RuleCount};
 pub use grid::Grid;
 pub use markdown::cell;
 pub use paint::Paint;
-pub use view::View;
+pub use view::{View, identity};
 
 /// `-o`
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

@@ -27,6 +27,9 @@ pub struct Rules {
     /// File of what is known to be right: findings that it excuses are counted and not told. May be repeated.
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub allow: Vec<PathBuf>,
+    /// File that says which person uses which accounts; findings and stories name him.
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub people: Option<PathBuf>,
     /// Leave out Klio's own rules.
     #[arg(long, help_heading = "Rules")]
     pub only_rules: bool,
@@ -43,10 +46,15 @@ pub struct Loaded {
 }
 
 impl Rules {
-    /// The same, with more lists.
+    /// With what the settings say: more lists, and people where the command line names none.
+    #[cfg(feature = "lake")]
     #[must_use]
-    pub fn with(&self, lists: &Lists) -> Self {
-        Self { lists: self.lists.and(lists), ..self.clone() }
+    pub fn with(&self, config: &crate::config::Config) -> Self {
+        Self {
+            lists: self.lists.and(&config.lookup),
+            people: self.people.clone().or_else(|| config.people.clone()),
+            ..self.clone()
+        }
     }
 
     /// Reads and compiles the rules.
@@ -72,6 +80,7 @@ impl Rules {
             set.allow.extend(crate::allow::read(path, &set)?);
         }
         set.lookup = Arc::new(self.lists.load()?);
+        set.people = crate::people::of(self.people.as_deref())?;
         Ok(Loaded { set, problems })
     }
 }

@@ -121,7 +121,7 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     // Bound before the lake is opened: whoever cannot listen need not try.
     let listen = bind(config.server.listen).await?;
     let ops = bind(config.server.ops).await?;
-    let (set, _) = rules.with(&config.lookup).load()?.told();
+    let (set, _) = rules.with(&config).load()?.told();
     let secret = redaction_key(&dir)?;
     let terms = Arc::new(Terms::new("default", &config.lake, secret, config.redaction.clone())?);
     let metrics = Arc::new(Metrics::new());

@@ -3,17 +3,21 @@
 use klio_model::event::UserKind;
 use klio_model::{Event, Field, Json};
 
+use super::causes::Draft;
 use super::trace::{address, hash, mix};
 
 /// What only few events do.
 #[derive(Clone, Debug)]
 pub(super) struct Deed {
-    /// Who authenticated, where that is to be remembered by name: not for the writes of the control plane.
+    /// Who authenticated, where that may be remembered by name.
     pub(super) user: Option<Box<str>>,
     /// The credential that a TokenRequest issued.
     pub(super) issued: u64,
     pub(super) write: Option<Write>,
     pub(super) pod: Option<PodStatus>,
+    /// What it says of itself, if others can follow from it. The control plane's own work counts only with a token that
+    /// somebody had issued: then it is his.
+    pub(super) cause: Option<Box<Draft>>,
 }
 
 /// A write of an object.
@@ -24,11 +28,13 @@ pub(super) struct Write {
     /// It was stored.
     pub(super) done: bool,
     pub(super) removes: bool,
+    /// The object was not there before: what is known of its name is of another.
+    pub(super) creates: bool,
     /// The object by resource, namespace and name, and by its uid; 0 where unknown.
     pub(super) key: u64,
     pub(super) uid: u64,
     pub(super) owner: Option<Owner>,
-    /// What the name says about possible owners.
+    /// What its name, or that of its owner, says about possible owners.
     pub(super) guesses: Box<[u64]>,
 }
 
@@ -68,17 +74,23 @@ impl Deed {
         }
         let done = event.code.is_some_and(|code| code < 300);
         let user = || event.text_of(Field::User).map(Into::into);
-        let mut deed = Self { user: None, issued: 0, write: None, pod: None };
+        let mut deed = Self { user: None, issued: 0, write: None, pod: None, cause: None };
         match (resource, sub) {
             ("serviceaccounts", "token") if done => {
                 let id = event.annotation("authentication.kubernetes.io/issued-credential-id")?;
                 deed.issued = hash(&id);
                 deed.user = user();
+                deed.cause = Draft::of(event, kind, text(Field::Name), deed.issued).map(Box::new);
             }
             ("pods", "status") if done && kind == UserKind::Node => deed.pod = Some(pod_status(event)?),
             (_, "" | "scale" | "binding") if !resource.is_empty() && event.is_write() => {
-                let write = write(event, kind, done)?;
-                deed.user = if write.controller { None } else { user() };
+                // Who scales a workload or binds a pod writes nothing that runs.
+                let learns = done && (sub.is_empty() || matches!(kind, UserKind::System | UserKind::Node));
+                let (write, name) = write(event, kind, learns)?;
+                if write.done && !write.removes {
+                    deed.cause = Draft::of(event, kind, &name, 0).map(Box::new);
+                }
+                deed.user = if write.controller && deed.cause.is_none() { None } else { user() };
                 deed.write = Some(write);
             }
             _ => return None,
@@ -104,7 +116,8 @@ fn pod_status(event: &Event<'_>) -> Option<PodStatus> {
     (addresses[0] != 0).then_some(pod)
 }
 
-fn write(event: &Event<'_>, kind: UserKind, done: bool) -> Option<Write> {
+/// What was written, and its name.
+fn write(event: &Event<'_>, kind: UserKind, done: bool) -> Option<(Write, String)> {
     let text = |field: Field| event.text_of(field).unwrap_or_default();
     let (resource, namespace, verb) = (text(Field::Resource), text(Field::Namespace), text(Field::Verb));
     let controller = matches!(kind, UserKind::System | UserKind::Node);
@@ -122,14 +135,22 @@ fn write(event: &Event<'_>, kind: UserKind, done: bool) -> Option<Write> {
     let owner =
         if controller && matches!(verb, "create" | "update") { owner(event, namespace) } else { None };
     let key = if name.is_empty() { 0 } else { object(resource, namespace, &name) };
-    let guesses = match (&owner, controller) {
-        (None, true) => guesses(resource, namespace, &name).collect(),
-        _ => Box::default(),
+    let guesses = match &owner {
+        // The owner's owners: nobody may have seen it written.
+        Some(Owner { text, .. }) => {
+            let mut parts = text.splitn(3, '/');
+            let mut part = || parts.next().unwrap_or_default();
+            let (resource, _, name) = (part(), part(), part());
+            guesses(resource, namespace, name).collect()
+        }
+        None if controller => guesses(resource, namespace, &name).collect(),
+        None => Box::default(),
     };
     if controller && key == 0 && owner.is_none() {
         return None;
     }
-    Some(Write { controller, done, removes: verb == "delete", key, uid: by_uid(&uid), owner, guesses })
+    let (removes, creates) = (verb == "delete", verb == "create" && text(Field::Subresource).is_empty());
+    Some((Write { controller, done, removes, creates, key, uid: by_uid(&uid), owner, guesses }, name))
 }
 
 /// The owner that controls the written object (`metav1.OwnerReference`).

@@ -1,8 +1,10 @@
 //! What exists and who made it: pods with their addresses, nodes, and the authors of objects.
 
 use klio_model::Facts;
+use klio_model::attribution::Because;
 use serde::{Deserialize, Serialize};
 
+use super::causes::{Behind, account};
 use super::deed::{Deed, PodStatus, Write, is_minutes, is_template, object, owners_by_name};
 use super::names::Names;
 use super::table::{Entry, Table};
@@ -35,6 +37,8 @@ pub(super) struct Object {
     sure: bool,
     /// The name of the workload it belongs to; 0 for itself.
     workload: u64,
+    /// The request by which its author wrote it; 0 if that is not remembered.
+    cause: u64,
 }
 
 impl Entry for Pod {
@@ -70,14 +74,21 @@ impl Inventory {
         deed: &Deed,
         write: &Write,
         at: u32,
+        minted: Option<Behind>,
         names: &mut Names,
         facts: &mut Facts,
     ) {
-        let found = if write.controller {
-            self.behind(write)
-        } else {
-            let author = deed.user.as_deref().map_or(0, |user| names.put(user, at));
-            Some(Object { author, sure: true, ..Object::default() })
+        let cause = deed.cause.as_ref().map_or(0, |cause| cause.key());
+        let found = match (write.controller, minted) {
+            (false, _) => {
+                let author = deed.user.as_deref().map_or(0, |user| names.put(user, at));
+                Some(Object { author, sure: true, cause, ..Object::default() })
+            }
+            // Whoever has a controller's token issued to himself is behind what it writes.
+            (true, Some(thief)) => {
+                Some(Object { author: thief.user, sure: true, cause, ..Object::default() })
+            }
+            (true, None) => self.behind(write),
         };
         if let Some(found) = found {
             facts.author = names.get(found.author);
@@ -114,13 +125,44 @@ impl Inventory {
     /// by the owners that its name allows.
     fn behind(&self, write: &Write) -> Option<Object> {
         let known = |key: u64| self.objects.get(key).copied().filter(|object| key != 0 && object.author != 0);
-        if let Some(owner) = &write.owner {
-            return known(owner.uid).or_else(|| known(owner.key));
-        }
-        known(write.uid).or_else(|| known(write.key)).or_else(|| {
+        let own = match &write.owner {
+            Some(owner) => known(owner.uid).or_else(|| known(owner.key)),
+            None if write.creates => None,
+            None => known(write.uid).or_else(|| known(write.key)),
+        };
+        own.or_else(|| {
             let guessed = write.guesses.iter().find_map(|key| known(*key))?;
             Some(Object { sure: false, ..guessed })
         })
+    }
+
+    /// The request behind what a controller wrote.
+    pub(super) fn owner(&self, write: &Write) -> Option<Behind> {
+        let found = self.behind(write)?;
+        Behind::new(Because::Owner, found.cause, found.author, found.sure)
+    }
+
+    /// The request that wrote a service account.
+    pub(super) fn account(&self, user: &str) -> Option<Behind> {
+        let found = self.objects.get(account(user)?)?;
+        Behind::new(Because::Account, found.cause, found.author, found.sure)
+    }
+
+    /// The workload of the pod that a token is bound to, whether that is recorded, and the request that wrote it.
+    pub(super) fn pod(&self, trace: &Trace, names: &Names) -> (u64, bool, Option<Behind>) {
+        let workload = self.pods.get(trace.pod).map_or(0, |pod| pod.workload);
+        let place = trace.pod_name.as_deref().and_then(|name| name.split_once('/'));
+        let pod = place.and_then(|(namespace, name)| self.objects.get(object("pods", namespace, name)));
+        let is_recorded = pod.is_some_and(|pod| pod.sure || pod.workload != 0);
+        let behind = |of: &Object, sure| Behind::new(Because::Workload, of.cause, of.author, sure);
+        let of_pod = pod.and_then(|pod| behind(pod, pod.sure));
+        let of_workload = || {
+            let text = names.get(workload)?;
+            let mut parts = text.splitn(3, '/');
+            let key = object(parts.next()?, parts.next()?, parts.next()?);
+            behind(self.objects.get(key)?, false)
+        };
+        (workload, is_recorded, of_pod.or_else(of_workload))
     }
 
     /// A kubelet's own address.

@@ -12,7 +12,7 @@ use super::table::{Entry, Table};
 use super::{Days, Memory};
 
 /// What a snapshot begins with; the last byte is the version of the layout.
-const MARK: &[u8; 8] = b"klio-me\x01";
+const MARK: &[u8; 8] = b"klio-me\x02";
 /// No snapshot asks for more.
 const MOST: u64 = 64 << 30;
 
@@ -77,6 +77,7 @@ impl Memory {
         put_table(&self.inventory.pods, &mut out);
         put_table(&self.inventory.nodes, &mut out);
         put_table(&self.inventory.objects, &mut out);
+        put_table(&self.causes.table, &mut out);
         put_table(&self.names.table, &mut out);
         out
     }
@@ -100,6 +101,7 @@ impl Memory {
         take_table(&mut memory.inventory.pods, bytes)?;
         take_table(&mut memory.inventory.nodes, bytes)?;
         take_table(&mut memory.inventory.objects, bytes)?;
+        take_table(&mut memory.causes.table, bytes)?;
         take_table(&mut memory.names.table, bytes)?;
         if bytes.is_empty() { Ok(memory) } else { Err(Forgotten::Damaged) }
     }

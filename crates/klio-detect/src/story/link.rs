@@ -13,7 +13,8 @@ const NEAR: i64 = 60 * 60 * 1_000_000;
 
 /// A group number for each tale. Tales are joined by
 /// 1. a credential that one actor had issued and another used (TokenRequest's `issued-credential-id`),
-/// 2. the same public address, the same user and credential, or the same user and address, near in time,
+/// 2. the same public address, the same user and credential, the same user and address, or accounts of one person, near in
+///    time,
 /// 3. an object that one wrote and the other then is, enters, reads or is allowed by: a service account, a pod, a
 ///    secret, a binding.
 ///
@@ -82,6 +83,9 @@ fn keys(tale: &Tale) -> Vec<String> {
     }
     if !ip.is_empty() {
         keys.push(format!("at {ip} {user}"));
+    }
+    if let Some(person) = &tale.actor.person {
+        keys.push(format!("person {}", person.name));
     }
     if let Some(credential) = &tale.actor.credential {
         keys.push(format!("with {user} {credential}"));

@@ -71,7 +71,7 @@ impl Suspicion {
                 binding: small.binding,
                 evidence: &[],
             };
-            tale.note(&clue, &mut || self.telling.message.clone());
+            tale.note(&clue, &mut || self.telling.clone());
             for entry in small.evidence {
                 added += usize::from(tale.tell(entry, added < room));
             }

@@ -1,11 +1,11 @@
 //! One session's tale, and several of them told as one story.
 
 use hashbrown::{HashMap, HashSet};
-use klio_model::{Actor, Severity, Timestamp};
+use klio_model::{Actor, Attribution, Severity, Timestamp};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Clue, EVENTS_CAP, Request, stamp};
+use super::{Clue, EVENTS_CAP, Request, Telling, stamp};
 
 /// Finding ids that a story lists; more are counted.
 const FINDINGS_CAP: usize = 10_000;
@@ -65,7 +65,7 @@ struct Tally {
     count: u64,
     first: i64,
     severity: Severity,
-    message: String,
+    telling: Telling,
 }
 
 /// The story of one session, while it is told.
@@ -115,8 +115,8 @@ impl Tale {
         self.entries.len()
     }
 
-    /// Adds a finding. `message` is called if it is the first of its rule.
-    pub(super) fn note(&mut self, clue: &Clue<'_>, message: &mut dyn FnMut() -> String) {
+    /// Adds a finding. `tell` is called if it is the first of its rule.
+    pub(super) fn note(&mut self, clue: &Clue<'_>, tell: &mut dyn FnMut() -> Telling) {
         self.severity = self.severity.max(clue.severity);
         self.first_clue = self.first_clue.min(clue.time);
         self.last_clue = self.last_clue.max(clue.time);
@@ -139,12 +139,12 @@ impl Tale {
                 tally.count += 1;
                 tally.severity = tally.severity.max(clue.severity);
                 if clue.time < tally.first {
-                    tally.first = clue.time;
-                    tally.message = message();
+                    (tally.first, tally.telling) = (clue.time, tell());
                 }
             }
             hashbrown::hash_map::Entry::Vacant(new) => {
-                new.insert(Tally { count: 1, first: clue.time, severity: clue.severity, message: message() });
+                let (first, severity) = (clue.time, clue.severity);
+                new.insert(Tally { count: 1, first, severity, telling: tell() });
             }
         }
     }
@@ -200,6 +200,10 @@ pub struct RuleInStory {
     pub severity: Severity,
     /// The first finding's sentence.
     pub message: String,
+    /// Who acted in it.
+    pub actor: Actor,
+    /// Who is behind the first finding, if more is known than the actor's name.
+    pub attribution: Option<Attribution>,
 }
 
 /// Findings that belong together, with the requests around them.
@@ -254,7 +258,7 @@ pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
                     t.severity = t.severity.max(tally.severity);
                     if tally.first < t.first {
                         t.first = tally.first;
-                        t.message.clone_from(&tally.message);
+                        t.telling.clone_from(&tally.telling);
                     }
                 })
                 .or_insert(tally);
@@ -292,7 +296,9 @@ pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
                 count: t.count,
                 first: stamp(t.first),
                 severity: t.severity,
-                message: t.message,
+                message: t.telling.message,
+                actor: t.telling.actor,
+                attribution: t.telling.attribution,
             })
             .collect(),
         events: entries

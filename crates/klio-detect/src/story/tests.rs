@@ -28,7 +28,11 @@ fn finding(t: &mut Storyteller, session: u64, number: u32, minute: i64, severity
         binding: None,
         evidence: &[],
     };
-    t.finding(session, &clue, &mut || Telling { actor: actor.clone(), message: "m".into() });
+    t.finding(session, &clue, &mut || Telling {
+        actor: actor.clone(),
+        message: "m".into(),
+        attribution: None,
+    });
 }
 
 #[test]
@@ -68,6 +72,26 @@ fn one_public_address_is_one_intruder_and_a_private_one_is_not() {
     finding(&mut t, 3, 2, 1, Severity::High, &actor("c", "10.0.0.7"));
     finding(&mut t, 4, 3, 2, Severity::High, &actor("d", "10.0.0.7"));
     assert_eq!(t.finish().0.len(), 3);
+}
+
+#[test]
+fn accounts_of_one_person_are_one_actor() {
+    let of = |user: &str, person: &str| {
+        let person = klio_model::Person { name: person.into(), team: Some("platform".into()) };
+        Actor { person: Some(person), ..actor(user, "10.0.0.1") }
+    };
+    let mut t = Storyteller::new();
+    finding(&mut t, 1, 0, 1, Severity::High, &of("oidc:7f3c", "Alice"));
+    finding(&mut t, 2, 1, 30, Severity::High, &of("aws:alice", "Alice"));
+    // Another person of the team, nobody that is known, and she herself long after.
+    finding(&mut t, 3, 2, 31, Severity::High, &of("oidc:9999", "Bob"));
+    finding(&mut t, 4, 3, 32, Severity::High, &actor("oidc:0000", "10.0.0.1"));
+    finding(&mut t, 5, 4, 300, Severity::High, &of("kubernetes-admin", "Alice"));
+    let of = |story: &Story| story.actors.iter().filter_map(|actor| actor.user.clone()).collect::<Vec<_>>();
+    let mut users: Vec<Vec<String>> = t.finish().0.iter().map(of).collect();
+    users.sort();
+    let one = ["oidc:7f3c", "aws:alice"];
+    assert_eq!(users, [&["kubernetes-admin"][..], &["oidc:0000"], &one, &["oidc:9999"]]);
 }
 
 #[test]

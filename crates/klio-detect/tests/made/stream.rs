@@ -34,6 +34,7 @@ pub struct Made {
     body: String,
     place: Option<Place>,
     time: i64,
+    audit_id: String,
 }
 
 impl Made {
@@ -56,7 +57,13 @@ impl Made {
             body: text(""),
             place: None,
             time: at(0, 0),
+            audit_id: text(""),
         }
+    }
+    /// Its audit id.
+    pub fn id(mut self, id: &str) -> Self {
+        self.audit_id = id.into();
+        self
     }
     pub fn acting_as(mut self, user: &str) -> Self {
         self.acting = user.into();
@@ -152,7 +159,8 @@ impl Made {
             body => ("Request", format!(r#","requestObject":{body}"#)),
         };
         format!(
-            r#"{{"level":"{level}","stage":"ResponseComplete","requestURI":"{}","verb":"{}","user":{{"username":"{}","extra":{{{extra}}}}},{acting}"sourceIPs":["{}"],"userAgent":"{}","objectRef":{object},"responseStatus":{{"code":{}}}{body},"requestReceivedTimestamp":"{}","annotations":{{{annotations}}}}}"#,
+            r#"{{"level":"{level}","auditID":"{}","stage":"ResponseComplete","requestURI":"{}","verb":"{}","user":{{"username":"{}","extra":{{{extra}}}}},{acting}"sourceIPs":["{}"],"userAgent":"{}","objectRef":{object},"responseStatus":{{"code":{}}}{body},"requestReceivedTimestamp":"{}","annotations":{{{annotations}}}}}"#,
+            self.audit_id,
             self.uri,
             self.verb,
             self.user,
@@ -168,6 +176,18 @@ impl Made {
         let mut event = Event::parse(&json).unwrap();
         event.outside = Some(Outside { place: self.place.clone().map(Arc::new), met: None });
         Trace::of(&event)
+    }
+
+    /// Observes it, and says who is behind it: `because user audit-id`, with a `?` where names alone say it.
+    pub fn behind(&self, memory: &mut Memory) -> Vec<String> {
+        let trace = self.trace().expect("a trace");
+        memory.observe(&trace);
+        let told = memory.attribution(&trace, Some(&self.user));
+        let cause = |cause: &klio_model::attribution::Cause| {
+            let (id, sure) = (cause.audit_id.as_deref().unwrap_or("-"), if cause.sure { "" } else { " ?" });
+            format!("{:?} {} {id}{sure}", cause.because, cause.user).to_lowercase()
+        };
+        told.chain.iter().map(cause).collect()
     }
 
     pub fn observe(&self, memory: &mut Memory) -> Facts {

@@ -67,6 +67,8 @@ impl Event<'_> {
             Field::UserUid => text(&self.user.uid),
             Field::UserNamespace => self.user_namespace(),
             Field::UserKind => Some(self.user_kind().name()),
+            Field::Person => self.people.and_then(|people| people.of(self)).map(|p| p.name.as_str()),
+            Field::Team => self.people.and_then(|people| people.of(self)).and_then(|p| p.team.as_deref()),
             Field::Impersonated => self.impersonated.as_ref().and_then(|i| text(&i.name)),
             Field::ImpersonatedUid => self.impersonated.as_ref().and_then(|i| text(&i.uid)),
             Field::SourceIp => self.source_ip(),

@@ -88,6 +88,8 @@ fields! {
     Extra "user.extra" "user.extra" Object Metadata "What else the authenticator knows: credential id, pod, node, cloud identity." "user.extra.authentication.kubernetes.io/pod-name:cart-7c9";
     UserKind "user.kind" "" Text Metadata "human, serviceaccount, node, system (control plane), anonymous or unauthenticated." "human";
     UserNamespace "user.namespace" "" Text Metadata "The namespace of a service account." "kube-system";
+    Person "user.person" "" Text Metadata "The person who uses the account that authenticated, as people.yaml says; absent if it says nothing." "Alice Example";
+    Team "user.team" "" Text Metadata "That person's team." "platform";
     Credential "credential" "" Text Metadata "Which credential was used: JTI=… of a token or X509SHA256=… of a certificate." "JTI=90f3b7c9-7945-4e0b-8ecc-00126100fce8";
     Impersonated "impersonated" "impersonatedUser.username" Text Metadata "As whom the request was made, when impersonation was allowed." "system:admin";
     ImpersonatedUid "impersonated.uid" "impersonatedUser.uid" Text Metadata "The impersonated uid." "1234";

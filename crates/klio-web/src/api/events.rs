@@ -202,7 +202,7 @@ pub(crate) async fn histogram(
             for (value, _) in top.values {
                 let mut of_value = question.clone();
                 let test = Filter::test(field.clone(), Matcher::Text(TextMatch::exactly(&value)));
-                of_value.filter = Filter::and([of_value.filter, test]);
+                of_value.filter = Filter::and([of_value.filter, archive.people().resolve(test)]);
                 let bars = archive.histogram(sight, patience, &of_value, step)?;
                 series.push(Series { value: Some(value), bars });
             }

@@ -98,7 +98,8 @@ pub(crate) async fn list(
 ) -> Answer<FindingPage> {
     let (page, thread) = page(&web, &visitor, VerdictKind::Finding, asked).await?;
     let bodies = visitor.bodies();
-    let items: Option<Vec<_>> = page.items.iter().map(|verdict| FindingView::of(verdict, bodies)).collect();
+    let items: Option<Vec<_>> =
+        page.items.iter().map(|v| FindingView::of(v, bodies, visitor.sight.sees_whole(&v.cluster))).collect();
     let items = items.ok_or_else(|| unreadable("finding"))?;
     Ok(Json(FindingPage { items, next: page.next.map(|p| thread.cursor(&p)) }))
 }
@@ -112,7 +113,9 @@ pub(crate) async fn get(
     Path(id): Path<String>,
 ) -> Answer<FindingView> {
     let verdict = one(&web, &visitor, VerdictKind::Finding, id).await?;
-    FindingView::of(&verdict, visitor.bodies()).map(Json).ok_or_else(|| unreadable("finding"))
+    FindingView::of(&verdict, visitor.bodies(), visitor.sight.sees_whole(&verdict.cluster))
+        .map(Json)
+        .ok_or_else(|| unreadable("finding"))
 }
 
 /// Stories, the newest first.

@@ -39,6 +39,9 @@ pub struct FindingView {
     pub object: ObjectView,
     /// One sentence.
     pub message: String,
+    /// Who is behind it, if more is known than the actor's name; for those who see all of the cluster.
+    #[serde(default)]
+    pub attribution: Option<AttributionView>,
     /// The events that prove it.
     pub evidence: Vec<EvidenceView>,
 }
@@ -70,6 +73,57 @@ pub struct ActorView {
     pub user_agent: Option<String>,
     /// Which credential.
     pub credential: Option<String>,
+    /// Who uses the account that authenticated, as people.yaml says.
+    pub person: Option<PersonView>,
+}
+
+/// A person.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PersonView {
+    /// As the site calls him.
+    pub name: String,
+    /// Where he belongs.
+    pub team: Option<String>,
+}
+
+/// Who is behind a request.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all(serialize = "camelCase"))]
+pub struct AttributionView {
+    /// All of it in one phrase.
+    pub said: String,
+    /// The workload of the pod whose token was used: `deployments/shop/cart`.
+    pub workload: Option<String>,
+    /// Whether the workload follows from recorded owners, and not from the pod's name.
+    pub workload_sure: Option<bool>,
+    /// The requests behind it, the nearest first; the last is the first cause.
+    pub chain: Vec<CauseView>,
+}
+
+/// A request that another follows from.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all(serialize = "camelCase"))]
+pub struct CauseView {
+    /// Why: it minted the `token` that was used, wrote the `workload` or the `account` that used it, or the `owner` of what a controller
+    /// wrote. Nothing for the request that a story itself began with.
+    pub because: Option<String>,
+    /// Who authenticated.
+    pub user: Option<String>,
+    /// As whom.
+    pub acting_as: Option<String>,
+    /// Who uses that account.
+    pub person: Option<PersonView>,
+    /// What the request did: `create deployments/shop/cart`.
+    pub what: Option<String>,
+    /// Its audit id.
+    pub audit_id: Option<String>,
+    /// When it was received.
+    #[schema(format = DateTime)]
+    pub time: Option<String>,
+    /// Whether that follows from recorded owners and credentials, and not from names alone.
+    pub sure: bool,
+    /// The workload of the pod whose token it used.
+    pub workload: Option<String>,
 }
 
 /// What was acted on.
@@ -100,9 +154,11 @@ pub struct EvidenceView {
 }
 
 impl FindingView {
-    /// Of a finding as it is kept; `None` if it cannot be read.
-    pub(crate) fn of(verdict: &crate::archive::Verdict, with_bodies: bool) -> Option<Self> {
+    /// Of a finding as it is kept; `None` if it cannot be read. Who is behind it follows from other events, which only those may know
+    /// who see the whole cluster.
+    pub(crate) fn of(verdict: &crate::archive::Verdict, with_bodies: bool, whole: bool) -> Option<Self> {
         let mut view: Self = serde_json::from_str(&verdict.json).ok()?;
+        view.attribution = view.attribution.filter(|_| whole);
         view.cluster.clone_from(&verdict.cluster);
         if !with_bodies {
             for evidence in &mut view.evidence {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::ActorView;
+use super::{ActorView, CauseView};
 
 /// Findings that belong together, with the requests around them.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -39,6 +39,12 @@ pub struct StoryView {
     /// In several, each with the audit ids of what it rests on.
     #[serde(default)]
     pub narrative: Vec<ParagraphView>,
+    /// The request with which it began, as far as the records say.
+    #[serde(default)]
+    pub first_cause: Option<CauseView>,
+    /// Who is behind its requests, each with the audit ids of what it rests on.
+    #[serde(default)]
+    pub causes: Vec<ParagraphView>,
     /// How far it reached: secrets read, tokens minted, pods entered, objects written and deleted.
     #[serde(default)]
     #[schema(value_type = Object)]

@@ -63,12 +63,23 @@ impl Actor {
         )?;
         let head = head.first().cloned().unwrap_or_default();
         let cell = |n: usize| head.get(n).map_or("", String::as_str);
+        let as_him = format!("impersonated = {}{}", quoted(&self.name), self.of_cluster());
         if cell(1) == "0" || head.is_empty() {
-            return Err(Failure::usage(format!("nobody called {} did anything that is kept", self.name))
-                .hint(format!(
-                    "the name is compared whole; `klio stats distinct user 'user:{}*'` shows what begins so",
-                    self.name
-                )));
+            let others = self.habits(&mut lake, &as_him, "user_name")?;
+            if others.is_empty() {
+                return Err(Failure::usage(format!("nobody called {} did anything that is kept", self.name))
+                    .hint(format!(
+                        "the name is compared whole; `klio stats distinct user 'user:{}*'` shows what begins so",
+                        self.name
+                    )));
+            }
+            writeln!(out, "Nobody came as {} himself; others acted as him.", plain(&self.name))?;
+            return table(&["acted as by", "requests", "first", "last", ""], others, &mut out);
+        }
+        let person = crate::people::of(self.data.config()?.people.as_deref())?;
+        if let Some(person) = person.of_name(&self.name) {
+            let team = person.team.as_ref().map(|team| format!(", {team}")).unwrap_or_default();
+            writeln!(out, "{}", plain(&format!("Person: {}{team}", person.name)))?;
         }
         writeln!(out, "{} ({})", plain(&self.name), cell(0))?;
         writeln!(
@@ -81,8 +92,11 @@ impl Actor {
         )?;
         writeln!(out, "first {}, last {}", cell(3), cell(4))?;
         for (title, expression) in HABITS {
-            self.habit(&mut lake, &is_him, title, expression, &mut out)?;
+            let rows = self.habits(&mut lake, &is_him, expression)?;
+            table(&[title, "requests", "first", "last", ""], rows, &mut out)?;
         }
+        let others = self.habits(&mut lake, &as_him, "user_name")?;
+        table(&["acted as by", "requests", "first", "last", ""], others, &mut out)?;
         hours(&mut lake, &is_him, &mut out)?;
         let found = ask(
             &mut lake,
@@ -102,14 +116,8 @@ impl Actor {
         self.cluster.as_ref().map(|cluster| format!(" AND cluster = {}", quoted(cluster))).unwrap_or_default()
     }
 
-    fn habit(
-        &self,
-        lake: &mut Lake,
-        is_him: &str,
-        title: &str,
-        expression: &str,
-        out: &mut dyn Write,
-    ) -> Result<(), Failure> {
+    /// The values of an expression in the events for which a condition is true, with how often, since when and until when.
+    fn habits(&self, lake: &mut Lake, is_him: &str, expression: &str) -> Result<Vec<Vec<String>>, Failure> {
         let query = format!(
             "WITH one AS (SELECT {expression} AS what, time, audit_id FROM events WHERE {is_him}), \
              span AS (SELECT min(time) AS first, max(time) AS last FROM one) \
@@ -118,7 +126,7 @@ impl Actor {
              THEN 'new' ELSE '' END AS news FROM one WHERE what IS NOT NULL GROUP BY what ORDER BY news DESC, requests DESC, what LIMIT {}",
             self.fresh, self.fresh, self.limit
         );
-        table(&[title, "requests", "first", "last", ""], ask(lake, &query)?, out)
+        ask(lake, &query)
     }
 }
 

@@ -78,6 +78,7 @@ impl Evidence {
 impl Export {
     fn run(self) -> Result<(), Failure> {
         let filter = klio_model::Filter::and([parse_filter(&self.filter)?, self.window.filter()?]);
+        let filter = self.data.asked(filter)?;
         let range = self.window.range()?;
         let mut query = match &self.window.filter {
             Some(more) => format!("({}) and ({more})", self.filter),

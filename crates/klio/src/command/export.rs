@@ -55,7 +55,7 @@ impl Export {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         let filter = self.filter.as_deref().map_or(Ok(Filter::All), parse_filter)?;
-        let filter = Filter::and([filter, self.window.filter()?]);
+        let filter = self.data.asked(Filter::and([filter, self.window.filter()?]))?;
         let range = self.window.range()?;
         let columns = if self.columns.is_empty() {
             ExportColumns::default()

@@ -95,6 +95,8 @@ impl Hunt {
         if self.paths.is_empty() {
             return self.ask(&filter);
         }
+        #[cfg(feature = "lake")]
+        let filter = self.data.asked(filter)?;
         let (lookup, mut places) = (lookup(&self.lists, &filter)?, Places::default());
         let mut tally = Tally::default();
         let range = self.window.range()?;
@@ -131,6 +133,7 @@ impl Hunt {
     /// Asks the lake.
     #[cfg(feature = "lake")]
     fn ask(self, filter: &Filter) -> Result<(), Failure> {
+        let filter = &self.data.asked(filter.clone())?;
         let range = self.window.range()?;
         let lookup = lookup(&self.lists.and(&self.data.config()?.lookup), filter)?;
         // The lake has no lists: it finds what could match, and what does is told here.

@@ -62,13 +62,31 @@ struct Told {
     #[serde(default)]
     narrative: Vec<Paragraph>,
     #[serde(default)]
+    causes: Vec<Paragraph>,
+    #[serde(default)]
     containment: Vec<Step>,
 }
 
 #[derive(Deserialize)]
 struct Actor {
     user: Option<String>,
+    impersonated: Option<String>,
+    person: Option<Person>,
     source_ip: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Person {
+    name: String,
+}
+
+impl Actor {
+    /// `alice (Alice Example) as system:admin`
+    fn named(&self) -> String {
+        let person = self.person.as_ref().map(|person| format!(" ({})", person.name)).unwrap_or_default();
+        let other = self.impersonated.as_ref().map(|other| format!(" as {other}")).unwrap_or_default();
+        format!("{}{person}{other}", self.user.as_deref().unwrap_or("(nobody)"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -126,7 +144,7 @@ impl Incident {
         }
         let mut grid = Grid::new(&["id", "severity", "score", "began", "who", "requests"]);
         for (told, _) in &all {
-            let who = told.actors.first().and_then(|actor| actor.user.as_deref()).unwrap_or("(nobody)");
+            let who = told.actors.first().map_or_else(|| "(nobody)".to_owned(), Actor::named);
             let more = told.actors.len().saturating_sub(1);
             let more = if more > 0 { format!(" +{more}") } else { String::new() };
             grid.row(vec![
@@ -134,7 +152,7 @@ impl Incident {
                 told.severity.clone(),
                 told.score.to_string(),
                 told.first.as_deref().map(short).unwrap_or_default(),
-                format!("{}{more}", plain(who)),
+                format!("{}{more}", plain(&who)),
                 (told.events.len() as u64 + told.unlisted_events).to_string(),
             ]);
         }
@@ -178,21 +196,12 @@ fn tell(told: &Told, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "{} to {} UTC", when(&told.first), when(&told.last))?;
     for actor in &told.actors {
         let from = actor.source_ip.as_deref().map(|ip| format!(" from {ip}")).unwrap_or_default();
-        writeln!(out, "  {}{}", plain(actor.user.as_deref().unwrap_or("(nobody)")), plain(&from))?;
+        writeln!(out, "  {}{}", plain(&actor.named()), plain(&from))?;
     }
-    writeln!(out, "\nWhat happened")?;
     let mut proofs: Vec<&str> = Vec::new();
-    for paragraph in &told.narrative {
-        let mut marks = Vec::new();
-        for id in &paragraph.evidence {
-            let number = proofs.iter().position(|known| known == id).unwrap_or_else(|| {
-                proofs.push(id);
-                proofs.len() - 1
-            });
-            marks.push((number + 1).to_string());
-        }
-        let marks = if marks.is_empty() { String::new() } else { format!(" [{}]", marks.join(", ")) };
-        writeln!(out, "  {}{marks}", plain(&paragraph.text))?;
+    tell_each("What happened", &told.narrative, &mut proofs, out)?;
+    if !told.causes.is_empty() {
+        tell_each("Where it began", &told.causes, &mut proofs, out)?;
     }
     if !proofs.is_empty() {
         writeln!(out, "\nEvidence")?;
@@ -210,6 +219,29 @@ fn tell(told: &Told, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "     Effect: {}.", plain(&step.effect))?;
         writeln!(out, "     Also hit: {}.", plain(&step.collateral))?;
         writeln!(out, "     Way back: {}.", plain(&step.rollback))?;
+    }
+    Ok(())
+}
+
+/// Paragraphs under a heading, with the numbers of what they rest on.
+fn tell_each<'t>(
+    heading: &str,
+    paragraphs: &'t [Paragraph],
+    proofs: &mut Vec<&'t str>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    writeln!(out, "\n{heading}")?;
+    for paragraph in paragraphs {
+        let mut marks = Vec::new();
+        for id in &paragraph.evidence {
+            let number = proofs.iter().position(|known| known == id).unwrap_or_else(|| {
+                proofs.push(id);
+                proofs.len() - 1
+            });
+            marks.push((number + 1).to_string());
+        }
+        let marks = if marks.is_empty() { String::new() } else { format!(" [{}]", marks.join(", ")) };
+        writeln!(out, "  {}{marks}", plain(&paragraph.text))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use klio_model::{Filter, Severity, TimeRange, Timestamp};
 use crate::failure::Failure;
 use crate::output::{self, Format};
 use crate::pack::{self, Rules};
-use crate::scan;
+use crate::{people, scan};
 
 /// Find the attacks in audit logs.
 ///
@@ -135,6 +135,7 @@ impl Scan {
         let filter = self.window.filter()?;
         let range = self.window.range()?;
         let (set, wrong) = self.rules.load()?.told();
+        people::demand(&filter, &set.people, "give --people FILE")?;
         if set.rules.is_empty() && set.correlations.is_empty() {
             pack::verdict(wrong)?;
             return Err(Failure::usage("no rules to run")

@@ -79,7 +79,7 @@ pub struct Of {
 impl Of {
     fn filter(&self) -> Result<Filter, Failure> {
         let filter = self.filter.as_deref().map_or(Ok(Filter::All), parse_filter)?;
-        Ok(Filter::and([filter, self.window.filter()?]))
+        self.data.asked(Filter::and([filter, self.window.filter()?]))
     }
 }
 
@@ -96,7 +96,9 @@ impl Stats {
         let scanned = match self {
             Self::Top { field: name, lines, of } => {
                 let mut lake = of.data.lake()?;
-                let top = lake.top(&field(&name)?, &of.filter()?, of.window.range()?, lines);
+                let people = crate::people::of(of.data.config()?.people.as_deref())?;
+                let (at, asked) = (field(&name)?, (&of.filter()?, of.window.range()?));
+                let top = crate::people::top(&mut lake, &people, &at, asked, lines);
                 let top = top.map_err(refused)?;
                 let mut grid = Grid::new(&["events", &name]);
                 for (value, count) in &top.values {

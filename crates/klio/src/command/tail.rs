@@ -35,7 +35,7 @@ pub struct Tail {
 impl Tail {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
-        let filter = self.filter.as_deref().map_or(Ok(Filter::All), parse_filter)?;
+        let filter = self.data.asked(self.filter.as_deref().map_or(Ok(Filter::All), parse_filter)?)?;
         let mut lake = self.data.lake()?;
         // Before the last ones are read, so that none falls in between.
         let mut cursor = lake.cursor().map_err(Failure::world)?;

@@ -82,7 +82,8 @@ impl Timeline {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         let started = Instant::now();
-        let (filter, range) = (self.filter()?, self.window.range()?);
+        let (filter, range) = (self.data.asked(self.filter()?)?, self.window.range()?);
+        let people = crate::people::of(self.data.config()?.people.as_deref())?;
         let mut lake = self.data.lake()?;
         // Findings know their actor and nothing else that is asked for here.
         let only_actor = self.object.is_none() && self.ip.is_none() && self.window.filter.is_none();
@@ -101,7 +102,8 @@ impl Timeline {
                 while let Some(finding) = findings.next_if(|f| f.time <= kept.time) {
                     tell(&finding, &mut out)?;
                 }
-                if let Some(event) = kept.event() {
+                if let Some(mut event) = kept.event() {
+                    event.people = Some(&people);
                     let time = kept.time.map_or_else(|| "-".to_owned(), |t: Timestamp| t.to_string());
                     writeln!(out, "{time}  {}", plain(&explain(&event)))?;
                 }

@@ -6,7 +6,7 @@ use super::view::View;
 use super::{json, plain};
 use crate::scan::Report;
 
-const COLUMNS: [(&str, &str); 16] = [
+const COLUMNS: [(&str, &str); 18] = [
     ("id", "/id"),
     ("time", "/time"),
     ("severity", "/severity"),
@@ -23,6 +23,8 @@ const COLUMNS: [(&str, &str); 16] = [
     ("audit_id", "/evidence/0/audit_id"),
     ("file", "/evidence/0/file"),
     ("line", "/evidence/0/line"),
+    ("person", "/actor/person/name"),
+    ("attribution", "/attribution/said"),
 ];
 
 pub(super) fn print(report: &mut Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {

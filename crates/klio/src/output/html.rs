@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::plain;
-use super::view::{View, busiest, count, cut, findings, plural, role, summary, tactics, who};
+use super::view::{View, behind, busiest, count, cut, findings, plural, role, summary, tactics, who};
 use crate::scan::Report;
 
 /// Requests shown per story.
@@ -86,7 +86,7 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
                 out,
                 "<tr><td class=\"t\">{time}</td><td><span class=\"level {0}\">{0}</span></td><td>{1}</td><td>{2}</td></tr>",
                 r.severity,
-                escape(&r.message),
+                escape(&behind(r).map_or_else(|| r.message.clone(), |by| format!("{} {by}", r.message))),
                 r.count
             )?;
         }

@@ -7,6 +7,7 @@ use klio_detect::story::{Reach, Story};
 use klio_model::{Actor, Severity, Timestamp};
 use serde::Serialize;
 
+use super::cause::{FirstCause, causes};
 use super::narrative::{Paragraph, narrative};
 use super::view::{View, summary};
 use crate::scan::{Report, RuleCount, Summary};
@@ -27,6 +28,8 @@ struct StoryLine<'s> {
     unlisted_events: u64,
     summary: String,
     narrative: Vec<Paragraph>,
+    first_cause: Option<FirstCause>,
+    causes: Vec<Paragraph>,
     reach: Reach,
     containment: Vec<Step>,
 }
@@ -55,6 +58,8 @@ fn story_line<'s>(story: &'s Story, rules: &[RuleCount]) -> StoryLine<'s> {
         unlisted_events: story.unlisted,
         summary: summary(story, rules),
         narrative: narrative(story, &reach, rules),
+        first_cause: FirstCause::of(story),
+        causes: causes(story),
         containment: contain::steps(story, &reach),
         reach,
     }

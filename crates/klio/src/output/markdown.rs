@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::plain;
-use super::view::{View, cut, findings, role, summary};
+use super::view::{View, behind, cut, findings, role, summary};
 use crate::scan::Report;
 
 pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -25,7 +25,8 @@ pub(super) fn print(report: &Report, view: &View<'_>, out: &mut dyn Write) -> io
         writeln!(out, "| Time | Severity | Finding | Count |\n|---|---|---|---|")?;
         for r in &story.rules {
             let time = r.first.map(|t| t.to_string()).unwrap_or_default();
-            writeln!(out, "| {time} | {} | {} | {} |", r.severity, cell(&r.message), r.count)?;
+            let message = behind(r).map_or_else(|| r.message.clone(), |by| format!("{} {by}", r.message));
+            writeln!(out, "| {time} | {} | {} | {} |", r.severity, cell(&message), r.count)?;
         }
         if let Some(next) = view.next_step(story) {
             writeln!(out, "\n**Next:** {next}")?;

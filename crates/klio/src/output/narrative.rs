@@ -96,7 +96,7 @@ fn phase(tactic: Option<Tactic>) -> String {
 }
 
 /// The evidence of that time.
-fn at(story: &Story, time: Option<klio_model::Timestamp>) -> Vec<String> {
+pub(super) fn at(story: &Story, time: Option<klio_model::Timestamp>) -> Vec<String> {
     let proves = story.events.iter().filter(|event| event.role == Role::Evidence && event.time == time);
     proves.take(PROOFS).map(|event| event.audit_id.to_string()).collect()
 }

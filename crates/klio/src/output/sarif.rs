@@ -34,7 +34,7 @@ pub(super) fn print(report: &mut Report, view: &View<'_>, out: &mut dyn Write) -
             "message": {"text": f["message"]},
             "locations": locations,
             "partialFingerprints": {"klioFinding/v1": f["id"]},
-            "properties": {"severity": f["severity"], "proof": f["proof"], "time": f["time"], "actor": f["actor"], "object": f["object"], "story": story},
+            "properties": {"severity": f["severity"], "proof": f["proof"], "time": f["time"], "actor": f["actor"], "attribution": f["attribution"], "object": f["object"], "story": story},
         }));
         used.insert(id);
         Ok(())

@@ -1,12 +1,12 @@
 //! The report for a terminal: summary first, then the stories with their evidence and the next step.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 
 use klio_detect::story::{Role, Story};
 use klio_model::{Severity, Timestamp};
 
-use super::view::{View, busiest, count, cut, findings, plural, role, short, tactics, who};
+use super::view::{View, behind, busiest, count, cut, findings, plural, role, short, tactics, who};
 use super::{Paint, json, plain};
 use crate::scan::{Report, Summary};
 
@@ -173,6 +173,7 @@ fn tell(
         plural(story.events.len() as u64 + story.unlisted, "request"),
         story.score
     )?;
+    let mut said = HashSet::new();
     for r in &story.rules {
         let title = report.rules.get(r.rule as usize).map_or("", |c| c.rule.title.as_str());
         let is_later = |at: &Timestamp| story.first.is_some_and(|first| day(first) != day(*at));
@@ -183,6 +184,9 @@ fn tell(
         let message =
             r.message.strip_prefix(title).map_or(r.message.as_str(), |m| m.trim_start_matches(": "));
         writeln!(out, "             {}", plain(message))?;
+        if let Some(behind) = behind(r).filter(|text| said.insert(text.clone())) {
+            writeln!(out, "             {}", paint.dim(&plain(&behind)))?;
+        }
         if let Some(source) = report.rules.get(r.rule as usize).and_then(|c| sources?.of(story, &c.rule.id)) {
             writeln!(out, "             {}", paint.dim(&plain(source)))?;
         }

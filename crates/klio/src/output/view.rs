@@ -1,7 +1,7 @@
 //! What of a report is shown, and the sentences that all forms share.
 
 use klio_detect::RuleSet;
-use klio_detect::story::{Role, Story};
+use klio_detect::story::{Role, RuleInStory, Story};
 use klio_model::{Actor, Severity, Timestamp};
 
 use super::plain;
@@ -38,16 +38,31 @@ impl View<'_> {
     }
 }
 
-/// `alice as system:admin from 203.0.113.7`
-pub fn who(actor: &Actor) -> String {
+/// `alice (Alice Example) as system:admin`
+pub fn identity(actor: &Actor) -> String {
     let mut text = actor.user.clone().unwrap_or_else(|| "somebody without valid credentials".into());
+    if let Some(person) = &actor.person {
+        text = format!("{text} ({})", person.name);
+    }
     if let Some(other) = &actor.impersonated {
         text = format!("{text} as {other}");
     }
+    text
+}
+
+/// The same, and from where: `alice as system:admin from 203.0.113.7`
+pub fn who(actor: &Actor) -> String {
+    let mut text = identity(actor);
     if let Some(ip) = &actor.source_ip {
         text = format!("{text} from {ip}");
     }
     text
+}
+
+/// Who is behind the first finding of a rule in a story, where its sentence does not say it.
+pub fn behind(rule: &RuleInStory) -> Option<String> {
+    let told = rule.attribution.as_ref()?;
+    (told.workload.is_some() || !told.chain.is_empty()).then(|| format!("By {}.", told.said))
 }
 
 /// The whole story in a few sentences.

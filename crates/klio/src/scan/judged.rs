@@ -67,6 +67,8 @@ pub(super) struct Scene {
     /// Its text in [`Judged::kept`]: a sentence is written only if a story asks for it.
     pub json: (u32, u32),
     pub salvaged: bool,
+    /// Who made it acted as somebody else.
+    pub acting: bool,
     /// What it changed, as stories link objects.
     pub wrote: Option<u64>,
     /// What it read or entered.

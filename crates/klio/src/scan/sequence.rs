@@ -12,7 +12,7 @@ use klio_detect::lookup::Places;
 use klio_detect::memory::Memory;
 use klio_detect::story::{Clue, Request, Storyteller, Telling};
 use klio_detect::{AllowList, Correlator, Dialect, Engine, RuleSet};
-use klio_model::{Event, Facts, RuleRef, Severity, Stage, Tactic};
+use klio_model::{Actor, Attribution, Event, Facts, People, RuleRef, Severity, Stage, Tactic};
 
 use super::feed::Troubles;
 use super::judged::{Hit, Judged, Seen};
@@ -21,7 +21,7 @@ use super::known::{Horizon, Known};
 use super::report::{Allowed, Report, RuleCount, RuleName, Summary};
 use super::spill::Spill;
 use super::tally::{Times, rule_ref};
-use super::telling::{Maker, Yes, severity, telling};
+use super::telling::{Maker, Yes, attributed, severity, telling};
 use crate::failure::Failure;
 use crate::keep::Keeper;
 
@@ -207,6 +207,7 @@ impl<'e> Sequence<'e> {
             }
         }
         let mut listed = Vec::new();
+        let mut behind = None;
         for hit in &judged.hits[seen.hits.0 as usize..seen.hits.1 as usize] {
             let rule = &self.engine.rules()[hit.rule as usize];
             if second && !rule.every_stage {
@@ -232,7 +233,8 @@ impl<'e> Sequence<'e> {
                 continue;
             }
             if rule.reports {
-                self.hit(hit, &request, judged, listed)?;
+                let behind = behind.get_or_insert_with(|| self.attribution(seen, hit, judged));
+                self.hit(hit, &request, judged, listed, behind.as_ref())?;
             }
             if let Some(matched) = &hit.matched {
                 if self.session_of.len() >= SESSIONS_CAP {
@@ -240,7 +242,10 @@ impl<'e> Sequence<'e> {
                 }
                 self.session_of.insert(seen.request, (seen.session, request.what.into()));
                 let results = self.correlator.observe(matched);
-                self.correlated(results)?;
+                if !results.is_empty() {
+                    let behind = behind.get_or_insert_with(|| self.attribution(seen, hit, judged));
+                    self.correlated(results, Some((&matched.actor, behind.as_ref())))?;
+                }
             }
         }
         if known == Known::Reused {
@@ -269,6 +274,7 @@ impl<'e> Sequence<'e> {
         let known = || event.time().map(|time| self.memory.facts_at(time)).unwrap_or_default();
         let facts = facts.cloned().unwrap_or_else(known);
         (event.salvaged, event.facts) = (scene.salvaged, Some(facts));
+        event.people = Some(&self.set.people);
         self.set.lookup.fill(&mut event, &mut self.places);
         let sight = self.sight.get_mut(hit.rule as usize)?;
         let verdict = self.engine.again(&event, hit.rule, sight)?;
@@ -279,6 +285,22 @@ impl<'e> Sequence<'e> {
         Some(made)
     }
 
+    /// Who is behind an event, if more is known than its actor's name.
+    fn attribution(&self, seen: &Seen, hit: &Hit, judged: &Judged) -> Option<Attribution> {
+        let scene = &judged.scenes[hit.scene as usize];
+        let user = judged.users.get(seen.user as usize).map(|user| &**user);
+        let told = judged.traces.get(seen.trace as usize).map(|trace| self.memory.attribution(trace, user));
+        let mut told = told.unwrap_or_default();
+        if told.workload.is_none() && told.chain.is_empty() && !scene.acting {
+            return None;
+        }
+        // The worker has read it before.
+        let mut event = Event::parse(&judged.kept[scene.json.0 as usize..scene.json.1 as usize]).ok()?;
+        event.people = Some(&self.set.people);
+        told.tell(&Actor::of(&event), &self.set.people);
+        Some(told)
+    }
+
     /// A rule's finding. Its sentence is written only when the story wants to hear it.
     fn hit(
         &mut self,
@@ -286,6 +308,7 @@ impl<'e> Sequence<'e> {
         request: &Request<'_>,
         judged: &Judged,
         listed: &[u8],
+        behind: Option<&Attribution>,
     ) -> Result<(), Failure> {
         let rule = &self.engine.rules()[hit.rule as usize];
         let scene = &judged.scenes[hit.scene as usize];
@@ -303,13 +326,15 @@ impl<'e> Sequence<'e> {
         };
         let (lookup, mut places) = (&self.set.lookup, Places::default());
         let json = &listed[hit.listed.0 as usize..hit.listed.1 as usize];
-        self.found(request.session, &clue, json, &mut || {
+        let longer = behind.filter(|_| !json.is_empty()).map(|behind| attributed(json, behind));
+        let people: &People = &self.set.people;
+        self.found(request.session, &clue, longer.as_deref().unwrap_or(json), &mut || {
             let text = &judged.kept[scene.json.0 as usize..scene.json.1 as usize];
             // The worker has read it before.
             let mut event = Event::parse(text).unwrap_or_else(|_| Event::blank());
-            event.salvaged = scene.salvaged;
+            (event.salvaged, event.people) = (scene.salvaged, Some(people));
             lookup.fill(&mut event, &mut places);
-            telling(rule, &event)
+            telling(rule, &event, behind)
         })
     }
 
@@ -392,7 +417,7 @@ impl<'e> Sequence<'e> {
     ) -> Result<(Report, Option<Keeper>), Failure> {
         self.until(None, &mut Vec::new())?;
         let results = self.correlator.finish();
-        self.correlated(results)?;
+        self.correlated(results, None)?;
         let mut summary = std::mem::take(&mut self.summary);
         summary.files = troubles.files;
         summary.missing = troubles.named;

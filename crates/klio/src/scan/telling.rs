@@ -3,7 +3,7 @@
 use klio_detect::story::{Telling, place};
 use klio_detect::{Dialect, Engine, Match, Rule, RuleSet, lookup};
 use klio_model::event::Outcome;
-use klio_model::{Actor, Event, Evidence, Finding, Missing, Object, Proof, Severity, explain};
+use klio_model::{Actor, Attribution, Event, Evidence, Finding, Missing, Object, Proof, Severity, explain};
 
 use super::judged::{Hit, Scene};
 use super::tally::rule_ref;
@@ -114,14 +114,25 @@ impl Yes<'_> {
             actor: Actor::of(event),
             object: Object::of(event),
             message: message(self.rule, event),
+            attribution: None,
             evidence: vec![self.evidence(event)],
         }
     }
 }
 
 /// What the story tells of a finding.
-pub(super) fn telling(rule: &Rule, event: &Event<'_>) -> Telling {
-    Telling { actor: Actor::of(event), message: message(rule, event) }
+pub(super) fn telling(rule: &Rule, event: &Event<'_>, attribution: Option<&Attribution>) -> Telling {
+    Telling { actor: Actor::of(event), message: message(rule, event), attribution: attribution.cloned() }
+}
+
+/// The finding's JSON, with who is behind it.
+pub(super) fn attributed(finding: &[u8], attribution: &Attribution) -> Vec<u8> {
+    let mut out = finding.strip_suffix(b"}").unwrap_or(finding).to_vec();
+    out.extend_from_slice(b",\"attribution\":");
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(&mut out, attribution);
+    out.push(b'}');
+    out
 }
 
 fn message(rule: &Rule, event: &Event<'_>) -> String {
@@ -156,6 +167,7 @@ pub(super) fn scene(event: &Event<'_>, json: (u32, u32)) -> Scene {
     Scene {
         json,
         salvaged: event.salvaged,
+        acting: event.impersonated.is_some(),
         wrote: place.filter(|_| wrote),
         reached: place.filter(|_| !wrote && linking),
         binding: event.annotation("authorization.k8s.io/reason").and_then(|reason| binding(&reason)),

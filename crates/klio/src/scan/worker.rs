@@ -7,7 +7,7 @@ use klio_detect::lookup::{Lookup, Places};
 use klio_detect::memory::Trace;
 use klio_detect::{AllowList, Engine, RuleSet};
 use klio_model::event::Level;
-use klio_model::{Event, Field, Filter, Stage, TimeRange, event::UserKind};
+use klio_model::{Event, Field, Filter, People, Stage, TimeRange, event::UserKind};
 use klio_source::{
     Format, Item, Reason, Record, Rejected, content_hash, decode, diagnose, keyed_content_hash, recover,
 };
@@ -31,6 +31,7 @@ pub(super) struct Worker<'e> {
     allow: AllowList,
     lookup: Arc<Lookup>,
     places: Places,
+    people: &'e People,
     /// What stands for each rule in the ids of its findings.
     ids: Vec<u64>,
     /// How events are kept, if they are.
@@ -45,7 +46,7 @@ impl<'e> Worker<'e> {
     pub(super) fn new(
         engine: &'e Engine,
         secret: &'e [u8; 192],
-        rules: &RuleSet,
+        rules: &'e RuleSet,
         options: &'e Options,
         terms: Option<&'e Terms>,
     ) -> Self {
@@ -59,6 +60,7 @@ impl<'e> Worker<'e> {
             allow: AllowList::new(rules),
             lookup: rules.lookup.clone(),
             places: Places::default(),
+            people: &rules.people,
             ids: engine.rules().iter().map(|r| xxh3_64(r.id.as_bytes())).collect(),
             terms,
             source: String::new(),
@@ -117,7 +119,7 @@ impl<'e> Worker<'e> {
                 return;
             }
         };
-        event.salvaged = record.salvaged;
+        (event.salvaged, event.people) = (record.salvaged, Some(self.people));
         if let (Some(terms), None) = (self.terms, &out.spooled) {
             let mut text = String::new();
             if terms.redact(record.json, event, &mut text) {
@@ -131,7 +133,7 @@ impl<'e> Worker<'e> {
     /// A record whose secrets were removed.
     fn redacted(&mut self, record: &Record<'_>, out: &mut Judged) {
         if let Ok(mut event) = Event::parse(record.json) {
-            event.salvaged = record.salvaged;
+            (event.salvaged, event.people) = (record.salvaged, Some(self.people));
             self.judged(&mut event, record, out);
         }
     }

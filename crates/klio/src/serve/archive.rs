@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use klio_model::{Field, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
+use klio_model::{Field, FieldRef, Filter, Matcher, People, TextMatch, TimeRange, Timestamp};
 use klio_store::keys::Cipher;
 use klio_store::{Cancel, ExportColumns, Format, Kept, Lake, Limits, Settings, Sight as Seen, StoreError};
 use klio_web::archive::{
@@ -165,6 +165,10 @@ fn page<T>(all: Vec<(Option<Timestamp>, T)>, after: Option<(Option<i64>, usize)>
 }
 
 impl Archive for Memory {
+    fn people(&self) -> Arc<People> {
+        self.pipeline.orders.rules().people.clone()
+    }
+
     fn events(
         &self,
         sight: &Sight,
@@ -201,8 +205,9 @@ impl Archive for Memory {
         field: &FieldRef,
         most: usize,
     ) -> Result<Top, ArchiveError> {
+        let people = self.people();
         let top = self.ask(seen(sight, &question.clusters), patience, |lake| {
-            lake.top(field, &question.filter, question.range, most)
+            crate::people::top(lake, &people, field, (&question.filter, question.range), most)
         })?;
         Ok(Top { values: top.values, other: top.other, missing: top.missing })
     }

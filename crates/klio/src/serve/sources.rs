@@ -140,6 +140,7 @@ fn silent(cluster: &str, source: &str, seen: i64, now: i64) -> Option<Verdict> {
         actor: Actor::default(),
         object: Object::default(),
         message,
+        attribution: None,
         evidence: Vec::new(),
     };
     Some(Verdict {

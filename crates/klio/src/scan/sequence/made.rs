@@ -2,17 +2,22 @@
 
 use klio_detect::Match;
 use klio_detect::story::{Clue, Request, Telling};
-use klio_model::{Actor, Evidence, Finding, Object, Proof, Severity, Tactic, Timestamp};
+use klio_model::{Actor, Attribution, Evidence, Finding, Object, Proof, Severity, Tactic, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Sequence;
 use crate::failure::Failure;
+use crate::output::identity;
 use crate::scan::keys::{mix, request_key};
 use crate::scan::telling::severity;
 
 impl Sequence<'_> {
-    /// What correlations found.
-    pub(super) fn correlated(&mut self, results: Vec<Match>) -> Result<(), Failure> {
+    /// What correlations found; who made the request that completed them, and who is behind him.
+    pub(super) fn correlated(
+        &mut self,
+        results: Vec<Match>,
+        last: Option<(&Actor, Option<&Attribution>)>,
+    ) -> Result<(), Failure> {
         for result in results {
             let Some(index) = self.set.correlations.iter().position(|c| *c.id == *result.rule) else {
                 continue;
@@ -23,8 +28,14 @@ impl Sequence<'_> {
             let end = |e: Option<&Evidence>| xxh3_64(e.map_or("", |e| &e.audit_id).as_bytes());
             let ends = mix(end(result.evidence.first()), end(result.evidence.last()));
             let id = mix(xxh3_64(correlation.id.as_bytes()), mix(ends, count as u64)) ^ self.salt;
-            let who =
-                result.actor.user.clone().or_else(|| result.actor.source_ip.clone()).unwrap_or_default();
+            let is_known = result.actor.user.is_some();
+            let who = if is_known {
+                identity(&result.actor)
+            } else {
+                result.actor.source_ip.clone().unwrap_or_default()
+            };
+            let is_his = |(actor, _): &(&Actor, _)| actor.user == result.actor.user;
+            let attribution = last.filter(is_his).and_then(|(_, behind)| behind).cloned();
             let finding = Finding {
                 id: format!("{id:016x}"),
                 time: result.time,
@@ -36,6 +47,7 @@ impl Sequence<'_> {
                 actor: result.actor,
                 object: result.object,
                 message: format!("{}: {count} requests, by {who}", correlation.title),
+                attribution,
                 evidence: result.evidence,
             };
             let mut requests: Vec<Request<'_>> = finding.evidence.iter().map(request).collect();
@@ -76,6 +88,7 @@ impl Sequence<'_> {
                 "Audit ID used by two different requests: the client chooses the Audit-ID header; a second \
                       request under a known id may be meant to pass for a repeated delivery"
                     .into(),
+            attribution: None,
             evidence: vec![Evidence {
                 audit_id: request.audit_id.to_owned(),
                 stage: request.stage,
@@ -113,6 +126,7 @@ impl Sequence<'_> {
         self.found(session, &clue, &json, &mut || Telling {
             actor: finding.actor.clone(),
             message: finding.message.clone(),
+            attribution: finding.attribution.clone(),
         })
     }
 }
