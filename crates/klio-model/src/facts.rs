@@ -16,6 +16,7 @@ pub struct Facts {
     pub new_actor: Option<bool>,
     pub new_agent: Option<bool>,
     pub new_address: Option<bool>,
+    pub address_age: Option<i64>,
     pub new_namespace: Option<bool>,
     pub new_action: Option<bool>,
     pub new_secret: Option<bool>,
@@ -45,6 +46,7 @@ impl Facts {
             Field::NewActor => self.new_actor.map(Value::Bool),
             Field::NewAgent => self.new_agent.map(Value::Bool),
             Field::NewAddress => self.new_address.map(Value::Bool),
+            Field::AddressAge => self.address_age.map(Value::Int),
             Field::NewNamespace => self.new_namespace.map(Value::Bool),
             Field::NewAction => self.new_action.map(Value::Bool),
             Field::NewSecret => self.new_secret.map(Value::Bool),
@@ -82,6 +84,7 @@ mod tests {
             new_actor: yes,
             new_agent: yes,
             new_address: yes,
+            address_age: n,
             new_namespace: yes,
             new_action: yes,
             new_secret: yes,
@@ -108,7 +111,7 @@ mod tests {
     fn each_memory_field_is_unknown_until_there_are_facts_that_say_it() {
         let mut event = Event::parse(r#"{"verb":"get"}"#).unwrap();
         let memory: Vec<_> = FIELDS.iter().filter(|i| i.needs_memory).collect();
-        assert_eq!(memory.len(), 23);
+        assert_eq!(memory.len(), 24);
         for facts in [None, Some(Facts::default()), Some(all())] {
             event.facts = facts;
             for info in &memory {
