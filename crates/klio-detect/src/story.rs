@@ -52,7 +52,7 @@ pub struct Request<'r> {
     /// When it was received, microseconds since the epoch.
     pub time: i64,
     /// Where somebody is who does not belong there: [`stranger`] of one who came to this public address while he was
-    /// at work elsewhere, or of nobody for an anonymous client at a public address. 0 for all others.
+    /// at work elsewhere, or of nobody for a client without a name at a public address. 0 for all others.
     pub stranger: u64,
     /// The control plane's and the nodes' own work is not logged before it becomes suspicious.
     pub quiet: bool,
@@ -102,7 +102,7 @@ pub fn place(resource: &str, namespace: &str, name: &str) -> u64 {
     part(resource).rotate_left(1) ^ part(namespace).rotate_left(23) ^ part(name).rotate_left(47)
 }
 
-/// Stands for a user at a public address; an anonymous one has no name.
+/// Stands for a user at a public address; anonymous clients and those that were not let in have no name.
 pub fn stranger(user: &str, address: &str) -> u64 {
     place("strangers", user, address)
 }

@@ -371,3 +371,17 @@ fn an_account_arrives_where_it_comes_from_a_pod_and_not_from_elsewhere_outside()
     observe(&mut outside, &account("198.51.100.10", 0));
     assert_eq!(observe(&mut outside, &account("203.0.113.9", 5)).address_age, None);
 }
+
+#[test]
+fn nobody_arrives_where_colleagues_are_at_home() {
+    let mut m = Memory::new(BUDGET);
+    let person = |name: &str, ip: &str, second: i64| Made::new(name).from(ip).at(at(0, second));
+    // A log that begins with the thief.
+    observe(&mut m, &person("bob@example.com", "198.51.100.34", 0));
+    observe(&mut m, &person("alice@example.com", "203.0.113.9", 1));
+    let owner = observe(&mut m, &person("alice@example.com", "198.51.100.21", 2));
+    assert_eq!((owner.new_address, owner.address_age), (Some(true), None));
+    // Who has arrived himself makes a place no home for others.
+    observe(&mut m, &person("bob@example.com", "192.0.2.9", 3));
+    assert_eq!(observe(&mut m, &person("alice@example.com", "192.0.2.9", 4)).address_age, Some(0));
+}

@@ -87,6 +87,10 @@ impl Entry for Pair {
 }
 
 impl Pair {
+    fn empty() -> Self {
+        Self { who: [0; 2], last: [0; 2] }
+    }
+
     /// Whether there was somebody else within the time that counts.
     fn others(&self, who: u64, at: u32) -> bool {
         (0..2).any(|i| self.who[i] != 0 && self.who[i] != who && is_fresh(self.last[i], at))
@@ -169,6 +173,7 @@ const AGENT: u64 = 1;
 const NETWORK: u64 = 2;
 const NAMESPACE: u64 = 3;
 const SECRET: u64 = 4;
+const HOME: u64 = 5;
 
 impl Baselines {
     /// Tells the facts of a request and learns it. `new_pod`: it is the first of its pod.
@@ -176,18 +181,15 @@ impl Baselines {
         let (at, actor) = (trace.at, trace.actor);
         let history = !self.actors.is_empty();
         let secret = if trace.done { trace.secret } else { 0 };
-        let make = || Actor {
-            first: at,
-            last: 0,
-            private: false,
-            arrivals: Vec::new(),
-            hours: None,
-            secrets: None,
-        };
+        let make =
+            || Actor { first: at, last: 0, private: false, arrivals: Vec::new(), hours: None, secrets: None };
         let network = mix(actor, mix(trace.network, NETWORK));
+        // Where colleagues are at home nobody is a stranger.
+        let home = mix(trace.network, HOME);
         let new_network = trace.network != 0
             && !trace.private
-            && self.tuples.get(network).is_none_or(|tuple| !is_fresh(tuple.last, at));
+            && self.tuples.get(network).is_none_or(|tuple| !is_fresh(tuple.last, at))
+            && !self.peers.get(home).is_some_and(|pair| pair.others(actor, at));
         let (known, age, unusual, read, came) = self.actors.update(actor, make, |entry| {
             let known = entry.last != 0 && is_fresh(entry.last, at);
             if !known {
@@ -216,6 +218,9 @@ impl Baselines {
         }
         facts.actor_hour_unusual = unusual;
         facts.address_age = came;
+        if came.is_none() && trace.kind == UserKind::Human && trace.network != 0 && !trace.private {
+            self.peers.update(home, Pair::empty, |pair| pair.learn(actor, at));
+        }
         let mut tuple = |kind: u64, value: u64, learn: bool| {
             if value == 0 {
                 return None;
@@ -253,12 +258,11 @@ impl Baselines {
             }));
         }
         // Whether there is anybody to compare with, then whether one of them did it.
-        let empty = || Pair { who: [0; 2], last: [0; 2] };
         let mut others = |key: u64, learn: bool| {
             if !learn {
                 return self.peers.get(key).is_some_and(|pair| pair.others(actor, at));
             }
-            self.peers.update(key, empty, |pair| {
+            self.peers.update(key, Pair::empty, |pair| {
                 let others = pair.others(actor, at);
                 pair.learn(actor, at);
                 others

@@ -18,7 +18,7 @@ struct Known<'t> {
 
 impl Storyteller {
     /// Tales of sessions without one, where a story tells of the same stranger or of somebody at the same public address
-    /// as an anonymous client; and the numbers of the small findings that they bring.
+    /// as a client without a name; and the numbers of the small findings that they bring.
     pub(super) fn besides(&self) -> Vec<(Tale, Vec<u32>)> {
         let mut known: HashMap<u64, Known<'_>> = HashMap::new();
         for tale in &self.tales {
@@ -41,11 +41,15 @@ impl Storyteller {
         for (key, session) in self.sessions.iter().filter(|(_, s)| s.story.is_none()) {
             let Some(place) = known.get(&session.stranger) else { continue };
             let (from, to) = (place.first.saturating_sub(AROUND), place.last.saturating_add(AROUND));
-            let mut tale = Tale::beside(*key, place.first, &Actor {
-                user: Some(place.user.unwrap_or("system:anonymous").to_owned()),
-                source_ip: place.tale.actor.source_ip.clone(),
-                ..Actor::default()
-            });
+            let mut tale = Tale::beside(
+                *key,
+                place.first,
+                &Actor {
+                    user: place.user.map(str::to_owned),
+                    source_ip: place.tale.actor.source_ip.clone(),
+                    ..Actor::default()
+                },
+            );
             for entry in session.recall(from).into_iter().filter(|entry| entry.time <= to) {
                 tale.tell(entry, true);
             }

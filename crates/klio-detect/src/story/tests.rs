@@ -99,10 +99,8 @@ fn the_control_plane_belongs_to_whoever_had_its_token_issued_and_to_nobody_else(
 fn an_intruder_is_told_with_all_his_clients_and_with_what_he_did_before_he_had_a_name() {
     let mut t = Storyteller::new();
     let (alice, thief) = (actor("alice", "198.51.100.21"), actor("alice", "203.0.113.7"));
-    let there = |session, n, who: &str| Request {
-        stranger: stranger(who, "203.0.113.7"),
-        ..request(session, n, 5)
-    };
+    let there =
+        |session, n, who: &str| Request { stranger: stranger(who, "203.0.113.7"), ..request(session, n, 5) };
     t.request(&request(1, 1, 5)); // alice herself
     t.request(&there(2, 2, "")); // without credentials, with a small finding
     finding(&mut t, 2, 0, 5, Severity::Low, &actor("system:anonymous", "203.0.113.7"));

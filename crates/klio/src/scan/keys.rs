@@ -57,7 +57,7 @@ pub(super) fn session(event: &Event<'_>, kind: UserKind) -> u64 {
     mix(key, event.user.extra.text().map_or(2, |t| xxh3_64(t.as_bytes())))
 }
 
-/// Stands for a person, an account or an anonymous client at a public address; 0 for everybody else.
+/// Stands for a person, an account or a client without a name at a public address; 0 for everybody else.
 pub(super) fn place_of(event: &Event<'_>, kind: UserKind) -> u64 {
     let address = event.text_of(Field::SourceIp).unwrap_or_default();
     if SourceScope::of(address) != Some(SourceScope::Public) {
@@ -67,7 +67,7 @@ pub(super) fn place_of(event: &Event<'_>, kind: UserKind) -> u64 {
         UserKind::Human | UserKind::ServiceAccount => {
             stranger(event.text_of(Field::User).unwrap_or_default(), address)
         }
-        UserKind::Anonymous => stranger("", address),
+        UserKind::Anonymous | UserKind::Unauthenticated => stranger("", address),
         _ => 0,
     }
 }

@@ -1,7 +1,7 @@
 //! Findings that no single event makes: correlations, and audit ids that come twice.
 
-use klio_detect::correlate::{Correlation, CorrelationKind};
 use klio_detect::Match;
+use klio_detect::correlate::{Correlation, CorrelationKind};
 use klio_detect::story::{Clue, Request, Telling};
 use klio_model::{Actor, Evidence, Finding, Object, Proof, Severity, Tactic, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
