@@ -5,6 +5,7 @@
 //! over the log's last minutes, then what the session goes on to do. Stories of one intruder under several
 //! identities are joined at the end (`link.rs`). All state is bounded; what had to be dropped is counted.
 
+mod beside;
 pub mod contain;
 mod deed;
 mod link;
@@ -50,6 +51,9 @@ pub struct Request<'r> {
     pub request: u64,
     /// When it was received, microseconds since the epoch.
     pub time: i64,
+    /// Where somebody is who does not belong there: [`stranger`] of one who came to this public address while he was
+    /// at work elsewhere, or of nobody for a client without a name at a public address. 0 for all others.
+    pub stranger: u64,
     /// The control plane's and the nodes' own work is not logged before it becomes suspicious.
     pub quiet: bool,
     /// Audit id.
@@ -100,6 +104,11 @@ pub fn place(resource: &str, namespace: &str, name: &str) -> u64 {
     part(resource).rotate_left(1) ^ part(namespace).rotate_left(23) ^ part(name).rotate_left(47)
 }
 
+/// Stands for a user at a public address; anonymous clients and those that were not let in have no name.
+pub fn stranger(user: &str, address: &str) -> u64 {
+    place("strangers", user, address)
+}
+
 /// All sessions and stories of a run.
 #[derive(Debug, Default)]
 pub struct Storyteller {
@@ -145,6 +154,9 @@ impl Storyteller {
         }
         let session = self.sessions.entry(r.session).or_default();
         session.last = session.last.max(r.time);
+        if r.stranger != 0 {
+            session.stranger = r.stranger;
+        }
         if let Some(tale) = session.story.and_then(|s| self.tales.get_mut(s as usize)) {
             if r.time <= tale.last_clue.saturating_add(AROUND) {
                 if tale.tell(Entry::of(r, Role::Context), self.listed < ALL_EVENTS_CAP) {
@@ -241,9 +253,12 @@ impl Storyteller {
 
     /// The stories so far, in no order.
     pub fn stories(&self) -> Vec<Story> {
+        let mut tales = self.tales.clone();
+        tales.extend(self.besides().into_iter().map(|(tale, _)| tale));
+        let groups = link::join(&tales, &self.issued);
         let mut by_group: BTreeMap<usize, Vec<Tale>> = BTreeMap::new();
-        for (tale, group) in self.tales.iter().zip(link::join(&self.tales, &self.issued)) {
-            by_group.entry(group).or_default().push(tale.clone());
+        for (tale, group) in tales.into_iter().zip(groups) {
+            by_group.entry(group).or_default().push(tale);
         }
         by_group.into_values().map(tale::tell_story).collect()
     }
@@ -287,7 +302,15 @@ impl Storyteller {
     }
 
     /// Joins what belongs together and tells the stories, the gravest first, and the story of each finding.
-    pub fn finish(self) -> (Vec<Story>, Vec<Option<u32>>) {
+    pub fn finish(mut self) -> (Vec<Story>, Vec<Option<u32>>) {
+        for (tale, numbers) in self.besides() {
+            for number in numbers {
+                if let Some(of) = self.of_finding.get_mut(number as usize) {
+                    *of = self.tales.len() as u32;
+                }
+            }
+            self.tales.push(tale);
+        }
         let groups = link::join(&self.tales, &self.issued);
         let mut by_group: BTreeMap<usize, Vec<Tale>> = BTreeMap::new();
         for (tale, group) in self.tales.into_iter().zip(&groups) {

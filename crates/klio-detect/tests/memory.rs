@@ -354,3 +354,58 @@ fn a_small_memory_forgets_who_was_not_seen_for_long() {
     assert_eq!(observe(&mut m, &first).new_actor, Some(true));
     let _: Option<Trace> = first.trace();
 }
+
+#[test]
+fn who_is_at_work_in_one_network_and_comes_from_another_has_arrived_there() {
+    let mut m = Memory::new(BUDGET);
+    let old = alice().at(at(0, 0));
+    assert_eq!(observe(&mut m, &old).address_age, None);
+    let there = || alice().from("203.0.113.9");
+    assert_eq!(observe(&mut m, &there().at(at(0, 60))).address_age, Some(0));
+    assert_eq!(observe(&mut m, &alice().at(at(0, 70))).address_age, None);
+    assert_eq!(observe(&mut m, &there().at(at(0, 100))).address_age, Some(40));
+    // Two hours without work are a journey; a private address is the office or a tunnel to it.
+    let later = at(0, 2 * 3600 + 200);
+    assert_eq!(observe(&mut m, &alice().from("192.0.2.9").at(later)).address_age, None);
+    let mut copy = Memory::restore(&m.snapshot()).unwrap();
+    assert_eq!(observe(&mut copy, &alice().from("10.8.0.3").at(later + 60)).address_age, None);
+}
+
+#[test]
+fn who_comes_from_ever_new_networks_arrives_nowhere() {
+    let mut m = Memory::new(BUDGET);
+    let ages: Vec<_> = (0..6)
+        .map(|n| {
+            let ip = format!("203.0.{n}.9");
+            observe(&mut m, &alice().from(&ip).at(at(0, 60 * n))).address_age
+        })
+        .collect();
+    assert_eq!(ages, [None, Some(0), Some(0), Some(0), None, None]);
+}
+
+#[test]
+fn an_account_arrives_where_it_comes_from_a_pod_and_not_from_elsewhere_outside() {
+    let account = |ip: &str, second: i64| {
+        Made::new("system:serviceaccount:ci:deployer").from(ip).of("get", "pods", "shop").at(at(0, second))
+    };
+    let mut inside = Memory::new(BUDGET);
+    observe(&mut inside, &account("10.244.1.10", 0));
+    assert_eq!(observe(&mut inside, &account("203.0.113.9", 5)).address_age, Some(0));
+    let mut outside = Memory::new(BUDGET);
+    observe(&mut outside, &account("198.51.100.10", 0));
+    assert_eq!(observe(&mut outside, &account("203.0.113.9", 5)).address_age, None);
+}
+
+#[test]
+fn nobody_arrives_where_colleagues_are_at_home() {
+    let mut m = Memory::new(BUDGET);
+    let person = |name: &str, ip: &str, second: i64| Made::new(name).from(ip).at(at(0, second));
+    // A log that begins with the thief.
+    observe(&mut m, &person("bob@example.com", "198.51.100.34", 0));
+    observe(&mut m, &person("alice@example.com", "203.0.113.9", 1));
+    let owner = observe(&mut m, &person("alice@example.com", "198.51.100.21", 2));
+    assert_eq!((owner.new_address, owner.address_age), (Some(true), None));
+    // Who has arrived himself makes a place no home for others.
+    observe(&mut m, &person("bob@example.com", "192.0.2.9", 3));
+    assert_eq!(observe(&mut m, &person("alice@example.com", "192.0.2.9", 4)).address_age, Some(0));
+}

@@ -18,6 +18,7 @@ pub struct Facts {
     pub new_address: Option<bool>,
     pub new_country: Option<bool>,
     pub new_asn: Option<bool>,
+    pub address_age: Option<i64>,
     pub new_namespace: Option<bool>,
     pub new_action: Option<bool>,
     pub new_secret: Option<bool>,
@@ -49,6 +50,7 @@ impl Facts {
             Field::NewAddress => self.new_address.map(Value::Bool),
             Field::NewCountry => self.new_country.map(Value::Bool),
             Field::NewAsn => self.new_asn.map(Value::Bool),
+            Field::AddressAge => self.address_age.map(Value::Int),
             Field::NewNamespace => self.new_namespace.map(Value::Bool),
             Field::NewAction => self.new_action.map(Value::Bool),
             Field::NewSecret => self.new_secret.map(Value::Bool),
@@ -88,6 +90,7 @@ mod tests {
             new_address: yes,
             new_country: yes,
             new_asn: yes,
+            address_age: n,
             new_namespace: yes,
             new_action: yes,
             new_secret: yes,
@@ -114,7 +117,7 @@ mod tests {
     fn each_memory_field_is_unknown_until_there_are_facts_that_say_it() {
         let mut event = Event::parse(r#"{"verb":"get"}"#).unwrap();
         let memory: Vec<_> = FIELDS.iter().filter(|i| i.needs_memory).collect();
-        assert_eq!(memory.len(), 25);
+        assert_eq!(memory.len(), 26);
         for facts in [None, Some(Facts::default()), Some(all())] {
             event.facts = facts;
             for info in &memory {

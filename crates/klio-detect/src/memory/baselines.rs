@@ -15,6 +15,10 @@ use super::{DAY, is_fresh};
 pub(super) struct Actor {
     pub(super) first: u32,
     pub(super) last: u32,
+    /// Whether it was last seen at a private address.
+    private: bool,
+    /// Public networks that it came to while it was at work elsewhere, and when.
+    arrivals: Vec<(u64, u32)>,
     hours: Option<Box<Hours>>,
     secrets: Option<Box<Secrets>>,
 }
@@ -52,9 +56,12 @@ impl Entry for Actor {
     }
     fn heap(&self) -> usize {
         let hours = self.hours.as_ref().map_or(0, |_| size_of::<Hours>());
-        hours + self.secrets.as_ref().map_or(0, |s| size_of::<Secrets>() + s.heap())
+        let arrivals = self.arrivals.capacity() * size_of::<(u64, u32)>();
+        hours + arrivals + self.secrets.as_ref().map_or(0, |s| size_of::<Secrets>() + s.heap())
     }
     fn tidy(&mut self) {
+        self.arrivals.truncate(ARRIVALS);
+        self.arrivals.shrink_to_fit();
         if let Some(secrets) = &mut self.secrets {
             secrets.tidy();
         }
@@ -80,6 +87,10 @@ impl Entry for Pair {
 }
 
 impl Pair {
+    fn empty() -> Self {
+        Self { who: [0; 2], last: [0; 2] }
+    }
+
     /// Whether there was somebody else within the time that counts.
     fn others(&self, who: u64, at: u32) -> bool {
         (0..2).any(|i| self.who[i] != 0 && self.who[i] != who && is_fresh(self.last[i], at))
@@ -92,6 +103,33 @@ impl Pair {
         if self.who[place] == who || self.last[place] <= at {
             (self.who[place], self.last[place]) = (who, self.last[place].max(at));
         }
+    }
+}
+
+/// Who was seen elsewhere so long ago is still at work there.
+const AT_WORK: u32 = 3600;
+/// Arrivals of an identity that count within the time that counts. Who comes from ever new networks, as build jobs of
+/// a cloud do, has no place that he could leave.
+const ARRIVALS: usize = 3;
+
+impl Actor {
+    /// Takes note of from where it comes, before it is learnt that it was seen; tells how long ago it came to this
+    /// network, if it was at work elsewhere then. `new`: it was never seen on this public network.
+    fn arrive(&mut self, trace: &Trace, new: bool) -> Option<i64> {
+        let at = trace.at;
+        // Accounts of workloads outside of the cluster come from any address; those of pods from private ones.
+        let from_home = trace.kind == UserKind::Human || self.private;
+        if new && self.last != 0 && at.saturating_sub(self.last) <= AT_WORK && from_home {
+            self.arrivals.retain(|(_, came)| is_fresh(*came, at));
+            if self.arrivals.len() < ARRIVALS {
+                self.arrivals.push((trace.network, at));
+            }
+        }
+        if trace.network != 0 {
+            self.private = trace.private;
+        }
+        let came = self.arrivals.iter().find(|(network, _)| *network == trace.network);
+        came.map(|(_, came)| i64::from(at.saturating_sub(*came)))
     }
 }
 
@@ -139,6 +177,7 @@ const COUNTRY: u64 = 5;
 pub(super) const ASN: u64 = 6;
 /// Stands for any country or network.
 const ANY: u64 = 1;
+const HOME: u64 = 7;
 
 impl Baselines {
     /// Tells the facts of a request and learns it. `new_pod`: it is the first of its pod.
@@ -146,13 +185,22 @@ impl Baselines {
         let (at, actor) = (trace.at, trace.actor);
         let history = !self.actors.is_empty();
         let secret = if trace.done { trace.secret } else { 0 };
-        let make = || Actor { first: at, last: 0, hours: None, secrets: None };
-        let (known, age, unusual, read) = self.actors.update(actor, make, |entry| {
+        let make =
+            || Actor { first: at, last: 0, private: false, arrivals: Vec::new(), hours: None, secrets: None };
+        let network = mix(actor, mix(trace.network, NETWORK));
+        // Where colleagues are at home nobody is a stranger.
+        let home = mix(trace.network, HOME);
+        let new_network = trace.network != 0
+            && !trace.private
+            && self.tuples.get(network).is_none_or(|tuple| !is_fresh(tuple.last, at))
+            && !self.peers.get(home).is_some_and(|pair| pair.others(actor, at));
+        let (known, age, unusual, read, came) = self.actors.update(actor, make, |entry| {
             let known = entry.last != 0 && is_fresh(entry.last, at);
             if !known {
                 *entry = make();
             }
             let age = at.saturating_sub(entry.first);
+            let came = entry.arrive(trace, new_network);
             entry.first = entry.first.min(at);
             entry.last = entry.last.max(at).max(1);
             let unusual = (trace.kind == UserKind::Human).then(|| {
@@ -165,7 +213,7 @@ impl Baselines {
                 entry.secrets.get_or_insert_default().read(secret, at);
             }
             let read = entry.secrets.as_ref().map_or((0, 0), |s| (s.within(at, DAY), s.within(at, 7 * DAY)));
-            (known, age, unusual.filter(|_| age >= HOURS_NEED), read)
+            (known, age, unusual.filter(|_| age >= HOURS_NEED), read, came)
         });
         if history {
             facts.new_actor = Some(!known);
@@ -173,6 +221,10 @@ impl Baselines {
             (facts.secrets_day, facts.secrets_week) = (Some(read.0), Some(read.1));
         }
         facts.actor_hour_unusual = unusual;
+        facts.address_age = came;
+        if came.is_none() && trace.kind == UserKind::Human && trace.network != 0 && !trace.private {
+            self.peers.update(home, Pair::empty, |pair| pair.learn(actor, at));
+        }
         let mut tuple = |kind: u64, value: u64, learn: bool| {
             if value == 0 {
                 return None;
@@ -217,12 +269,11 @@ impl Baselines {
             }));
         }
         // Whether there is anybody to compare with, then whether one of them did it.
-        let empty = || Pair { who: [0; 2], last: [0; 2] };
         let mut others = |key: u64, learn: bool| {
             if !learn {
                 return self.peers.get(key).is_some_and(|pair| pair.others(actor, at));
             }
-            self.peers.update(key, empty, |pair| {
+            self.peers.update(key, Pair::empty, |pair| {
                 let others = pair.others(actor, at);
                 pair.learn(actor, at);
                 others

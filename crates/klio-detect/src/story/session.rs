@@ -15,6 +15,8 @@ const ALIKE_CAP: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Session {
     pub last: i64,
+    /// The request's of that name.
+    pub stranger: u64,
     pub story: Option<u32>,
     /// Packed requests, oldest first.
     pub log: Vec<u8>,
@@ -22,7 +24,7 @@ pub(super) struct Session {
 }
 
 /// Findings of one rule that were too small to open a story, told by the first of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Suspicion {
     rule: u32,
     severity: Severity,
@@ -30,7 +32,7 @@ pub(super) struct Suspicion {
     found: Vec<Small>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Small {
     number: u32,
     id: u64,

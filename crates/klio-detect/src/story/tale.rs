@@ -110,6 +110,22 @@ impl Tale {
         }
     }
 
+    /// A tale without a finding of its own, beside one that begins then.
+    pub(super) fn beside(session: u64, begins: i64, actor: &Actor) -> Self {
+        let clue = Clue {
+            number: 0,
+            id: 0,
+            rule: 0,
+            severity: Severity::Informational,
+            time: begins,
+            wrote: None,
+            reached: None,
+            binding: None,
+            evidence: &[],
+        };
+        Self::open(session, &clue, actor)
+    }
+
     /// How many requests it lists.
     pub(super) fn listed(&self) -> usize {
         self.entries.len()

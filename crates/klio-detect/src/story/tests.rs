@@ -9,6 +9,7 @@ fn request(session: u64, n: u64, minute: i64) -> Request<'static> {
         session,
         request: n,
         time: minute * 60_000_000,
+        stranger: 0,
         quiet: false,
         audit_id: "id",
         stage: "ResponseComplete",
@@ -116,4 +117,27 @@ fn the_control_plane_belongs_to_whoever_had_its_token_issued_and_to_nobody_else(
     finding(&mut t, 4, 3, 3, Severity::High, &actor(controller, "10.0.0.1"));
     let sizes: Vec<usize> = t.finish().0.iter().map(|story| story.actors.len()).collect();
     assert_eq!(sizes, [3, 1]);
+}
+
+#[test]
+fn an_intruder_is_told_with_all_his_clients_and_with_what_he_did_before_he_had_a_name() {
+    let mut t = Storyteller::new();
+    let (alice, thief) = (actor("alice", "198.51.100.21"), actor("alice", "203.0.113.7"));
+    let there =
+        |session, n, who: &str| Request { stranger: stranger(who, "203.0.113.7"), ..request(session, n, 5) };
+    t.request(&request(1, 1, 5)); // alice herself
+    t.request(&there(2, 2, "")); // without credentials, with a small finding
+    finding(&mut t, 2, 0, 5, Severity::Low, &actor("system:anonymous", "203.0.113.7"));
+    t.request(&there(3, 3, "alice")); // with another client, quietly
+    t.request(&there(4, 4, "alice"));
+    finding(&mut t, 4, 1, 6, Severity::Medium, &thief);
+    t.request(&there(5, 5, "bob"));
+    let told = t.stories();
+    let (stories, of) = t.finish();
+    for stories in [&stories, &told] {
+        assert_eq!(stories.len(), 1);
+        assert_eq!(stories[0].events.len(), 3);
+        assert!(!stories[0].actors.contains(&alice));
+    }
+    assert_eq!(of, [Some(0), Some(0)]);
 }

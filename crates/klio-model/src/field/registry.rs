@@ -137,6 +137,7 @@ fields! {
     NewAddress "new.address" "" Bool Past "Whether this identity was not seen from this network: the /24 or /48 of a public source.ip, a private one as it is. Unknown for the first request of a pod, whose address is always new." "true";
     NewCountry "new.country" "" Bool Past "Whether this identity was not seen from this `source.country`. Unknown until a country of this identity was seen before." "true";
     NewAsn "new.asn" "" Bool Past "Whether this identity was not seen from this `source.asn`. Unknown until a network of this identity was seen before." "true";
+    AddressAge "address.age" "" Number Past "Seconds since this identity first came from this public network, where it had been at work elsewhere within the hour before: a person anywhere, a service account at a private address. Unknown otherwise, where other people are at home, and after three such arrivals within 30 days: who comes from ever new networks has no home." "60";
     NewNamespace "new.namespace" "" Bool Past "Whether this identity was never let into this namespace before." "true";
     NewAction "new.action" "" Bool Past "Whether this identity was never allowed to do this before: get, list or watch, create, change, delete or connect, with this group, resource and subresource. Denied requests and dry runs make nothing known." "true";
     NewSecret "new.secret" "" Bool Past "Whether this identity never read this secret by its name before. Unknown for requests that read no named secret." "true";

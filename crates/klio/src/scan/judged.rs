@@ -27,6 +27,8 @@ pub(super) struct Seen {
     pub time: i64,
     /// The line of its file on which it begins.
     pub line: u64,
+    /// The user and his address, if the address is public; 0 for the control plane.
+    pub stranger: u64,
     /// The credential that the response issued, hashed; 0 for none.
     pub issued: u64,
     /// Index into [`Judged::users`].

@@ -2,7 +2,8 @@
 
 use std::hash::BuildHasher as _;
 
-use klio_model::event::UserKind;
+use klio_detect::story::stranger;
+use klio_model::event::{SourceScope, UserKind};
 use klio_model::{Event, Field};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -54,6 +55,21 @@ pub(super) fn session(event: &Event<'_>, kind: UserKind) -> u64 {
         key = mix(key, xxh3_64(product));
     }
     mix(key, event.user.extra.text().map_or(2, |t| xxh3_64(t.as_bytes())))
+}
+
+/// Stands for a person, an account or a client without a name at a public address; 0 for everybody else.
+pub(super) fn place_of(event: &Event<'_>, kind: UserKind) -> u64 {
+    let address = event.text_of(Field::SourceIp).unwrap_or_default();
+    if SourceScope::of(address) != Some(SourceScope::Public) {
+        return 0;
+    }
+    match kind {
+        UserKind::Human | UserKind::ServiceAccount => {
+            stranger(event.text_of(Field::User).unwrap_or_default(), address)
+        }
+        UserKind::Anonymous | UserKind::Unauthenticated => stranger("", address),
+        _ => 0,
+    }
 }
 
 /// Requests that live long have a ResponseStarted event as well as a ResponseComplete event.

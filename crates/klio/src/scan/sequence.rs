@@ -189,18 +189,23 @@ impl<'e> Sequence<'e> {
         let second =
             seen.long && seen.stage != Stage::RequestReceived && self.horizon.request_judged(seen.request);
         let (start, id, what) = (seen.text.0 as usize, usize::from(seen.text.1), usize::from(seen.text.2));
+        let mut facts = None;
+        if seen.stage != Stage::RequestReceived && !second {
+            facts = judged.traces.get(seen.trace as usize).map(|trace| self.memory.observe(trace));
+        }
+        // Anonymous clients are strangers everywhere; the memory has nothing to say of them.
+        let is_stranger = facts.as_ref().is_none_or(|facts| facts.address_age.is_some());
         let request = Request {
             session: seen.session,
             request: seen.request,
             time: seen.time,
+            stranger: if is_stranger { seen.stranger } else { 0 },
             quiet: seen.quiet,
             audit_id: &judged.texts[start..start + id],
             stage: seen.stage.name(),
             what: &judged.texts[start + id..start + id + what],
         };
-        let mut facts = None;
         if seen.stage != Stage::RequestReceived && !second {
-            facts = judged.traces.get(seen.trace as usize).map(|trace| self.memory.observe(trace));
             self.stories.request(&request);
             if seen.issued != 0 {
                 self.stories.credential_issued(seen.session, seen.issued);

@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Options;
 use super::feed::Next;
 use super::judged::{Hit, Judged, Seen};
-use super::keys::{is_long, mix, request_key, salt, session};
+use super::keys::{is_long, mix, place_of, request_key, salt, session};
 use super::telling::{Maker, Yes, describe, scene, severity};
 use crate::keep::{Spooled, Terms, cluster_of, head, source};
 
@@ -170,6 +170,7 @@ impl<'e> Worker<'e> {
             request: request_key(id, time),
             time,
             line: record.line,
+            stranger: place_of(event, kind),
             issued: 0,
             user: self.user(event, out),
             text: (0, 0, 0),

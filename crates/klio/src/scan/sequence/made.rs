@@ -1,6 +1,7 @@
 //! Findings that no single event makes: correlations, and audit ids that come twice.
 
 use klio_detect::Match;
+use klio_detect::correlate::{Correlation, CorrelationKind};
 use klio_detect::story::{Clue, Request, Telling};
 use klio_model::{Actor, Attribution, Evidence, Finding, Object, Proof, Severity, Tactic, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
@@ -59,6 +60,12 @@ impl Sequence<'_> {
                 request.what = what;
             }
             let session = known.iter().rev().map(|(session, _)| *session).find(|session| *session != 0);
+            // Where places are counted, the other place is the owner's: it proves the finding, and is no deed of the
+            // one who is told of.
+            if counts_places(correlation) {
+                let mut sessions = known.iter().map(|(of, _)| Some(*of) == session || *of == 0);
+                requests.retain(|_| sessions.next().unwrap_or(true));
+            }
             self.made(number, id, &finding, session.unwrap_or(id), &requests)?;
         }
         Ok(())
@@ -131,6 +138,14 @@ impl Sequence<'_> {
     }
 }
 
+/// Whether it counts from how many places something came.
+fn counts_places(correlation: &Correlation) -> bool {
+    let mut fields = correlation.sources.iter().flat_map(|source| &source.fields).peekable();
+    correlation.kind == CorrelationKind::ValueCount
+        && fields.peek().is_some()
+        && fields.all(|field| matches!(field.as_str(), "source.ip" | "source.scope"))
+}
+
 /// A request as a correlation remembers it.
 fn request(evidence: &Evidence) -> Request<'_> {
     let time = evidence.time.map_or(i64::MIN, |t| t.micros());
@@ -138,6 +153,7 @@ fn request(evidence: &Evidence) -> Request<'_> {
         session: 0,
         request: request_key(xxh3_64(evidence.audit_id.as_bytes()), time),
         time,
+        stranger: 0,
         quiet: false,
         audit_id: &evidence.audit_id,
         stage: evidence.stage,
