@@ -132,12 +132,12 @@ impl Memory {
             budget,
             days: Days::default(),
             baselines: Baselines {
-                actors: Table::new(share(97), share(92)),
+                actors: Table::new(share(98), share(92)),
                 tuples: Table::new(share(268), 0),
                 doings: Table::new(share(162), 0),
                 peers: Table::new(share(65), 0),
             },
-            credentials: Credentials { table: Table::new(share(300), share(14)) },
+            credentials: Credentials { table: Table::new(share(299), share(14)) },
             inventory: Inventory {
                 pods: Table::new(share(24), 0),
                 nodes: Table::new(share(5), 0),

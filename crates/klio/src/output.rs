@@ -21,7 +21,7 @@ use crate::scan::{Report, RuleCount};
 pub use grid::Grid;
 pub use markdown::cell;
 pub use paint::Paint;
-pub use view::{View, identity};
+pub use view::{View, identity, plural};
 
 /// `-o`
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

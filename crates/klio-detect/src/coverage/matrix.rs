@@ -99,6 +99,7 @@ pub(super) const ATTACK: &[Known] = &[
     hidden("T1046", "Network Service Discovery", &[Discovery], "it happens in the network"),
     inside("T1069", "Permission Groups Discovery", &[Discovery]),
     beside("T1069.003", "Cloud Groups", &[Discovery]),
+    beside("T1087", "Account Discovery", &[Discovery]),
     beside("T1005", "Data from Local System", &[Collection]),
     beside("T1530", "Data from Cloud Storage", &[Collection]),
     beside("T1090", "Proxy", &[CommandAndControl]),

@@ -18,7 +18,7 @@ pub(super) struct Actor {
     /// Whether it was last seen at a private address.
     private: bool,
     /// Public networks that it came to while it was at work elsewhere, and when.
-    arrivals: Vec<(u64, u32)>,
+    arrivals: Option<Box<[(u64, u32); ARRIVALS]>>,
     hours: Option<Box<Hours>>,
     secrets: Option<Box<Secrets>>,
 }
@@ -56,12 +56,10 @@ impl Entry for Actor {
     }
     fn heap(&self) -> usize {
         let hours = self.hours.as_ref().map_or(0, |_| size_of::<Hours>());
-        let arrivals = self.arrivals.capacity() * size_of::<(u64, u32)>();
+        let arrivals = self.arrivals.as_ref().map_or(0, |_| size_of::<[(u64, u32); ARRIVALS]>());
         hours + arrivals + self.secrets.as_ref().map_or(0, |s| size_of::<Secrets>() + s.heap())
     }
     fn tidy(&mut self) {
-        self.arrivals.truncate(ARRIVALS);
-        self.arrivals.shrink_to_fit();
         if let Some(secrets) = &mut self.secrets {
             secrets.tidy();
         }
@@ -120,15 +118,18 @@ impl Actor {
         // Accounts of workloads outside of the cluster come from any address; those of pods from private ones.
         let from_home = trace.kind == UserKind::Human || self.private;
         if new && self.last != 0 && at.saturating_sub(self.last) <= AT_WORK && from_home {
-            self.arrivals.retain(|(_, came)| is_fresh(*came, at));
-            if self.arrivals.len() < ARRIVALS {
-                self.arrivals.push((trace.network, at));
+            let arrivals = self.arrivals.get_or_insert_default();
+            if let Some(free) =
+                arrivals.iter_mut().find(|(network, came)| *network == 0 || !is_fresh(*came, at))
+            {
+                *free = (trace.network, at);
             }
         }
         if trace.network != 0 {
             self.private = trace.private;
         }
-        let came = self.arrivals.iter().find(|(network, _)| *network == trace.network);
+        let mut arrivals = self.arrivals.iter().flat_map(|arrivals| arrivals.iter());
+        let came = arrivals.find(|(network, _)| *network != 0 && *network == trace.network);
         came.map(|(_, came)| i64::from(at.saturating_sub(*came)))
     }
 }
@@ -186,7 +187,7 @@ impl Baselines {
         let history = !self.actors.is_empty();
         let secret = if trace.done { trace.secret } else { 0 };
         let make =
-            || Actor { first: at, last: 0, private: false, arrivals: Vec::new(), hours: None, secrets: None };
+            || Actor { first: at, last: 0, private: false, arrivals: None, hours: None, secrets: None };
         let network = mix(actor, mix(trace.network, NETWORK));
         // Where colleagues are at home nobody is a stranger.
         let home = mix(trace.network, HOME);

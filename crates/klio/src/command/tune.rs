@@ -5,12 +5,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use klio_detect::RuleSet;
-use klio_model::{Severity, Timestamp};
+use klio_model::filter::{Case, Piece};
+use klio_model::{Field, FieldRef, Filter, Matcher, Severity, TextMatch, Timestamp};
 use serde_json::Value;
 
 use super::scan::Window;
 use crate::failure::Failure;
-use crate::output::plain;
+use crate::output::{plain, plural};
+
 use crate::pack::{self, Rules};
 use crate::scan::{self, Options, Report};
 
@@ -51,11 +53,14 @@ struct Finding {
     /// In an incident of medium or above.
     is_told: bool,
     /// What it has in common with others: fields and values, by which an entry would know them.
-    marks: Vec<(&'static str, String)>,
+    marks: Vec<Mark>,
 }
 
 /// A rule, and what its findings have in common.
-type Group = (String, Vec<(&'static str, String)>);
+type Group = (String, Vec<Mark>);
+
+/// A field and its value.
+type Mark = (Field, String);
 
 impl Tune {
     /// Runs the command.
@@ -105,16 +110,10 @@ impl Tune {
             eprintln!("klio: nothing fired {} times or more outside of incidents", self.least);
         }
         for ((rule, marks), (count, days)) in groups {
-            let filter: Vec<String> =
-                marks.iter().map(|(field, value)| format!("{field}:{}", quoted(value))).collect();
-            let days = days.len();
-            writeln!(
-                out,
-                "# {count} findings on {days} {}, none in an incident.",
-                if days == 1 { "day" } else { "days" }
-            )?;
+            let days = plural(days.len() as u64, "day");
+            writeln!(out, "# {} on {days}, none in an incident.", plural(count, "finding"))?;
             writeln!(out, "- rule: {}", yaml(&rule))?;
-            writeln!(out, "  where: {}", yaml(&filter.join(" and ")))?;
+            writeln!(out, "  where: {}", yaml(&filter(&marks).to_string()))?;
             writeln!(out, "  owner: ''   # who answers for it")?;
             writeln!(out, "  reason: ''  # why it is right")?;
             writeln!(out, "  until: '{until}'")?;
@@ -176,11 +175,11 @@ fn findings(report: &mut Report) -> Result<Vec<Finding>, Failure> {
         // The product without its version: it stays the same over updates.
         let agent = agent.split_once('/').map(|(product, _)| format!("{product}/*"));
         let marks = [
-            ("user", Some(text(&actor["user"]))),
-            ("agent", agent),
-            ("resource", Some(text(&object["resource"]))),
-            ("subresource", Some(text(&object["subresource"]))),
-            ("namespace", Some(text(&object["namespace"]))),
+            (Field::User, Some(text(&actor["user"]))),
+            (Field::UserAgent, agent),
+            (Field::Resource, Some(text(&object["resource"]))),
+            (Field::Subresource, Some(text(&object["subresource"]))),
+            (Field::Namespace, Some(text(&object["namespace"]))),
         ];
         all.push(Finding {
             id: text(&finding["id"]),
@@ -198,17 +197,21 @@ fn findings(report: &mut Report) -> Result<Vec<Finding>, Failure> {
     Ok(all)
 }
 
-/// A value as the filter language quotes it; a star at the end of a client's product stays one.
-fn quoted(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
-    match value.strip_suffix("/*") {
-        Some(product) if product.chars().all(plain) => format!("{product}/*"),
-        _ if value.chars().all(plain) => value.to_owned(),
-        _ => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
-    }
+/// The filter that the marks make, as it is written.
+fn filter(marks: &[Mark]) -> Filter {
+    Filter::and(marks.iter().map(|(field, value)| {
+        let matcher = match value.strip_suffix("/*") {
+            // A client's product, whatever its version.
+            Some(product) if *field == Field::UserAgent => {
+                TextMatch::new([Piece::Literal(format!("{product}/")), Piece::Many], Case::Insensitive)
+            }
+            _ => TextMatch::exactly(value),
+        };
+        Filter::test(FieldRef::of(*field), Matcher::Text(matcher))
+    }))
 }
 
-/// A text as YAML quotes it.
+/// A text as YAML quotes it. What cannot be printed is no part of it: filters and titles have none.
 fn yaml(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    format!("'{}'", plain(text).replace('\'', "''"))
 }
