@@ -34,6 +34,9 @@ use crate::problem::PROBLEM;
 use crate::route::Need;
 use crate::{COOKIE, Problem, ROUTES, Web};
 
+pub(crate) use events::{over_time, view as event_view};
+pub(crate) use sign_in::is_local;
+
 /// An answer of JSON.
 pub(crate) type Answer<T> = Result<axum::Json<T>, Problem>;
 
@@ -81,7 +84,7 @@ fn described() -> OpenApiRouter<Web> {
 
 pub(crate) fn router(web: Web) -> Router {
     let (routes, _) = described().split_for_parts();
-    behind_the_gate(routes, web)
+    behind_the_gate(routes.merge(crate::page::routes()), web).merge(crate::page::assets())
 }
 
 /// What else lies below `/api` gets to the gate too, which refuses it.

@@ -22,6 +22,7 @@ use tracing::Instrument;
 
 use crate::access::{self, Access, AccessOutcome, AccessStage, Who};
 use crate::archive::Stop;
+use crate::page::{self, Screen};
 use crate::pace::{Pass, place};
 use crate::problem::PROBLEM;
 use crate::route::{self, CALLBACK, Entry, Need};
@@ -30,7 +31,7 @@ use crate::visitor::{Note, Visitor};
 use crate::{Problem, Web};
 
 pub use enter::{COOKIE, Identify, Shown, Unidentified, session_cookie};
-pub(crate) use enter::{Credential, again, cookie, no_session_cookie};
+pub(crate) use enter::{Credential, again, cookie, no_session_cookie, session};
 pub use origin::CSRF_HEADER;
 
 /// Who is at the other end of the connection. The server puts it into each request's extensions.
@@ -82,12 +83,15 @@ async fn pass(web: Web, request: Request, next: Next, stop: Stop) -> Response {
     let id = access.id.clone();
     let note = Arc::new(Note::default());
     let (parts, body) = request.into_parts();
+    let screen = Screen::of(&parts);
     let admitted = admit(&web, &parts, &mut access, &note, &stop).await;
     let mut request = Request::from_parts(parts, body);
     let (entry, visitor) = match admitted {
         Ok(admitted) => admitted,
         Err(Refusal { problem, told, methods }) => {
-            let mut answer = problem.into_response();
+            let is_page = access.route.is_some_and(is_page);
+            let mut answer =
+                if is_page { page::refused(&screen, problem) } else { problem.into_response() };
             if let Ok(methods) = HeaderValue::from_str(&methods.join(", "))
                 && !methods.is_empty()
             {
@@ -119,6 +123,11 @@ async fn pass(web: Web, request: Request, next: Next, stop: Stop) -> Response {
     if let Some(principal) = entered {
         access.who = Some(Who::from(&principal));
     }
+    let answer = as_problem(answer);
+    let answer = match answer.extensions().get::<Problem>() {
+        Some(problem) if is_page(entry.path) => page::refused(&screen, problem.clone()),
+        _ => answer,
+    };
     let mut answer = finish(&web, access, &note, &stop, answer).await;
     if is_known {
         answer.extensions_mut().insert(LetIn);
@@ -261,10 +270,20 @@ async fn admit(
     Ok((entry, Some(Visitor::new(principal, Some(from), credential, note.clone(), stop.clone()))))
 }
 
+/// Whether people look at it in a browser.
+fn is_page(pattern: &str) -> bool {
+    !pattern.starts_with("/api/") && pattern != "/openapi.json"
+}
+
 /// Tells the audit, then lets the answer go.
-async fn finish(web: &Web, mut access: Access, note: &Arc<Note>, stop: &Stop, answer: Response) -> Response {
+async fn finish(
+    web: &Web,
+    mut access: Access,
+    note: &Arc<Note>,
+    stop: &Stop,
+    mut answer: Response,
+) -> Response {
     let id = access.id.clone();
-    let mut answer = as_problem(answer);
     access.status = answer.status().as_u16();
     access.rows = note.counted();
     access.time = web.now();
@@ -309,15 +328,14 @@ fn as_problem(answer: Response) -> Response {
     Problem::new(status, detail).into_response()
 }
 
+/// What browsers may do with an answer that is no page.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 /// What every answer bears (OWASP Secure Headers Project; RFC 9111 for `no-store`).
 fn secured(mut answer: Response, id: &str) -> Response {
-    const FIXED: [(header::HeaderName, &str); 6] = [
+    const FIXED: [(header::HeaderName, &str); 5] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
@@ -326,6 +344,9 @@ fn secured(mut answer: Response, id: &str) -> Response {
     for (name, value) in FIXED {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let policy = if kind.starts_with("text/html") { page::POLICY } else { NOTHING };
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     if let Ok(id) = HeaderValue::from_str(id)
         && !id.is_empty()
     {

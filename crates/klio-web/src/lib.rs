@@ -1,4 +1,4 @@
-//! What does a person see? The HTTP API `/api/v1`, and later the pages, which show the same view structs.
+//! What does a person see? The HTTP API `/api/v1`, and the pages, which show the same view structs.
 //!
 //! [`router`] answers from three things that the program hands it: an [`Archive`] (what has happened), a [`klio_desk::Desk`] (who
 //! works here) and an [`OwnAudit`] (who used Klio). Each request passes one gate: who is it, does the route's entry in
@@ -38,13 +38,15 @@ mod bodies;
 
 mod api;
 
+mod page;
+
 pub use access::{Access, AccessOutcome, AccessStage, AuditError, OwnAudit, Who};
 pub use archive::{Archive, ArchiveError};
 pub use gate::{COOKIE, CSRF_HEADER, Identify, LetIn, Peer, Shown, Unidentified, session_cookie};
 pub use journey::{Back, Leave, Providers};
 pub use pace::Rate;
 pub use problem::Problem;
-pub use route::{Entry, Need, ROUTES};
+pub use route::{Entry, Need, PAGES, ROUTES};
 pub use sight::{OWN_CLUSTER, Sight};
 pub use web::{Limits, Options, Web};
 

@@ -185,6 +185,8 @@ impl IntoResponse for Problem {
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        // For whoever draws it.
+        answer.extensions_mut().insert(self);
         answer
     }
 }

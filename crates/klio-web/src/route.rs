@@ -125,9 +125,19 @@ pub const ROUTES: &[Entry] = &[
     entry("DELETE", "/api/v1/sessions/{id}", May(&[ManageOwnAccount]), "delete", "sessions"),
 ];
 
+/// The pages that may be asked for.
+#[rustfmt::skip]
+pub const PAGES: &[Entry] = &[
+    entry("GET", "/", Open, "get", "pages"),
+    entry("GET", "/sign-in", Open, "get", "signins"),
+    entry("POST", "/sign-in", Open, "create", "sessions"),
+    entry("POST", "/sign-out", Open, "delete", "sessions"),
+    entry("GET", "/explore", May(&[ReadEvents]), "list", "events"),
+];
+
 /// The entry of a method and a pattern; `Err` has the methods that there are.
 pub(crate) fn find(method: &str, pattern: Option<&str>) -> Result<&'static Entry, Vec<&'static str>> {
-    let of_path: Vec<&Entry> = ROUTES.iter().filter(|e| Some(e.path) == pattern).collect();
+    let of_path: Vec<&Entry> = ROUTES.iter().chain(PAGES).filter(|e| Some(e.path) == pattern).collect();
     let methods = || of_path.iter().map(|e| e.method).collect();
     of_path.iter().find(|e| e.method == method).copied().ok_or_else(methods)
 }

@@ -2,16 +2,18 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use klio_model::{Event, Field, FieldRef, Filter, Matcher, TextMatch, TimeRange};
+use std::collections::BTreeMap;
+
+use klio_model::{Event, Field, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
 use super::Answer;
-use crate::archive::{ArchiveError, Record, Slice};
+use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice};
 use crate::cursor::Thread;
 use crate::input::{Asked, Which, field, limit, span};
-use crate::view::{CountView, EventPage, EventStages, EventView, HistogramView, ProofView, Series, TopView};
+use crate::view::{Bar, CountView, EventPage, EventStages, EventView, HistogramView, ProofView, Series, TopView};
 use crate::visitor::Visitor;
 use crate::{Problem, Sight, Web};
 
@@ -21,8 +23,8 @@ const PAGE: usize = 100;
 const MOST: usize = 1000;
 /// Events of one audit id that are shown.
 const STAGES: usize = 200;
-/// Steps of a histogram, if nobody says how long one is.
-const BARS: i64 = 60;
+/// Steps of a histogram at most, if nobody says how long one is.
+const BARS: i64 = 120;
 /// Steps of a histogram at most.
 const MOST_BARS: i64 = 10_000;
 /// Series of a histogram.
@@ -142,7 +144,7 @@ pub(crate) async fn top(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OverTime {
-    /// How long a step is: `30s`, `5m`, `1h`, `1d`; usually a sixtieth of the time, in whole minutes.
+    /// How long a step is: `30s`, `5m`, `1h`, `1d`; if none is given, one that makes at most 120 of the time.
     interval: Option<String>,
     /// Split by the values of this field; the ten most frequent ones.
     field: Option<String>,
@@ -175,43 +177,75 @@ pub(crate) async fn histogram(
                 .ok_or_else(|| Problem::bad("`interval` is no span of time: write 30s, 5m, 1h or 1d"))?,
         ),
     };
-    let split = by.clone();
-    let (step, series) = visitor
-        .ask(&web, move |archive, sight, patience| {
-            let TimeRange { start, end } = question.range;
-            let (start, end) = match (start, end) {
-                (Some(start), Some(end)) => (start, end),
-                _ => match archive.span(sight, patience, &question)? {
-                    Some((first, last)) => (start.unwrap_or(first), end.unwrap_or(last)),
-                    None => return Ok((step.unwrap_or(60_000_000), Vec::new())),
-                },
-            };
-            let length = end.micros().saturating_sub(start.micros()).max(1);
-            let step = step.unwrap_or_else(|| (length / BARS / 60_000_000).max(1) * 60_000_000);
-            if length / step > MOST_BARS {
-                return Err(ArchiveError::BadQuestion(format!(
-                    "this makes more than {MOST_BARS} steps; write a longer `interval`"
-                )));
-            }
-            let Some(field) = split else {
-                let bars = archive.histogram(sight, patience, &question, step)?;
-                return Ok((step, vec![Series { value: None, bars }]));
-            };
-            let top = archive.top(sight, patience, &question, &field, SERIES)?;
-            let mut series = Vec::new();
-            for (value, _) in top.values {
-                let mut of_value = question.clone();
-                let test = Filter::test(field.clone(), Matcher::Text(TextMatch::exactly(&value)));
-                of_value.filter = Filter::and([of_value.filter, archive.people().resolve(test)]);
-                let bars = archive.histogram(sight, patience, &of_value, step)?;
-                series.push(Series { value: Some(value), bars });
-            }
-            Ok((step, series))
-        })
+    let view = visitor
+        .ask(&web, move |archive, sight, patience| over_time(archive, sight, patience, &question, step, by))
         .await?;
-    visitor.note.rows(series.iter().map(|s| s.bars.len()).sum());
+    visitor.note.rows(view.series.iter().map(|s| s.bars.len()).sum());
+    Ok(Json(view))
+}
+
+/// Numbers of events over time, in steps of so many microseconds, split by the values of a field.
+pub(crate) fn over_time(
+    archive: &dyn Archive,
+    sight: &Sight,
+    patience: &Patience,
+    question: &Question,
+    step: Option<i64>,
+    by: Option<FieldRef>,
+) -> Result<HistogramView, ArchiveError> {
+    let field = by.as_ref().map(|field| field.name().to_owned());
+    let TimeRange { start, end } = question.range;
+    let span = match (start, end) {
+        (Some(start), Some(end)) => Some((start, end)),
+        _ => archive
+            .span(sight, patience, question)?
+            .map(|(first, last)| (start.unwrap_or(first), end.unwrap_or(last))),
+    };
+    let Some((start, end)) = span else {
+        let interval_seconds = step.map_or(60, |step| (step / 1_000_000) as u64);
+        return Ok(HistogramView { interval_seconds, field, series: Vec::new() });
+    };
+    let length = end.micros().saturating_sub(start.micros()).max(1);
+    let step = step.unwrap_or_else(|| usual_step(length));
+    if length / step > MOST_BARS {
+        return Err(ArchiveError::BadQuestion(format!(
+            "this makes more than {MOST_BARS} steps; write a longer `interval`"
+        )));
+    }
+    let all = archive.histogram(sight, patience, question, step)?;
     let interval_seconds = (step / 1_000_000) as u64;
-    Ok(Json(HistogramView { interval_seconds, field: by.map(|f| f.name().to_owned()), series }))
+    let Some(by) = by else {
+        let series = vec![Series { value: None, bars: all }];
+        return Ok(HistogramView { interval_seconds, field, series });
+    };
+    let top = archive.top(sight, patience, question, &by, SERIES)?;
+    let mut series = Vec::new();
+    let mut rest: BTreeMap<Timestamp, u64> = all.into_iter().map(|bar| (bar.start, bar.count)).collect();
+    for (value, _) in top.values {
+        let mut of_value = question.clone();
+        let test = Filter::test(by.clone(), Matcher::Text(TextMatch::exactly(&value)));
+        of_value.filter = Filter::and([of_value.filter, archive.people().resolve(test)]);
+        let bars = archive.histogram(sight, patience, &of_value, step)?;
+        for bar in &bars {
+            rest.entry(bar.start).and_modify(|count| *count = count.saturating_sub(bar.count));
+        }
+        series.push(Series { value: Some(value), bars });
+    }
+    let rest = rest.into_iter().filter(|(_, count)| *count > 0);
+    let bars: Vec<Bar> = rest.map(|(start, count)| Bar { start, count }).collect();
+    if !bars.is_empty() {
+        series.push(Series { value: None, bars });
+    }
+    Ok(HistogramView { interval_seconds, field, series })
+}
+
+/// A step that people count in, of which about a hundred make the time.
+fn usual_step(length: i64) -> i64 {
+    const STEPS: [i64; 16] =
+        [1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400];
+    let seconds = length / 1_000_000 / BARS;
+    let step = STEPS.into_iter().find(|step| *step >= seconds);
+    step.unwrap_or_else(|| (seconds / 86_400 + 1) * 86_400) * 1_000_000
 }
 
 /// All events of an audit id, in the order of time.

@@ -178,7 +178,7 @@ fn told(provider: &str, error: &Unidentified) -> Problem {
 }
 
 /// Whether a browser that is sent there stays here. It would drop tabs and line ends, and read `\` as `/` (WHATWG URL, 4.4).
-fn is_local(path: &str) -> bool {
+pub(crate) fn is_local(path: &str) -> bool {
     let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     path.len() <= HOME && is_plain && path.starts_with('/') && !path.starts_with("//")
 }

@@ -126,7 +126,7 @@ pub(crate) async fn again(
 }
 
 /// The session's secret in the cookies.
-fn session(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
+pub(crate) fn session(headers: &HeaderMap) -> Result<Option<Secret>, Problem> {
     let twice = || Problem::who_are_you("there are two session cookies; sign in anew");
     Ok(cookie(headers, COOKIE).map_err(|Twice| twice())?.map(|secret| Secret::from(secret.to_owned())))
 }

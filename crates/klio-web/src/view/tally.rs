@@ -69,7 +69,7 @@ pub struct HistogramView {
     pub interval_seconds: u64,
     /// The field by whose values it is split; nothing if it is not.
     pub field: Option<String>,
-    /// For each value its steps; one series without a value if it is not split.
+    /// For each value its steps, then those of all other events, without a value; one series without a value if it is not split.
     pub series: Vec<Series>,
 }
 

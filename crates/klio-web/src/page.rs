@@ -1,0 +1,32 @@
+//! The pages: the same view structs as the API's, drawn by the templates in `templates/`, or as JSON with `as=json`.
+
+mod address;
+mod asset;
+mod draw;
+mod explore;
+mod frame;
+mod problem;
+mod sign_in;
+
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::get;
+
+use crate::Web;
+
+pub(crate) use asset::routes as assets;
+pub(crate) use frame::Screen;
+pub(crate) use problem::page as refused;
+
+/// What browsers may do on a page: load what this server has, and nothing else (W3C CSP Level 3).
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// The pages, each with its entry in [`crate::route::PAGES`].
+pub(crate) fn routes() -> Router<Web> {
+    Router::new()
+        .route("/", get(async || Redirect::to("/explore")))
+        .route("/sign-in", get(sign_in::page).post(sign_in::enter))
+        .route("/sign-out", axum::routing::post(sign_in::leave))
+        .route("/explore", get(explore::page))
+}

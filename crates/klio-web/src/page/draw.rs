@@ -1,0 +1,96 @@
+//! Values as pages and commands write them.
+
+use klio_model::{Event, TimeRange, Timestamp};
+
+/// `2026-11-21 01:17:05.043`; the zone, UTC, stands on the page.
+pub(crate) fn time(time: &Timestamp) -> String {
+    let text = time.to_string();
+    let whole = text.split('Z').next().unwrap_or_default();
+    let whole = whole.get(..whole.len().saturating_sub(3)).unwrap_or(whole);
+    whole.replacen('T', " ", 1)
+}
+
+/// The same of a time that may be missing.
+pub(crate) fn maybe_time(of: Option<&Timestamp>) -> String {
+    of.map_or_else(|| "without a time".to_owned(), time)
+}
+
+/// To the second.
+fn seconds(of: Timestamp) -> String {
+    let text = time(&of);
+    text.split('.').next().unwrap_or(&text).to_owned()
+}
+
+/// A span of time in words.
+pub(crate) fn range(range: TimeRange) -> String {
+    match (range.start, range.end) {
+        (None, None) => "All time".to_owned(),
+        (Some(start), None) => format!("Since {}", seconds(start)),
+        (None, Some(end)) => format!("Until {}", seconds(end)),
+        (Some(start), Some(end)) => format!("{} to {}", seconds(start), seconds(end)),
+    }
+}
+
+/// A number with its thousands apart.
+pub(crate) fn number(n: &u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A number and what it counts: `1 event`, `2 events`.
+pub(crate) fn count(n: &u64, one: &str, many: &str) -> String {
+    format!("{} {}", number(n), if *n == 1 { one } else { many })
+}
+
+/// What a request was about: `pods shop/cart`.
+pub(crate) fn object(event: &Event<'_>) -> String {
+    let text = |text: &Option<klio_model::json::Str<'_>>| text.as_ref().map(|text| text.0.to_string());
+    let object = &event.object;
+    let Some(resource) = text(&object.resource) else {
+        return event.uri_path().map(str::to_owned).unwrap_or_default();
+    };
+    let resource = match text(&object.subresource) {
+        Some(part) => format!("{resource}/{part}"),
+        None => resource,
+    };
+    match (text(&object.namespace), text(&object.name)) {
+        (Some(namespace), Some(name)) if !namespace.is_empty() => format!("{resource} {namespace}/{name}"),
+        (Some(namespace), None) if !namespace.is_empty() => format!("{resource} in {namespace}"),
+        (_, Some(name)) => format!("{resource} {name}"),
+        _ => resource,
+    }
+}
+
+/// A word of a POSIX shell's command line.
+pub(crate) fn shell(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_for_people() {
+        let at = Timestamp::parse("2026-11-21T01:17:05.043210Z").unwrap();
+        assert_eq!(time(&at), "2026-11-21 01:17:05.043");
+        assert_eq!(number(&1_234_567), "1,234,567");
+        assert_eq!(number(&999), "999");
+        assert_eq!(count(&1, "event", "events"), "1 event");
+        assert_eq!(range(TimeRange { start: Some(at), end: None }), "Since 2026-11-21 01:17:05");
+        assert_eq!(shell("user:\"it's\""), r#"'user:"it'\''s"'"#);
+        assert_eq!(shell("verb:get"), "verb:get");
+        assert_eq!(shell(""), "''");
+    }
+}

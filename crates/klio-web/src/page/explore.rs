@@ -1,0 +1,328 @@
+//! Explore: ask, look at numbers, narrow down, read.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use klio_model::{Event, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
+use serde::Deserialize;
+
+use super::address::{self, Address};
+use super::draw;
+use super::frame::{About, Asked, Frame, Screen};
+use crate::api::{event_view, over_time};
+use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice};
+use crate::cursor::Thread;
+use crate::input::{Which, field, limit};
+use crate::view::{
+    ColumnView, ExploreView, FacetValue, FacetView, HistogramView, PartView, QuestionView, RowView, Top,
+};
+use crate::visitor::Visitor;
+use crate::{Problem, Sight, Web};
+
+/// Events of a page.
+const ROWS: usize = 50;
+/// Events of a page at most.
+const MOST_ROWS: usize = 200;
+/// Values of a facet.
+const VALUES: usize = 6;
+/// Values of a facet that was opened.
+const MORE_VALUES: usize = 40;
+/// Without a time: what happened in so many microseconds before the newest event.
+const USUAL: i64 = 24 * 3_600_000_000;
+
+/// The facets that are always there.
+const FACETS: [&str; 8] =
+    ["outcome", "verb", "resource", "namespace", "user", "source.ip", "code", "agent"];
+/// The columns, if nobody chooses others.
+const COLUMNS: [&str; 5] = ["user", "verb", "object", "code", "source.ip"];
+
+/// What the address says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    filter: Option<String>,
+    cluster: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    /// The field by which the histogram is split.
+    by: Option<String>,
+    /// A facet of which more values are wanted, or that is not always there.
+    facet: Option<String>,
+    /// Columns with commas between.
+    columns: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+impl Wanted {
+    fn address(&self) -> Address {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Address::new("/explore")
+            .with("filter", text(&self.filter))
+            .with("cluster", text(&self.cluster))
+            .with("from", text(&self.from))
+            .with("to", text(&self.to))
+            .with("by", text(&self.by))
+            .with("facet", text(&self.facet))
+            .with("columns", text(&self.columns))
+            .with("limit", self.limit.map(|n| n.to_string()).unwrap_or_default())
+    }
+
+    fn columns(&self) -> Vec<String> {
+        match self.columns.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) => text.split(',').map(|name| name.trim().to_owned()).take(20).collect(),
+            None => COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "explore.html")]
+struct Explore {
+    frame: Frame,
+    view: ExploreView,
+}
+
+pub(crate) async fn page(
+    State(web): State<Web>,
+    visitor: Visitor,
+    screen: Screen,
+    Asked(wanted): Asked<Wanted>,
+) -> Result<Response, Problem> {
+    let address = wanted.address();
+    let filter = wanted.filter.clone().unwrap_or_default();
+    let columns = wanted.columns();
+    let mut view = ExploreView {
+        question: QuestionView {
+            kept: address.others(&["filter", "from", "to"]),
+            cluster: wanted.cluster.clone().unwrap_or_default(),
+            from: wanted.from.clone().unwrap_or_default(),
+            to: wanted.to.clone().unwrap_or_default(),
+            by: wanted.by.clone().filter(|by| !by.is_empty()).unwrap_or_else(|| "outcome".to_owned()),
+            filter: filter.clone(),
+            ..QuestionView::default()
+        },
+        problem: None,
+        count: 0,
+        histogram: None,
+        facets: Vec::new(),
+        events: Vec::new(),
+        older: None,
+        columns: column_views(&columns, &address),
+    };
+    if let Err(problem) = answer(&web, &visitor, wanted, &columns, &address, &mut view).await {
+        // A question that is none is told beside the question; anything else is a refusal.
+        if problem.status() != axum::http::StatusCode::BAD_REQUEST || screen.wants_json() {
+            return Err(problem);
+        }
+        view.problem = Some(problem);
+    }
+    let about = About {
+        title: "Explore".to_owned(),
+        place: "/explore",
+        command: Some(command(&view.question)),
+    };
+    screen.show(&web, &visitor, about, view, |frame, view| Explore { frame, view })
+}
+
+fn column_views(columns: &[String], address: &Address) -> Vec<ColumnView> {
+    let without = |field: &String| {
+        let rest: Vec<&str> = columns.iter().filter(|other| *other != field).map(String::as_str).collect();
+        address.clone().with("columns", rest.join(",")).to_string()
+    };
+    columns.iter().map(|field| ColumnView { field: field.clone(), without: without(field) }).collect()
+}
+
+/// Fills the view in.
+async fn answer(
+    web: &Web,
+    visitor: &Visitor,
+    wanted: Wanted,
+    columns: &[String],
+    address: &Address,
+    view: &mut ExploreView,
+) -> Result<(), Problem> {
+    let which = Which {
+        filter: wanted.filter.clone(),
+        cluster: wanted.cluster.clone(),
+        from: wanted.from.clone(),
+        to: wanted.to.clone(),
+    };
+    let asked = match wanted.filter.as_deref().map(str::trim) {
+        None | Some("") => Filter::All,
+        Some(text) => Filter::parse(text)?,
+    };
+    view.question.parts = parts(&asked, address);
+    let question = which.question(web, visitor)?;
+    let by = field(&view.question.by, visitor)?;
+    let cells = columns.iter().map(|name| Cell::of(name, visitor)).collect::<Result<Vec<_>, _>>()?;
+    let facets = facets(wanted.facet.as_deref(), visitor)?;
+    let thread = Thread::new(&visitor.sight, &[&["explore"], &which.words()[..]].concat());
+    let slice = Slice {
+        after: thread.position(wanted.cursor.as_deref())?,
+        most: limit(wanted.limit, ROWS, MOST_ROWS)?,
+    };
+    let found = visitor
+        .ask(web, move |archive, sight, patience| {
+            survey(archive, sight, patience, question, by, facets, &slice)
+        })
+        .await?;
+    visitor.note.rows(found.page.items.len());
+    let TimeRange { start, end } = found.range;
+    (view.question.start, view.question.end) = (start, end);
+    view.question.range = draw::range(found.range);
+    view.count = found.count;
+    view.histogram = Some(found.histogram);
+    view.facets = found.facets.into_iter().map(|(facet, top)| facet_view(&facet, top, &asked, address)).collect();
+    let bodies = visitor.bodies();
+    let row = |record| {
+        let event = event_view(record, &visitor.sight, bodies)?;
+        let parsed = Event::parse(event.event.get()).ok()?;
+        let cells = cells.iter().map(|cell| cell.text(&parsed)).collect();
+        let page = address::path("/events", event.audit_id.as_deref().unwrap_or_default());
+        Some(RowView { cells, page, event })
+    };
+    view.events = found.page.items.iter().filter_map(row).collect();
+    view.older = found.page.next.map(|at| address.clone().with("cursor", thread.cursor(&at)).to_string());
+    Ok(())
+}
+
+/// What the archive says.
+struct Found {
+    range: TimeRange,
+    count: u64,
+    histogram: HistogramView,
+    facets: Vec<(Facet, Top)>,
+    page: Page<Record>,
+}
+
+fn survey(
+    archive: &dyn Archive,
+    sight: &Sight,
+    patience: &Patience,
+    mut question: Question,
+    by: FieldRef,
+    facets: Vec<Facet>,
+    slice: &Slice,
+) -> Result<Found, ArchiveError> {
+    if question.range.is_all() {
+        question.range = usual(archive, sight, patience, &question)?;
+    }
+    let range = question.range;
+    let histogram = over_time(archive, sight, patience, &question, None, Some(by))?;
+    let facets = facets.into_iter().map(|facet| {
+        let top = archive.top(sight, patience, &question, &facet.field, facet.most)?;
+        Ok((facet, top))
+    });
+    let facets = facets.collect::<Result<_, _>>()?;
+    let count = archive.count(sight, patience, &question)?;
+    let page = archive.events(sight, patience, &question, slice)?;
+    Ok(Found { range, count, histogram, facets, page })
+}
+
+/// The day before the newest event: a cluster that has been silent since last week still shows what it did.
+fn usual(
+    archive: &dyn Archive,
+    sight: &Sight,
+    patience: &Patience,
+    question: &Question,
+) -> Result<TimeRange, ArchiveError> {
+    let all = Question { filter: Filter::All, ..question.clone() };
+    let newest = archive.events(sight, patience, &all, &Slice { after: None, most: 1 })?;
+    let time = newest.items.first().and_then(|record| Event::parse(&record.raw).ok()?.time());
+    Ok(TimeRange { start: time.map(|time| Timestamp(time.micros() - USUAL)), end: None })
+}
+
+/// A field whose values are counted.
+struct Facet {
+    field: FieldRef,
+    most: usize,
+}
+
+fn facets(wanted: Option<&str>, visitor: &Visitor) -> Result<Vec<Facet>, Problem> {
+    let wanted = wanted.filter(|name| !name.is_empty());
+    let others = wanted.filter(|name| !FACETS.contains(name));
+    let names = others.into_iter().chain(FACETS);
+    let facet = |name: &str| {
+        let most = if wanted == Some(name) { MORE_VALUES } else { VALUES };
+        Ok(Facet { field: field(name, visitor)?, most })
+    };
+    names.map(facet).collect()
+}
+
+fn facet_view(facet: &Facet, top: Top, asked: &Filter, address: &Address) -> FacetView {
+    let name = facet.field.name();
+    let most = top.values.first().map_or(1, |(_, count)| *count).max(1);
+    let to = |filter: Filter| address.clone().with("filter", text(&filter)).to_string();
+    let value = |(value, count): (String, u64)| {
+        let test = Filter::test(facet.field.clone(), Matcher::Text(TextMatch::exactly(&value)));
+        let is_asked = *asked == test || matches!(asked, Filter::And(parts) if parts.contains(&test));
+        FacetValue {
+            include: to(if is_asked { asked.clone() } else { Filter::and([asked.clone(), test.clone()]) }),
+            exclude: to(Filter::and([asked.clone(), Filter::not(test.clone())])),
+            only: to(test),
+            asked: is_asked,
+            share: (count * 100 / most).max(1) as u8,
+            value,
+            count,
+        }
+    };
+    let is_cut = top.other > 0 && facet.most < MORE_VALUES;
+    FacetView {
+        field: name.to_owned(),
+        about: facet.field.field().info().doc,
+        more: is_cut.then(|| address.clone().with("facet", name).to_string()),
+        values: top.values.into_iter().map(value).collect(),
+        other: top.other,
+        missing: top.missing,
+    }
+}
+
+/// The parts of a filter that all must hold.
+fn parts(asked: &Filter, address: &Address) -> Vec<PartView> {
+    let all = match asked {
+        Filter::All => return Vec::new(),
+        Filter::And(parts) => parts.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let without = |skipped: usize| {
+        let rest = all.iter().enumerate().filter(|(at, _)| *at != skipped).map(|(_, part)| part.clone());
+        address.clone().with("filter", text(&Filter::and(rest))).to_string()
+    };
+    let part = |(at, part): (usize, &Filter)| PartView { text: part.to_string(), without: without(at) };
+    all.iter().enumerate().map(part).collect()
+}
+
+/// As filters are written; nothing for all events.
+fn text(filter: &Filter) -> String {
+    if *filter == Filter::All { String::new() } else { filter.to_string() }
+}
+
+/// What a column shows.
+enum Cell {
+    /// Kind, namespace and name.
+    Object,
+    Field(FieldRef),
+}
+
+impl Cell {
+    fn of(name: &str, visitor: &Visitor) -> Result<Self, Problem> {
+        if name == "object" { Ok(Self::Object) } else { field(name, visitor).map(Self::Field) }
+    }
+
+    fn text(&self, event: &Event<'_>) -> String {
+        match self {
+            Self::Object => draw::object(event),
+            Self::Field(field) => field.values(event).join(", "),
+        }
+    }
+}
+
+/// What says the same in a terminal.
+fn command(question: &QuestionView) -> String {
+    let mut words = vec!["klio".to_owned(), "hunt".to_owned(), draw::shell(&question.filter)];
+    for (option, time) in [("--since", question.start), ("--until", question.end)] {
+        words.extend(time.into_iter().flat_map(|time| [option.to_owned(), time.to_string()]));
+    }
+    words.join(" ")
+}

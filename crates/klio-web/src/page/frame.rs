@@ -1,0 +1,206 @@
+//! What all pages have in common: who looks, where one can go, the address, and the command that says the same.
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::{Html, IntoResponse, Response};
+use klio_desk::ExposeSecret as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::asset;
+use crate::gate::cookie;
+use crate::route::PAGES;
+use crate::view::WhoView;
+use crate::visitor::Visitor;
+use crate::{Problem, Web};
+
+/// The cookie with the colours that somebody chose. It holds nothing else, and scripts write it.
+const THEME: &str = "klio-theme";
+/// In a query: the answer is wanted as JSON.
+const AS_JSON: &str = "as=json";
+
+/// A request for a page.
+pub(crate) struct Screen {
+    path: String,
+    query: String,
+    theme: &'static str,
+    json: bool,
+}
+
+impl Screen {
+    /// Of a request that may have been refused.
+    pub(crate) fn of(parts: &Parts) -> Self {
+        let query = parts.uri.query().unwrap_or_default();
+        let others: Vec<&str> = query.split('&').filter(|pair| *pair != AS_JSON && !pair.is_empty()).collect();
+        let theme = match cookie(&parts.headers, THEME).ok().flatten() {
+            Some("dark") => "dark",
+            Some("light") => "light",
+            _ => "auto",
+        };
+        Self {
+            path: parts.uri.path().to_owned(),
+            json: query.split('&').any(|pair| pair == AS_JSON) || takes_json(&parts.headers),
+            query: others.join("&"),
+            theme,
+        }
+    }
+
+    /// The address without what it is wanted as.
+    pub(crate) fn here(&self) -> String {
+        if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
+    }
+
+    pub(crate) fn wants_json(&self) -> bool {
+        self.json
+    }
+
+    /// The answer: the view as JSON, or drawn.
+    pub(crate) fn show<V: Serialize, T: Template>(
+        self,
+        web: &Web,
+        visitor: &Visitor,
+        about: About,
+        view: V,
+        draw: impl FnOnce(Frame, V) -> T,
+    ) -> Result<Response, Problem> {
+        if self.json {
+            return Ok(axum::Json(view).into_response());
+        }
+        let csrf = visitor.session().map(|session| web.desk().csrf(session).expose_secret().to_owned());
+        let who = WhoView::of(&visitor.principal, csrf);
+        let places = PLACES.iter().map(|place| Link::of(place, &about, visitor)).collect();
+        let frame = Frame::new(&self, about, Some(who), places);
+        html(&draw(frame, view))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Screen {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts))
+    }
+}
+
+/// A page's query, with names that are known; what it is wanted as is [`Screen`]'s.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let uri = Screen::of(parts).here().parse().map_err(|_| Problem::bad("the address is none"))?;
+        let query = axum::extract::Query::<T>::try_from_uri(&uri);
+        query.map(|query| Self(query.0)).map_err(|e| Problem::bad(e.body_text()))
+    }
+}
+
+/// Whether somebody asks for JSON and not for a page.
+fn takes_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.contains("application/json") && !accept.contains("text/html")
+}
+
+/// A template, drawn.
+pub(crate) fn html(template: &impl Template) -> Result<Response, Problem> {
+    let text = template.render().map_err(|error| {
+        tracing::error!(%error, "a page cannot be drawn");
+        Problem::unavailable("the page cannot be drawn; the server's log says why")
+    })?;
+    Ok(Html(text).into_response())
+}
+
+/// What a page is about.
+pub(crate) struct About {
+    /// In the window's title and as heading.
+    pub(crate) title: String,
+    /// The path of the place in the navigation to which it belongs.
+    pub(crate) place: &'static str,
+    /// The command that says the same in a terminal.
+    pub(crate) command: Option<String>,
+}
+
+/// A place in the navigation.
+struct Place {
+    group: &'static str,
+    name: &'static str,
+    path: &'static str,
+    /// With `g`, the key that leads there.
+    key: char,
+}
+
+const fn place(group: &'static str, name: &'static str, path: &'static str, key: char) -> Place {
+    Place { group, name, path, key }
+}
+
+/// Where one can go.
+const PLACES: &[Place] = &[
+    place("", "Explore", "/explore", 'e'),
+];
+
+/// A place as somebody sees it.
+pub(crate) struct Link {
+    /// Set on the first of a group.
+    pub(crate) group: Option<&'static str>,
+    pub(crate) name: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) key: char,
+    pub(crate) current: bool,
+    /// Why he may not go there.
+    pub(crate) reason: Option<String>,
+}
+
+impl Link {
+    fn of(place: &Place, about: &About, visitor: &Visitor) -> Self {
+        let entry = PAGES.iter().find(|entry| entry.path == place.path);
+        let refused = entry.and_then(|entry| entry.check(&visitor.principal).err());
+        let first = PLACES.iter().find(|other| other.group == place.group);
+        Self {
+            group: (first.is_some_and(|first| first.path == place.path) && !place.group.is_empty())
+                .then_some(place.group),
+            name: place.name,
+            path: place.path,
+            key: place.key,
+            current: about.place == place.path,
+            reason: refused.map(|problem| problem.detail),
+        }
+    }
+}
+
+/// What stands around every page.
+pub(crate) struct Frame {
+    pub(crate) title: String,
+    pub(crate) theme: &'static str,
+    pub(crate) tag: &'static str,
+    pub(crate) who: Option<WhoView>,
+    pub(crate) places: Vec<Link>,
+    pub(crate) command: Option<String>,
+    /// The address of this page.
+    pub(crate) here: String,
+    /// The address of the same as JSON.
+    pub(crate) twin: String,
+}
+
+impl Frame {
+    pub(crate) fn new(screen: &Screen, about: About, who: Option<WhoView>, places: Vec<Link>) -> Self {
+        let here = screen.here();
+        let joint = if here.contains('?') { '&' } else { '?' };
+        Self {
+            title: about.title,
+            theme: screen.theme,
+            tag: asset::TAG,
+            who,
+            places,
+            command: about.command,
+            twin: format!("{here}{joint}{AS_JSON}"),
+            here,
+        }
+    }
+
+    /// What requests that change something must bring.
+    pub(crate) fn csrf(&self) -> &str {
+        self.who.as_ref().and_then(|who| who.csrf.as_deref()).unwrap_or_default()
+    }
+}
