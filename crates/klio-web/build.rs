@@ -8,13 +8,11 @@ use std::{env, fs};
 use sha2::{Digest as _, Sha256};
 
 /// Name in the address, file below `ui/`, media type.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 4] = [
     ("klio.css", "klio.css", "text/css; charset=utf-8"),
     ("klio.js", "klio.js", "text/javascript; charset=utf-8"),
     ("klio.svg", "klio.svg", "image/svg+xml"),
     ("htmx.js", "node_modules/htmx.org/dist/htmx.min.js", "text/javascript; charset=utf-8"),
-    ("uplot.js", "node_modules/uplot/dist/uPlot.iife.min.js", "text/javascript; charset=utf-8"),
-    ("uplot.css", "node_modules/uplot/dist/uPlot.min.css", "text/css; charset=utf-8"),
 ];
 
 fn main() -> Result<(), String> {

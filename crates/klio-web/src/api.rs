@@ -3,6 +3,7 @@
 // The macros that describe the routes write whole paths.
 #![allow(unused_qualifications)]
 
+mod complete;
 mod dead;
 mod events;
 mod export;
@@ -53,6 +54,7 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(events::count))
         .routes(routes!(events::top))
         .routes(routes!(events::histogram))
+        .routes(routes!(complete::complete))
         .routes(routes!(export::export))
         .routes(routes!(tail::tail))
         .routes(routes!(events::get))

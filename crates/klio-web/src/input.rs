@@ -4,6 +4,7 @@ use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use bytes::Bytes;
 use klio_model::{FieldRef, Filter, TimeRange, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +26,39 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
     }
 }
 
+/// A request's body, of bounded size, within a bounded time.
+async fn body(request: Request, web: &Web) -> Result<Bytes, Problem> {
+    let limits = web.limits();
+    let read = tokio::time::timeout(limits.body_time, to_bytes(request.into_body(), limits.body)).await;
+    match read {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => {
+            let detail = format!("the body has more than {} bytes, or broke off", limits.body);
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
+        }
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly")),
+    }
+}
+
+/// The fields of a form that a browser sends without a script (`application/x-www-form-urlencoded`).
+pub(crate) struct Fields(Bytes);
+
+impl Fields {
+    /// The value of a field; nothing if there is none.
+    pub(crate) fn get(&self, name: &str) -> String {
+        let mut fields = url::form_urlencoded::parse(&self.0);
+        fields.find(|(known, _)| known == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+    }
+}
+
+impl FromRequest<Web> for Fields {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, web: &Web) -> Result<Self, Problem> {
+        body(request, web).await.map(Self)
+    }
+}
+
 /// A body of JSON.
 pub(crate) struct Given<T>(pub(crate) T);
 
@@ -38,16 +72,7 @@ impl<T: DeserializeOwned> FromRequest<Web> for Given<T> {
             let detail = "send JSON with the header Content-Type: application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        let limits = web.limits();
-        let read = tokio::time::timeout(limits.body_time, to_bytes(request.into_body(), limits.body)).await;
-        let bytes = match read {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
-                let detail = format!("the body has more than {} bytes, or broke off", limits.body);
-                return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
-            }
-            Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly")),
-        };
+        let bytes = body(request, web).await?;
         // What serde says of a value that does not fit may repeat it, and it may be a password.
         serde_json::from_slice(&bytes).map(Self).map_err(|e| {
             let what =

@@ -2,6 +2,7 @@
 
 mod address;
 mod asset;
+mod chart;
 mod draw;
 mod explore;
 mod frame;

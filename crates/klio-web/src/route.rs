@@ -95,6 +95,7 @@ pub const ROUTES: &[Entry] = &[
     entry("GET", "/api/v1/events/tail", May(&[ReadEvents]), "watch", "events"),
     entry("GET", "/api/v1/events/{auditId}", May(&[ReadEvents]), "get", "events"),
     entry("GET", "/api/v1/events/{auditId}/proof", Whole(&[ReadEvents, ReadBodies, Export]), "get", "proofs"),
+    entry("GET", "/api/v1/complete", May(&[ReadEvents]), "list", "events"),
     entry("GET", "/api/v1/findings", May(&[ReadFindings]), "list", "findings"),
     entry("GET", "/api/v1/findings/{id}", May(&[ReadFindings]), "get", "findings"),
     entry("GET", "/api/v1/stories", May(&[ReadFindings]), "list", "stories"),

@@ -1,7 +1,9 @@
-//! What a person is shown: one struct per answer, the same as JSON and, later, as a page. Times are RFC 3339 in UTC with
+//! What a person is shown: one struct per answer, the same as JSON and as a page. Times are RFC 3339 in UTC with
 //! microseconds; names are camelCase.
 
+mod complete;
 mod event;
+mod explore;
 mod finding;
 mod people;
 mod place;
@@ -9,7 +11,9 @@ mod story;
 mod subject;
 mod tally;
 
+pub use complete::{CompletionItem, CompletionView};
 pub use event::{EventPage, EventStages, EventView, ProofView};
+pub use explore::{ColumnView, ExploreView, FacetValue, FacetView, PartView, QuestionView, RowView};
 pub use finding::{
     ActorView, AttributionView, CauseView, EvidenceView, FindingPage, FindingView, ObjectView, PersonView,
     RuleHits, RuleInFinding, RulePage, RuleView,

@@ -54,7 +54,7 @@ pub(crate) fn object(event: &Event<'_>) -> String {
     let text = |text: &Option<klio_model::json::Str<'_>>| text.as_ref().map(|text| text.0.to_string());
     let object = &event.object;
     let Some(resource) = text(&object.resource) else {
-        return event.uri_path().map(str::to_owned).unwrap_or_default();
+        return event.path().unwrap_or_default().to_owned();
     };
     let resource = match text(&object.subresource) {
         Some(part) => format!("{resource}/{part}"),

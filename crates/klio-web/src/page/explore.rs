@@ -7,6 +7,7 @@ use klio_model::{Event, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timesta
 use serde::Deserialize;
 
 use super::address::{self, Address};
+use super::chart::Chart;
 use super::draw;
 use super::frame::{About, Asked, Frame, Screen};
 use crate::api::{event_view, over_time};
@@ -81,7 +82,31 @@ impl Wanted {
 struct Explore {
     frame: Frame,
     view: ExploreView,
+    chart: Option<Chart>,
+    /// Usual times and where they lead.
+    presets: Vec<(&'static str, String)>,
 }
+
+impl Explore {
+    /// The filter with what is wrong in the middle.
+    fn marked(&self) -> Option<(&str, &str, &str)> {
+        let problem = self.view.problem.as_ref()?;
+        let text = self.view.question.filter.as_str();
+        let at = problem.position? as usize;
+        let end = at.checked_add(problem.length? as usize)?;
+        Some((text.get(..at)?, text.get(at..end)?, text.get(end..)?))
+    }
+}
+
+/// Usual times.
+const PRESETS: [(&str, &str); 6] = [
+    ("15 minutes", "now-15m"),
+    ("1 hour", "now-1h"),
+    ("24 hours", "now-24h"),
+    ("7 days", "now-7d"),
+    ("30 days", "now-30d"),
+    ("All time", "1970"),
+];
 
 pub(crate) async fn page(
     State(web): State<Web>,
@@ -122,7 +147,11 @@ pub(crate) async fn page(
         place: "/explore",
         command: Some(command(&view.question)),
     };
-    screen.show(&web, &visitor, about, view, |frame, view| Explore { frame, view })
+    let range = TimeRange { start: view.question.start, end: view.question.end };
+    let chart = view.histogram.as_ref().and_then(|histogram| Chart::new(histogram, range, &address));
+    let preset = |(label, from)| (label, address.clone().with("from", from).with("to", "").to_string());
+    let presets = PRESETS.map(preset).to_vec();
+    screen.show(&web, &visitor, about, view, |frame, view| Explore { frame, view, chart, presets })
 }
 
 fn column_views(columns: &[String], address: &Address) -> Vec<ColumnView> {

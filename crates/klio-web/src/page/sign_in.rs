@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::{Form, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use klio_desk::{By, Secret, Via};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::address::path;
 use super::frame::{About, Asked, Frame, Screen, html};
 use crate::api::is_local;
+use crate::input::Fields;
 use crate::gate::{Stranger, no_session_cookie, session, session_cookie};
 use crate::{Problem, Web};
 
@@ -58,24 +59,15 @@ pub(crate) async fn page(
     draw(&web, &screen, home.path(), String::new(), None)
 }
 
-/// What the form holds.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Given {
-    name: String,
-    password: String,
-    return_to: String,
-}
-
 pub(crate) async fn enter(
     State(web): State<Web>,
     Extension(stranger): Extension<Stranger>,
     screen: Screen,
-    Form(given): Form<Given>,
+    given: Fields,
 ) -> Result<Response, Problem> {
-    let home = Home { return_to: Some(given.return_to) }.path();
-    let password = Secret::from(given.password);
-    let known = web.desk().password(&given.name, &password, stranger.from).await;
+    let home = Home { return_to: Some(given.get("return_to")) }.path();
+    let (name, password) = (given.get("name"), Secret::from(given.get("password")));
+    let known = web.desk().password(&name, &password, stranger.from).await;
     let principal = match known {
         Ok(principal) => principal,
         Err(error) => {
@@ -84,7 +76,7 @@ pub(crate) async fn enter(
                 StatusCode::UNAUTHORIZED => "Name or password is wrong.".to_owned(),
                 _ => problem.detail.clone(),
             };
-            let mut answer = draw(&web, &screen, home, given.name, Some(said))?;
+            let mut answer = draw(&web, &screen, home, name, Some(said))?;
             *answer.status_mut() = problem.status();
             return Ok(answer);
         }
@@ -109,6 +101,6 @@ pub(crate) async fn leave(
         let by = By { principal, from: stranger.from };
         web.desk().end_session(&by, &id).await.map_err(|e| web.refused(e))?;
     }
-    let to = (StatusCode::SEE_OTHER, [(header::LOCATION, "/sign-in")]);
-    Ok((to, [(header::SET_COOKIE, no_session_cookie())]).into_response())
+    let to = [(header::LOCATION, "/sign-in")];
+    Ok((StatusCode::SEE_OTHER, to, [(header::SET_COOKIE, no_session_cookie())]).into_response())
 }

@@ -1,0 +1,333 @@
+// What the pages do beyond links and forms. Without this they can be read; with it they are quicker to use.
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+/** Makes an element; text goes in as text. */
+function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element && name !== "list") element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+const go = (address) => {
+  const link = make("a", { href: address });
+  document.body.append(link);
+  window.htmx?.process(link);
+  link.click();
+  link.remove();
+};
+
+/** Asks Klio's API. Refusals are thrown with what they say. */
+export async function api(method, path, body) {
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (method !== "GET") headers["X-CSRF-Token"] = $('meta[name="csrf"]')?.content ?? "";
+  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const text = await answer.text();
+  const json = text ? JSON.parse(text) : null;
+  if (!answer.ok) throw new Error([json?.detail, json?.help].filter(Boolean).join(". ") || answer.statusText);
+  return json;
+}
+
+// Colours: as the system has them, or as chosen.
+document.addEventListener("click", (event) => {
+  if (!event.target.closest?.("[data-theme-switch]")) return;
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const now = document.documentElement.dataset.theme;
+  const next = now === "auto" ? (dark ? "light" : "dark") : now === "dark" ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  document.cookie = `klio-theme=${next}; Path=/; Max-Age=31536000; SameSite=Strict; Secure`;
+});
+
+// Forms leave empty fields out of the address.
+document.addEventListener("formdata", (event) => {
+  if (event.target.method !== "get") return;
+  for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+});
+
+// A menu closes when one presses elsewhere.
+document.addEventListener("pointerdown", (event) => {
+  for (const menu of $$("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+
+customElements.define("klio-copy", class extends HTMLElement {
+  connectedCallback() {
+    if ($("button", this)) return;
+    const button = make("button", { type: "button", className: "quiet" }, "Copy");
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText($("code, pre", this).textContent);
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 1500);
+    });
+    this.append(button);
+  }
+});
+
+/** A histogram: dragging over it asks for that time. */
+customElements.define("klio-chart", class extends HTMLElement {
+  connectedCallback() {
+    const svg = $("svg", this);
+    let from = null;
+    let brush = null;
+    const at = (event) => {
+      const box = svg.getBoundingClientRect();
+      return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+    };
+    const time = (part) => {
+      const { start, end } = this.dataset;
+      return new Date((Number(start) + (Number(end) - Number(start)) * part) / 1000).toISOString();
+    };
+    svg.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      from = at(event);
+      brush = null;
+    });
+    svg.addEventListener("dragstart", (event) => event.preventDefault());
+    svg.addEventListener("pointermove", (event) => {
+      if (from === null) return;
+      const to = at(event);
+      if (!brush && Math.abs(to - from) < 0.008) return;
+      if (!brush) {
+        svg.setPointerCapture(event.pointerId);
+        brush = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+        brush.setAttribute("class", "brush");
+        brush.setAttribute("height", "100");
+        svg.append(brush);
+      }
+      brush.setAttribute("x", String(Math.min(from, to) * 1000));
+      brush.setAttribute("width", String(Math.abs(to - from) * 1000));
+    });
+    const end = (event) => {
+      const [left, right] = [from, at(event)].sort((a, b) => a - b);
+      const done = brush;
+      from = brush = null;
+      if (!done) return;
+      // The press was a drag and no press on a link.
+      addEventListener("click", (click) => { click.preventDefault(); click.stopPropagation(); }, { capture: true, once: true });
+      const to = new URL(this.dataset.to, location.href);
+      to.searchParams.set("from", time(left));
+      to.searchParams.set("to", time(right));
+      go(to.pathname + to.search);
+    };
+    svg.addEventListener("pointerup", end);
+    svg.addEventListener("pointercancel", () => { brush?.remove(); from = brush = null; });
+  }
+});
+
+/** The query line: proposes fields, and values that occur. */
+customElements.define("klio-query", class extends HTMLElement {
+  #list = null;
+  #asked = 0;
+  connectedCallback() {
+    const input = $("input", this);
+    input.setAttribute("role", "combobox");
+    input.setAttribute("aria-expanded", "false");
+    input.setAttribute("aria-autocomplete", "list");
+    let wait;
+    input.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(() => this.#propose(input), 80); });
+    input.addEventListener("blur", () => setTimeout(() => this.#close(input), 120));
+    input.addEventListener("keydown", (event) => this.#key(event, input));
+  }
+  async #propose(input) {
+    const at = input.selectionStart;
+    const mine = ++this.#asked;
+    const asked = new URLSearchParams({ text: input.value, at: String(new TextEncoder().encode(input.value.slice(0, at)).length) });
+    const here = new URLSearchParams(location.search);
+    for (const name of ["cluster", "from", "to"]) if (here.get(name)) asked.set(name, here.get(name));
+    let found;
+    try { found = await api("GET", `/api/v1/complete?${asked}`); } catch { return this.#close(input); }
+    if (mine !== this.#asked || document.activeElement !== input) return;
+    this.#close(input);
+    if (!found.items.length) return;
+    const list = make("ul", { className: "options", role: "listbox", id: "options" });
+    found.items.forEach((item, number) => {
+      const option = make("li", { role: "option", id: `option-${number}` }, make("code", {}, item.label), make("span", { className: "about" }, item.about));
+      option.addEventListener("pointerdown", (event) => { event.preventDefault(); this.#take(input, found, item); });
+      option.take = () => this.#take(input, found, item);
+      list.append(option);
+    });
+    this.append(list);
+    this.#list = list;
+    input.setAttribute("aria-expanded", "true");
+    input.setAttribute("aria-controls", "options");
+  }
+  #take(input, found, item) {
+    const bytes = new TextEncoder().encode(input.value);
+    const text = (from, to) => new TextDecoder().decode(bytes.slice(from, to));
+    const before = text(0, found.start) + item.insert;
+    input.value = before + text(found.end);
+    input.setSelectionRange(before.length, before.length);
+    this.#close(input);
+    if (item.insert.endsWith(":")) this.#propose(input);
+  }
+  #close(input) {
+    this.#list?.remove();
+    this.#list = null;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  }
+  #key(event, input) {
+    if (!this.#list) {
+      if (event.key === "ArrowDown" && event.altKey) this.#propose(input);
+      return;
+    }
+    const options = [...this.#list.children];
+    const now = options.findIndex((option) => option.ariaSelected === "true");
+    const choose = (number) => {
+      options[now]?.removeAttribute("aria-selected");
+      const option = options[(number + options.length) % options.length];
+      option.ariaSelected = "true";
+      option.scrollIntoView({ block: "nearest" });
+      input.setAttribute("aria-activedescendant", option.id);
+    };
+    if (event.key === "ArrowDown") choose(now + 1);
+    else if (event.key === "ArrowUp") choose(now - 1);
+    else if (event.key === "Tab" && now < 0 && options.length) options[0].take();
+    else if ((event.key === "Enter" || event.key === "Tab") && now >= 0) options[now].take();
+    else if (event.key === "Escape") this.#close(input);
+    else return;
+    event.preventDefault();
+  }
+});
+
+// Rows by keys: j, k, Enter; x selects.
+const rows = () => $$("[data-rows] tbody tr, [data-rows] > li");
+function step(by) {
+  const all = rows();
+  if (!all.length) return;
+  const now = all.findIndex((row) => row.ariaSelected === "true");
+  const next = all[Math.min(all.length - 1, Math.max(0, now < 0 ? 0 : now + by))];
+  all[now]?.removeAttribute("aria-selected");
+  next.ariaSelected = "true";
+  next.scrollIntoView({ block: "nearest" });
+  $("a", next)?.focus({ preventScroll: true });
+}
+
+/** Where one can go, by name. */
+function palette() {
+  const places = $$(".side a").map((link) => ({ name: link.textContent, to: link.getAttribute("href"), key: link.dataset.key }));
+  const input = make("input", { placeholder: "Go to a page, or ask: resource:secrets", role: "combobox" });
+  input.setAttribute("aria-label", "Go to a page, or ask");
+  const list = make("ul", { className: "options", role: "listbox" });
+  const dialog = make("dialog", {}, input, list);
+  let found = [];
+  const show = () => {
+    const text = input.value.trim().toLowerCase();
+    found = places.filter((place) => place.name.toLowerCase().includes(text));
+    if (text) found.push({ name: `Explore ${input.value}`, to: `/explore?${new URLSearchParams({ filter: input.value })}` });
+    list.replaceChildren(...found.map((place, number) => {
+      const option = make("li", { role: "option" }, place.name, make("span", { className: "about" }, place.key ? `g ${place.key}` : ""));
+      option.ariaSelected = String(number === 0);
+      option.addEventListener("click", () => { dialog.close(); go(place.to); });
+      return option;
+    }));
+  };
+  input.addEventListener("input", show);
+  input.addEventListener("keydown", (event) => {
+    const all = [...list.children];
+    const now = all.findIndex((option) => option.ariaSelected === "true");
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (by) {
+      event.preventDefault();
+      if (all[now]) all[now].ariaSelected = "false";
+      const next = all[(now + by + all.length) % all.length];
+      if (next) next.ariaSelected = "true";
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      all[now]?.click();
+    }
+  });
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  show();
+  dialog.showModal();
+}
+
+function help() {
+  const keys = [["/", "to the filter"], ["j k", "next, previous row"], ["Enter", "open"], ["Esc", "close, back"], ["t", "time"],
+    ["c", "copy the address"], ["g …", "go to a page"], ["Ctrl K", "go anywhere"], ["?", "this list"],
+    ...$$(".side a").map((link) => [`g ${link.dataset.key}`, link.textContent])];
+  const list = make("div", { className: "keys" }, ...keys.flatMap(([key, what]) => [make("kbd", {}, key), make("span", {}, what)]));
+  const dialog = make("dialog", {}, list);
+  dialog.setAttribute("aria-label", "Keys");
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+let prefix = false;
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    return palette();
+  }
+  const typing = event.target.closest?.("input, textarea, select, dialog");
+  if (event.key === "Escape" && typing && !event.defaultPrevented) return event.target.blur?.();
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (prefix) {
+    prefix = false;
+    const link = $(`.side a[data-key="${CSS.escape(event.key)}"]`);
+    if (link) { event.preventDefault(); link.click(); }
+    return;
+  }
+  const does = {
+    "/": () => { const input = $("#filter"); if (input) { input.focus(); input.select(); } else palette(); },
+    j: () => step(1), k: () => step(-1),
+    t: () => { const menu = $("details.menu"); if (menu) { menu.open = true; $("input, a", menu)?.focus(); } },
+    c: () => navigator.clipboard.writeText(location.href),
+    g: () => { prefix = true; setTimeout(() => (prefix = false), 1200); },
+    "?": help,
+    Escape: () => { for (const menu of $$("details.menu[open]")) menu.open = false; $("[data-close]")?.click(); },
+  }[event.key];
+  if (does) { event.preventDefault(); does(); }
+});
+document.addEventListener("click", (event) => { if (event.target.closest?.("[data-palette]")) palette(); });
+
+// Buttons that change something: data-api="METHOD /path", data-body a JSON text, data-done an address to go to.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("button[data-api]");
+  if (!button) return;
+  const [method, path] = button.dataset.api.split(" ");
+  button.disabled = true;
+  try {
+    await api(method, path, button.dataset.body ? JSON.parse(button.dataset.body) : undefined);
+    go(button.dataset.done ?? location.pathname + location.search);
+  } catch (error) {
+    say(button, error.message);
+    button.disabled = false;
+  }
+});
+
+// Forms that change something: data-api as above; their fields are the body.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.api) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const [method, path] = form.dataset.api.split(" ");
+  const body = {};
+  for (const field of form.elements) {
+    if (!field.name || (field.type === "checkbox" && !field.checked)) continue;
+    if (field.value === "" && !field.required) continue;
+    body[field.name] = field.type === "number" ? Number(field.value) : field.type === "checkbox" ? true : field.value;
+  }
+  try {
+    const answer = await api(method, path, body);
+    const shown = $(form.dataset.show ?? "klio-none");
+    if (shown) { shown.textContent = answer[form.dataset.member] ?? ""; shown.closest("[hidden]")?.removeAttribute("hidden"); form.reset(); }
+    else go(form.dataset.done ?? location.pathname + location.search);
+  } catch (error) {
+    say(form, error.message);
+  }
+}, true);
+
+/** Says beside an element why it did not work. */
+function say(beside, text) {
+  const known = beside.parentElement.querySelector(":scope > .wrong.said");
+  (known ?? beside.parentElement.appendChild(make("p", { className: "wrong said", role: "alert" }))).textContent = text;
+}
