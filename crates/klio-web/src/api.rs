@@ -4,20 +4,21 @@
 #![allow(unused_qualifications)]
 
 mod complete;
-mod dead;
-mod events;
+pub(crate) mod dead;
+pub(crate) mod events;
 mod export;
-mod findings;
-mod integrity;
+pub(crate) mod findings;
+pub(crate) mod history;
+pub(crate) mod integrity;
 mod rules;
-mod sessions;
+pub(crate) mod sessions;
 mod sign_in;
-mod sources;
+pub(crate) mod sources;
 mod sql;
-mod subjects;
+pub(crate) mod subjects;
 mod tail;
-mod tokens;
-mod users;
+pub(crate) mod tokens;
+pub(crate) mod users;
 
 use std::sync::LazyLock;
 
@@ -35,7 +36,7 @@ use crate::problem::PROBLEM;
 use crate::route::Need;
 use crate::{COOKIE, Problem, ROUTES, Web};
 
-pub(crate) use events::{over_time, view as event_view};
+pub(crate) use events::{is, over_time, view as event_view};
 pub(crate) use sign_in::is_local;
 
 /// An answer of JSON.
@@ -66,6 +67,11 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(subjects::actor))
         .routes(routes!(subjects::object))
         .routes(routes!(subjects::address))
+        .routes(routes!(subjects::credential))
+        .routes(routes!(subjects::namespace))
+        .routes(routes!(subjects::pod))
+        .routes(routes!(subjects::node))
+        .routes(routes!(history::get))
         .routes(routes!(rules::list))
         .routes(routes!(rules::get))
         .routes(routes!(sources::list))

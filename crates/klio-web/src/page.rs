@@ -3,11 +3,18 @@
 mod address;
 mod asset;
 mod chart;
+mod connect;
 mod draw;
+mod event;
 mod explore;
 mod frame;
+mod letters;
 mod problem;
 mod sign_in;
+mod subject;
+mod sources;
+mod tree;
+mod words;
 
 use axum::Router;
 use axum::response::Redirect;
@@ -30,4 +37,16 @@ pub(crate) fn routes() -> Router<Web> {
         .route("/sign-in", get(sign_in::page).post(sign_in::enter))
         .route("/sign-out", axum::routing::post(sign_in::leave))
         .route("/explore", get(explore::page))
+        .route("/events/{auditId}", get(event::page))
+        .route("/actors/{name}", get(subject::actor))
+        .route("/addresses/{address}", get(subject::address))
+        .route("/credentials/{id}", get(subject::credential))
+        .route("/namespaces/{name}", get(subject::namespace))
+        .route("/nodes/{name}", get(subject::node))
+        .route("/pods/{namespace}/{name}", get(subject::pod))
+        .route("/objects/{resource}/{namespace}/{name}", get(subject::object))
+        .route("/sources", get(sources::page))
+        .route("/sources/connect", get(connect::page))
+        .route("/sources/dead-letters", get(letters::list))
+        .route("/sources/dead-letters/{number}", get(letters::letter))
 }

@@ -5,6 +5,7 @@ mod complete;
 mod event;
 mod explore;
 mod finding;
+mod history;
 mod people;
 mod place;
 mod story;
@@ -18,6 +19,7 @@ pub use finding::{
     ActorView, AttributionView, CauseView, EvidenceView, FindingPage, FindingView, ObjectView, PersonView,
     RuleHits, RuleInFinding, RulePage, RuleView,
 };
+pub use history::HistoryView;
 pub(crate) use people::via;
 pub use people::{
     Entered, NewTokenView, SessionPage, SessionView, TokenPage, TokenView, UserPage, UserView, WayView,

@@ -20,9 +20,9 @@ use crate::{Archive, Problem, Sight, Web};
 #[into_params(parameter_in = Query)]
 pub(crate) struct Listing {
     /// How many: 1 to 1000, usually 100.
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// What `next` of the page before said.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// Dead letters, the newest first.

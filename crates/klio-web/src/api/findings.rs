@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use klio_model::Severity;
+use klio_model::{Severity, TimeRange, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -16,6 +16,8 @@ use crate::{Problem, Web};
 
 /// Items of a page, if nobody says how many.
 const PAGE: usize = 100;
+/// A correlation that a request is part of completes at most so long after it, microseconds.
+const LATER: i64 = 24 * 3_600_000_000;
 /// Items of a page at most.
 const MOST: usize = 1000;
 
@@ -82,6 +84,51 @@ async fn one(web: &Web, visitor: &Visitor, kind: VerdictKind, id: String) -> Res
     }
     visitor.note.rows(1);
     Ok(verdict)
+}
+
+/// The findings that have a request as evidence.
+pub(crate) async fn about(
+    web: &Web,
+    visitor: &Visitor,
+    audit_id: &str,
+    time: Option<Timestamp>,
+) -> Result<Vec<FindingView>, Problem> {
+    let Some(time) = time else { return Ok(Vec::new()) };
+    let mut found: Vec<FindingView> = Vec::new();
+    // Most tell the request's own time; a correlation that of the request that completed it.
+    for length in [1, LATER] {
+        let end = Some(Timestamp(time.micros().saturating_add(length)));
+        let wanted = Wanted { range: TimeRange { start: Some(time), end }, ..Wanted::default() };
+        for finding in newest(web, visitor, wanted, MOST).await? {
+            let is_about = finding.evidence.iter().any(|evidence| evidence.audit_id == audit_id);
+            if is_about && !found.iter().any(|known| known.id == finding.id) {
+                found.push(finding);
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn newest(web: &Web, visitor: &Visitor, wanted: Wanted, most: usize) -> Result<Vec<FindingView>, Problem> {
+    let slice = Slice { after: None, most };
+    let ask = move |a: &dyn crate::Archive, sight: &_, patience: &_| {
+        a.verdicts(sight, patience, VerdictKind::Finding, &wanted, &slice)
+    };
+    let page = visitor.ask(web, ask).await?;
+    let bodies = visitor.bodies();
+    let seen = page.items.iter().filter(|verdict| visitor.sight.filter_for(&verdict.cluster).is_some());
+    Ok(seen.filter_map(|v| FindingView::of(v, bodies, visitor.sight.sees_whole(&v.cluster))).collect())
+}
+
+/// The newest findings about what an actor did.
+pub(crate) async fn of_actor(
+    web: &Web,
+    visitor: &Visitor,
+    actor: &str,
+    range: TimeRange,
+) -> Result<Vec<FindingView>, Problem> {
+    let wanted = Wanted { range, actor: Some(actor.to_owned()), ..Wanted::default() };
+    newest(web, visitor, wanted, 20).await
 }
 
 fn unreadable(kind: &str) -> Problem {

@@ -1,6 +1,9 @@
 //! Values as pages and commands write them.
 
 use klio_model::{Event, TimeRange, Timestamp};
+use serde_json::Value;
+
+use crate::view::EventView;
 
 /// `2026-11-21 01:17:05.043`; the zone, UTC, stands on the page.
 pub(crate) fn time(time: &Timestamp) -> String {
@@ -13,6 +16,16 @@ pub(crate) fn time(time: &Timestamp) -> String {
 /// The same of a time that may be missing.
 pub(crate) fn maybe_time(of: Option<&Timestamp>) -> String {
     of.map_or_else(|| "without a time".to_owned(), time)
+}
+
+/// All of it, as RFC 3339.
+pub(crate) fn full_time(of: Option<&Timestamp>) -> String {
+    of.map(Timestamp::to_string).unwrap_or_default()
+}
+
+/// JSON in one line; a text without its quotes.
+pub(crate) fn json(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// To the second.
@@ -44,11 +57,6 @@ pub(crate) fn number(n: &u64) -> String {
     out
 }
 
-/// A number and what it counts: `1 event`, `2 events`.
-pub(crate) fn count(n: &u64, one: &str, many: &str) -> String {
-    format!("{} {}", number(n), if *n == 1 { one } else { many })
-}
-
 /// What a request was about: `pods shop/cart`.
 pub(crate) fn object(event: &Event<'_>) -> String {
     let text = |text: &Option<klio_model::json::Str<'_>>| text.as_ref().map(|text| text.0.to_string());
@@ -66,6 +74,11 @@ pub(crate) fn object(event: &Event<'_>) -> String {
         (_, Some(name)) => format!("{resource} {name}"),
         _ => resource,
     }
+}
+
+/// The same of an event's view.
+pub(crate) fn object_of(event: &EventView) -> String {
+    Event::parse(event.event.get()).map(|event| object(&event)).unwrap_or_default()
 }
 
 /// A word of a POSIX shell's command line.
@@ -87,7 +100,6 @@ mod tests {
         assert_eq!(time(&at), "2026-11-21 01:17:05.043");
         assert_eq!(number(&1_234_567), "1,234,567");
         assert_eq!(number(&999), "999");
-        assert_eq!(count(&1, "event", "events"), "1 event");
         assert_eq!(range(TimeRange { start: Some(at), end: None }), "Since 2026-11-21 01:17:05");
         assert_eq!(shell("user:\"it's\""), r#"'user:"it'\''s"'"#);
         assert_eq!(shell("verb:get"), "verb:get");

@@ -138,6 +138,7 @@ const fn place(group: &'static str, name: &'static str, path: &'static str, key:
 /// Where one can go.
 const PLACES: &[Place] = &[
     place("", "Explore", "/explore", 'e'),
+    place("Running it", "Sources", "/sources", 's'),
 ];
 
 /// A place as somebody sees it.
@@ -177,8 +178,6 @@ pub(crate) struct Frame {
     pub(crate) who: Option<WhoView>,
     pub(crate) places: Vec<Link>,
     pub(crate) command: Option<String>,
-    /// The address of this page.
-    pub(crate) here: String,
     /// The address of the same as JSON.
     pub(crate) twin: String,
 }
@@ -195,7 +194,6 @@ impl Frame {
             places,
             command: about.command,
             twin: format!("{here}{joint}{AS_JSON}"),
-            here,
         }
     }
 
