@@ -195,6 +195,125 @@ customElements.define("klio-query", class extends HTMLElement {
   }
 });
 
+/** Events as they come (server-sent events). The newest are on top; who scrolls down holds them up. */
+customElements.define("klio-tail", class extends HTMLElement {
+  #stream = null;
+  #waiting = [];
+  #times = [];
+  #lost = 0;
+  #told = 0;
+  #missed = 0;
+  #held = false;
+  #word = ["idle", "connecting"];
+  #said = "";
+  #clock = 0;
+  static most = 500;
+
+  connectedCallback() {
+    this.#state = make("p", { className: "tail-state" });
+    this.#state.setAttribute("role", "status");
+    this.#button = make("button", { type: "button" }, "Pause");
+    this.#button.addEventListener("click", () => this.#hold(!this.#held));
+    $(".tail-state", this).replaceWith(make("div", { className: "head" }, this.#state, make("span", { className: "grow" }), this.#button));
+    const scroll = $(".scroll", this);
+    scroll.addEventListener("scroll", () => this.#hold(scroll.scrollTop > 4, true), { passive: true });
+    this.#clock = setInterval(() => this.#draw(), 250);
+    this.#follow();
+  }
+  disconnectedCallback() {
+    clearInterval(this.#clock);
+    this.#stream?.close();
+  }
+  #state; #button;
+
+  #follow() {
+    const stream = this.#stream = new EventSource(this.dataset.stream);
+    const live = () => { this.#word = ["good", "following"]; this.#said = ""; };
+    stream.addEventListener("open", live);
+    stream.addEventListener("event", (event) => {
+      const item = JSON.parse(event.data);
+      this.#told += 1;
+      this.#times.push(Date.now());
+      this.#waiting.push(item);
+      if (this.#waiting.length > this.constructor.most) { this.#waiting.shift(); this.#missed += 1; }
+    });
+    stream.addEventListener("lost", (event) => { this.#lost += JSON.parse(event.data).lost; });
+    // The server ends a tail after an hour; the browser comes again by itself with the last id, so that nothing is missed.
+    stream.addEventListener("end", () => { this.#word = ["idle", "coming again"]; });
+    stream.addEventListener("error", () => {
+      if (stream.readyState === EventSource.CONNECTING) {
+        this.#word = ["bad", "interrupted"];
+        this.#said = "The browser tries again, and goes on where it stopped.";
+      } else this.#ended();
+    });
+  }
+
+  /** The server does not let the browser come again: it says why when it is asked. */
+  async #ended() {
+    this.#word = ["bad", "ended"];
+    this.#said = "The server does not answer.";
+    const stop = new AbortController();
+    try {
+      const answer = await fetch(this.dataset.stream, { signal: stop.signal, headers: { Accept: "application/json" } });
+      if (answer.ok) this.#said = "It broke off.";
+      else { const why = await answer.json(); this.#said = `The server ended it: ${why.detail}.`; }
+    } catch { /* As said. */ }
+    stop.abort();
+    this.#button.textContent = "Begin anew";
+    this.#button.onclick = () => location.reload();
+  }
+
+  #hold(held, byScrolling = false) {
+    if (this.#word[1] === "ended" || held === this.#held) return;
+    if (byScrolling && !held && this.#pressed) return;
+    this.#pressed = held && !byScrolling;
+    this.#held = held;
+    this.#button.textContent = held ? "Follow" : "Pause";
+    if (!held) $(".scroll", this).scrollTop = 0;
+    this.#draw();
+  }
+  #pressed = false;
+
+  #draw() {
+    if (!this.#held && this.#waiting.length) {
+      const body = $("tbody", this);
+      const known = new Set([...body.rows].slice(0, 60).map((row) => row.dataset.id));
+      const fresh = this.#waiting.splice(0).filter((item) => !known.has(`${item.auditId ?? ""} ${item.stage}`));
+      body.prepend(...fresh.reverse().map((item) => this.#row(item)));
+      while (body.rows.length > this.constructor.most) body.lastElementChild.remove();
+    }
+    const now = Date.now();
+    while (this.#times.length && this.#times[0] < now - 10_000) this.#times.shift();
+    const number = (n) => n.toLocaleString("en");
+    const parts = [
+      `${(this.#times.length / 10).toFixed(1)} events/s`, `${number(this.#told)} came`,
+      this.#held ? `${number(this.#waiting.length)} wait` : "", this.#missed ? `${number(this.#missed)} passed while held up` : "",
+    ];
+    const word = this.#held && this.#word[0] === "good" ? ["idle", "held up"] : this.#word;
+    const lost = make("span", { className: this.#lost ? "bad" : "dim", title: "Events that match and that the server could not tell, because this browser was too slow" }, `lost ${number(this.#lost)}`);
+    const text = [...word, ...parts, this.#lost, this.#said].join("|");
+    if (text === this.#drawn) return;
+    this.#drawn = text;
+    const explore = make("a", { href: this.dataset.explore }, "Explore");
+    const said = word[1] === "ended" || this.#missed ? [this.#said, " ", explore, " has all events."] : [this.#said];
+    this.#state.replaceChildren(make("span", { className: `state ${word[0]}` }, word[1]), ...parts.filter(Boolean).map((part) => make("span", { className: "dim" }, part)), lost, make("span", {}, ...said));
+  }
+  #drawn = "";
+
+  #row(item) {
+    const at = (item.time ?? "").replace("T", " ").slice(0, 23);
+    const uri = (item.event?.requestURI ?? "").split("?")[0];
+    const kind = item.subresource ? `${item.resource}/${item.subresource}` : item.resource;
+    const place = item.namespace && item.name ? ` ${item.namespace}/${item.name}` : item.namespace ? ` in ${item.namespace}` : item.name ? ` ${item.name}` : "";
+    const cell = (text, className = "") => make("td", { title: text ?? "", className }, text ?? "");
+    const link = make("a", { href: `/events/${encodeURIComponent(item.auditId ?? "")}`, title: item.sentence }, at || "without a time");
+    const row = make("tr", { className: `${item.outcome} fresh` }, make("td", {}, link), cell(item.cluster), cell(item.user), cell(item.verb),
+      cell(kind ? kind + place : uri), cell(item.code === null ? "" : String(item.code), "num"), cell(item.sourceIp));
+    row.dataset.id = `${item.auditId ?? ""} ${item.stage}`;
+    return row;
+  }
+});
+
 // Rows by keys: j, k, Enter; x selects.
 const rows = () => $$("[data-rows] tbody tr, [data-rows] > li");
 function step(by) {

@@ -13,6 +13,7 @@ mod problem;
 mod sign_in;
 mod subject;
 mod sources;
+mod tail;
 mod tree;
 mod words;
 
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> Router<Web> {
         .route("/nodes/{name}", get(subject::node))
         .route("/pods/{namespace}/{name}", get(subject::pod))
         .route("/objects/{resource}/{namespace}/{name}", get(subject::object))
+        .route("/tail", get(tail::page))
         .route("/sources", get(sources::page))
         .route("/sources/connect", get(connect::page))
         .route("/sources/dead-letters", get(letters::list))

@@ -138,6 +138,7 @@ const fn place(group: &'static str, name: &'static str, path: &'static str, key:
 /// Where one can go.
 const PLACES: &[Place] = &[
     place("", "Explore", "/explore", 'e'),
+    place("", "Live tail", "/tail", 'l'),
     place("Running it", "Sources", "/sources", 's'),
 ];
 
