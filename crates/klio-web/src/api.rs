@@ -10,7 +10,7 @@ mod export;
 pub(crate) mod findings;
 pub(crate) mod history;
 pub(crate) mod integrity;
-mod rules;
+pub(crate) mod rules;
 pub(crate) mod sessions;
 mod sign_in;
 pub(crate) mod sources;
@@ -74,6 +74,9 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(history::get))
         .routes(routes!(rules::list))
         .routes(routes!(rules::get))
+        .routes(routes!(rules::allowed))
+        .routes(routes!(rules::hunts))
+        .routes(routes!(rules::hunt))
         .routes(routes!(sources::list))
         .routes(routes!(integrity::get))
         .routes(routes!(integrity::verify))

@@ -48,7 +48,7 @@ pub use pace::Rate;
 pub use problem::Problem;
 pub use route::{Entry, Need, PAGES, ROUTES};
 pub use sight::{OWN_CLUSTER, Sight};
-pub use web::{Limits, Options, Web};
+pub use web::{Library, Limits, Options, Web};
 
 /// The API's routes, each behind the gate. Requests must carry a [`Peer`] as extension; without one they are refused.
 pub fn router(web: Web) -> axum::Router {

@@ -8,8 +8,12 @@ mod draw;
 mod event;
 mod explore;
 mod frame;
+mod incidents;
+mod integrity;
 mod letters;
 mod problem;
+mod library;
+mod markdown;
 mod sign_in;
 mod subject;
 mod sources;
@@ -39,6 +43,10 @@ pub(crate) fn routes() -> Router<Web> {
         .route("/sign-out", axum::routing::post(sign_in::leave))
         .route("/explore", get(explore::page))
         .route("/events/{auditId}", get(event::page))
+        .route("/detections", get(library::detections))
+        .route("/detections/{id}", get(library::detection))
+        .route("/hunts", get(library::hunts))
+        .route("/hunts/{name}", get(library::hunt))
         .route("/actors/{name}", get(subject::actor))
         .route("/addresses/{address}", get(subject::address))
         .route("/credentials/{id}", get(subject::credential))
@@ -46,7 +54,10 @@ pub(crate) fn routes() -> Router<Web> {
         .route("/nodes/{name}", get(subject::node))
         .route("/pods/{namespace}/{name}", get(subject::pod))
         .route("/objects/{resource}/{namespace}/{name}", get(subject::object))
+        .route("/incidents", get(incidents::page))
         .route("/tail", get(tail::page))
+        .route("/integrity", get(integrity::page))
+        .route("/events/{auditId}/proof", get(integrity::proof))
         .route("/sources", get(sources::page))
         .route("/sources/connect", get(connect::page))
         .route("/sources/dead-letters", get(letters::list))

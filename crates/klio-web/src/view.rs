@@ -6,6 +6,8 @@ mod event;
 mod explore;
 mod finding;
 mod history;
+mod incident;
+mod library;
 mod people;
 mod place;
 mod story;
@@ -20,6 +22,11 @@ pub use finding::{
     RuleHits, RuleInFinding, RulePage, RuleView,
 };
 pub use history::HistoryView;
+pub use library::{AllowPage, AllowView, HuntPage, HuntView};
+pub use incident::{
+    BriefView, IncidentView, QueueFacet, QueueValue, QueueView, ReachView, RequestView, RuleInIncident,
+};
+pub(crate) use incident::{capital, headline, who, words};
 pub(crate) use people::via;
 pub use people::{
     Entered, NewTokenView, SessionPage, SessionView, TokenPage, TokenView, UserPage, UserView, WayView,

@@ -13,6 +13,7 @@ use klio_model::Timestamp;
 use crate::gate::Identify;
 use crate::journey::{Journeys, Providers};
 use crate::pace::{Pace, Rate, Turns};
+use crate::view::{AllowView, HuntView};
 use crate::{Archive, OwnAudit, Problem};
 
 /// How much anybody gets.
@@ -75,6 +76,41 @@ impl Default for Limits {
     }
 }
 
+/// Rules with their pages, what is excused, and hunts, as they are now.
+pub trait Library: Send + Sync {
+    /// The rules that are judged by, as they were compiled.
+    fn rules(&self) -> Vec<About> {
+        Vec::new()
+    }
+
+    /// The page about a rule, Markdown.
+    fn page(&self, rule: &About) -> Option<String> {
+        let _ = rule;
+        None
+    }
+
+    /// The rule as it is written.
+    fn source(&self, rule: &About) -> Option<String> {
+        let _ = rule;
+        None
+    }
+
+    /// The entries of the allow-list.
+    fn allowed(&self) -> Vec<AllowView> {
+        Vec::new()
+    }
+
+    /// Questions that somebody should ask now and then.
+    fn hunts(&self) -> Vec<HuntView> {
+        Vec::new()
+    }
+}
+
+/// A library without anything.
+struct Nothing;
+
+impl Library for Nothing {}
+
 /// How the API works.
 #[derive(Clone)]
 pub struct Options {
@@ -88,8 +124,8 @@ pub struct Options {
     pub identify: Vec<Arc<dyn Identify>>,
     /// At whose pages people sign in; they are sent back to the first of the origins.
     pub providers: Option<Arc<dyn Providers>>,
-    /// The rules that are judged by now, as they were compiled.
-    pub rules: Arc<dyn Fn() -> Vec<About> + Send + Sync>,
+    /// What is judged by now, and what can be read about it.
+    pub library: Arc<dyn Library>,
     /// The time of day.
     pub clock: Clock,
 }
@@ -102,7 +138,7 @@ impl Default for Options {
             origins: Vec::new(),
             identify: Vec::new(),
             providers: None,
-            rules: Arc::new(Vec::new),
+            library: Arc::new(Nothing),
             clock: klio_desk::Options::default().clock,
         }
     }

@@ -145,6 +145,12 @@ pub fn page(rule_file: &str) -> Option<&'static str> {
     PACK.get_file(format!("{path}.md"))?.contents_utf8()
 }
 
+/// One of Klio's own rules as it is written.
+#[cfg(feature = "lake")]
+pub fn source(rule_file: &str) -> Option<&'static str> {
+    PACK.get_file(rule_file.strip_prefix("rules/")?)?.contents_utf8()
+}
+
 /// A section of a rule's page, by its heading.
 pub fn section(page: &'static str, heading: &str) -> Option<&'static str> {
     let start = page.find(&format!("\n## {heading}\n"))? + heading.len() + 5;

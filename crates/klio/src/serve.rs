@@ -4,6 +4,7 @@ pub mod apiservers;
 mod archive;
 mod audit;
 pub mod credentials;
+mod library;
 mod listen;
 pub mod metrics;
 pub mod ops;
@@ -238,19 +239,13 @@ fn people(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 
         shared.pipeline.clone(),
         move || sources::all(&sources),
     )?;
-    let pipeline = shared.pipeline.clone();
-    let rules = move || {
-        let rules = pipeline.orders.rules();
-        let all = rules.rules.iter().map(|rule| rule.about.clone());
-        all.chain([sources::rule()]).collect()
-    };
     let vouch = Arc::new(Vouch::new(shared.clone()));
     let options = klio_web::Options {
         identify: vec![vouch.clone()],
         providers: Some(vouch.clone()),
         proxies: config.server.proxies.clone(),
         origins: config.server.url.iter().cloned().collect(),
-        rules: Arc::new(rules),
+        library: Arc::new(library::Shelf::new(shared)),
         ..klio_web::Options::default()
     };
     let web = klio_web::Web::new(Arc::new(memory), desk.clone(), own, options);

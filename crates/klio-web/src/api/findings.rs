@@ -1,5 +1,7 @@
 //! Findings and stories.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use klio_model::{Severity, TimeRange, Timestamp};
@@ -10,7 +12,7 @@ use super::Answer;
 use crate::archive::{ArchiveError, Page, Slice, Verdict, VerdictKind, Wanted};
 use crate::cursor::Thread;
 use crate::input::{Asked, clusters, limit, range};
-use crate::view::{FindingPage, FindingView, StoryPage, StoryView};
+use crate::view::{BriefView, FindingPage, FindingView, StoryPage, StoryView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
 
@@ -20,28 +22,30 @@ const PAGE: usize = 100;
 const LATER: i64 = 24 * 3_600_000_000;
 /// Items of a page at most.
 const MOST: usize = 1000;
+/// Findings among which those of a story are looked for.
+const MOST_OF_STORY: usize = 20_000;
 
 /// Which findings or stories.
-#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Listing {
     /// At least so grave: informational, low, medium, high or critical.
-    severity: Option<String>,
+    pub(crate) severity: Option<String>,
     /// Of the rule with this id.
-    rule: Option<String>,
+    pub(crate) rule: Option<String>,
     /// Of this actor.
-    actor: Option<String>,
+    pub(crate) actor: Option<String>,
     /// Of these clusters, with commas between.
-    cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
     /// Not before: a time as RFC 3339 or its beginning, `now`, or `now-3h` (s, m, h, d, w).
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Before this time.
-    to: Option<String>,
+    pub(crate) to: Option<String>,
     /// How many: 1 to 1000, usually 100.
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// What `next` of the page before said.
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 async fn page(
@@ -109,6 +113,16 @@ pub(crate) async fn about(
     Ok(found)
 }
 
+/// The newest findings of a rule.
+pub(crate) async fn of_rule(
+    web: &Web,
+    visitor: &Visitor,
+    rule: &str,
+    most: usize,
+) -> Result<Vec<FindingView>, Problem> {
+    newest(web, visitor, Wanted { rule: Some(rule.to_owned()), ..Wanted::default() }, most).await
+}
+
 async fn newest(web: &Web, visitor: &Visitor, wanted: Wanted, most: usize) -> Result<Vec<FindingView>, Problem> {
     let slice = Slice { after: None, most };
     let ask = move |a: &dyn crate::Archive, sight: &_, patience: &_| {
@@ -129,6 +143,38 @@ pub(crate) async fn of_actor(
 ) -> Result<Vec<FindingView>, Problem> {
     let wanted = Wanted { range, actor: Some(actor.to_owned()), ..Wanted::default() };
     newest(web, visitor, wanted, 20).await
+}
+
+/// Stories without their requests, the newest first, and the cursor to go on.
+pub(crate) async fn briefs(
+    web: &Web,
+    visitor: &Visitor,
+    asked: Listing,
+) -> Result<(Vec<BriefView>, Option<String>), Problem> {
+    let (page, thread) = page(web, visitor, VerdictKind::Story, asked).await?;
+    let items: Option<Vec<_>> = page.items.iter().map(BriefView::of).collect();
+    Ok((items.ok_or_else(|| unreadable("story"))?, page.next.map(|p| thread.cursor(&p))))
+}
+
+/// The findings of a story, in the order of time.
+pub(crate) async fn of_story(
+    web: &Web,
+    visitor: &Visitor,
+    story: &StoryView,
+) -> Result<Vec<FindingView>, Problem> {
+    let time = |text: &Option<String>| text.as_deref().and_then(Timestamp::parse);
+    let end = time(&story.last).map(|last| Timestamp(last.micros().saturating_add(1)));
+    let wanted = Wanted {
+        clusters: vec![story.cluster.clone()],
+        range: TimeRange { start: time(&story.first), end },
+        ..Wanted::default()
+    };
+    let ids: HashSet<&String> = story.findings.iter().collect();
+    let mut found = newest(web, visitor, wanted, MOST_OF_STORY).await?;
+    found.retain(|finding| ids.contains(&finding.id));
+    found.reverse();
+    visitor.note.rows(found.len());
+    Ok(found)
 }
 
 fn unreadable(kind: &str) -> Problem {

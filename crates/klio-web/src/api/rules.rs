@@ -1,4 +1,4 @@
-//! Rules, and how often each fired.
+//! Rules, and how often each fired; what is excused; hunts.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -7,19 +7,19 @@ use utoipa::IntoParams;
 
 use super::Answer;
 use crate::input::{Asked, range};
-use crate::view::{RuleHits, RulePage, RuleView};
+use crate::view::{AllowPage, HuntPage, HuntView, RuleHits, RulePage, RuleView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
 
 /// Which hits count.
-#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct During {
     /// Hits not before: a time as RFC 3339 or its beginning, `now`, or `now-3h` (s, m, h, d, w).
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Hits before this time.
-    to: Option<String>,
+    pub(crate) to: Option<String>,
 }
 
 async fn hits(web: &Web, visitor: &Visitor, during: &During) -> Result<Vec<RuleHits>, Problem> {
@@ -37,7 +37,7 @@ pub(crate) async fn list(
 ) -> Answer<RulePage> {
     let hits = hits(&web, &visitor, &during).await?;
     let of = |id: &str| hits.iter().find(|h| h.rule == id);
-    let rules = (web.inner.options.rules)();
+    let rules = web.inner.options.library.rules();
     let items: Vec<_> = rules.iter().map(|about| RuleView::of(about, of(&about.id))).collect();
     visitor.note.rows(items.len());
     Ok(Json(RulePage { items }))
@@ -52,9 +52,39 @@ pub(crate) async fn get(
     Path(id): Path<String>,
     Asked(during): Asked<During>,
 ) -> Answer<RuleView> {
-    let about = (web.inner.options.rules)().into_iter().find(|about| about.id == id);
+    let about = web.inner.options.library.rules().into_iter().find(|about| about.id == id);
     let about = about.ok_or_else(Problem::not_found)?;
     let hits = hits(&web, &visitor, &during).await?;
     visitor.note.rows(1);
-    Ok(Json(RuleView::of(&about, hits.iter().find(|h| h.rule == id))))
+    let mut view = RuleView::of(&about, hits.iter().find(|h| h.rule == id));
+    let library = &web.inner.options.library;
+    (view.page, view.source) = (library.page(&about), library.source(&about));
+    Ok(Json(view))
+}
+
+/// What the allow-list excuses, and how often it did since the server runs.
+#[utoipa::path(get, path = "/api/v1/allow", tag = "rules",
+    responses((status = 200, description = "The entries", body = AllowPage)))]
+pub(crate) async fn allowed(State(web): State<Web>, visitor: Visitor) -> Answer<AllowPage> {
+    let items = web.inner.options.library.allowed();
+    visitor.note.rows(items.len());
+    Ok(Json(AllowPage { items }))
+}
+
+/// The hunts that come with Klio.
+#[utoipa::path(get, path = "/api/v1/hunts", tag = "hunts",
+    responses((status = 200, description = "The hunts", body = HuntPage)))]
+pub(crate) async fn hunts(State(web): State<Web>, visitor: Visitor) -> Answer<HuntPage> {
+    let items = web.inner.options.library.hunts();
+    visitor.note.rows(items.len());
+    Ok(Json(HuntPage { items }))
+}
+
+/// One hunt.
+#[utoipa::path(get, path = "/api/v1/hunts/{name}", tag = "hunts", params(("name" = String, Path)),
+    responses((status = 200, description = "The hunt", body = HuntView)))]
+pub(crate) async fn hunt(State(web): State<Web>, visitor: Visitor, Path(name): Path<String>) -> Answer<HuntView> {
+    let hunt = web.inner.options.library.hunts().into_iter().find(|hunt| hunt.name == name);
+    visitor.note.rows(1);
+    hunt.map(Json).ok_or_else(Problem::not_found)
 }

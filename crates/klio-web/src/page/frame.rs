@@ -137,9 +137,13 @@ const fn place(group: &'static str, name: &'static str, path: &'static str, key:
 
 /// Where one can go.
 const PLACES: &[Place] = &[
+    place("", "Incidents", "/incidents", 'i'),
     place("", "Explore", "/explore", 'e'),
     place("", "Live tail", "/tail", 'l'),
+    place("Judgement", "Detections", "/detections", 'd'),
+    place("Judgement", "Hunts", "/hunts", 'h'),
     place("Running it", "Sources", "/sources", 's'),
+    place("Running it", "Integrity", "/integrity", 'i'),
 ];
 
 /// A place as somebody sees it.

@@ -217,6 +217,12 @@ pub struct RuleView {
     /// The last of them.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_hit: Option<Timestamp>,
+    /// Its page, Markdown; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+    /// As it is written; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl RuleView {
@@ -234,6 +240,8 @@ impl RuleView {
             reports: about.reports,
             hits: hits.map_or(0, |h| h.hits),
             last_hit: hits.and_then(|h| h.last),
+            page: None,
+            source: None,
         }
     }
 }

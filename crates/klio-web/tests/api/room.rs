@@ -14,7 +14,7 @@ use klio_desk::{
 };
 use klio_detect::About;
 use klio_model::{Severity, Timestamp};
-use klio_web::{Access, AccessStage, AuditError, Limits, Options, OwnAudit, Peer, Rate, Web};
+use klio_web::{Access, AccessStage, AuditError, Library, Limits, Options, OwnAudit, Peer, Rate, Web};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -95,6 +95,15 @@ pub fn limits() -> Limits {
     }
 }
 
+/// A library with one rule.
+struct Shelf(About);
+
+impl Library for Shelf {
+    fn rules(&self) -> Vec<About> {
+        vec![self.0.clone()]
+    }
+}
+
 pub fn options() -> Options {
     let about = About {
         id: "rule-1".into(),
@@ -112,7 +121,7 @@ pub fn options() -> Options {
     };
     Options {
         limits: limits(),
-        rules: Arc::new(move || vec![about.clone()]),
+        library: Arc::new(Shelf(about)),
         clock: Arc::new(|| NOW),
         ..Options::default()
     }

@@ -1,7 +1,9 @@
 //! What the server counts, for Prometheus. Names as its documentation advises (prometheus.io/docs/practices/naming); no
 //! user, pod or id is ever a label.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Mutex, PoisonError};
 
 use klio_store::{Spooled, Verdict};
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
@@ -89,6 +91,8 @@ pub struct Metrics {
     judged: Counter,
     findings: Family<OfSeverity, Counter>,
     allowed: Family<OfEntry, Counter>,
+    /// The same by entry: rule, owner, filter.
+    excused: Mutex<HashMap<(Option<String>, String, String), u64>>,
     /// From the receipt of an event to its verdict, in seconds.
     verdict: Histogram,
     /// Connections that are open.
@@ -123,6 +127,7 @@ impl Metrics {
             judged: Counter::default(),
             findings: Family::default(),
             allowed: Family::default(),
+            excused: Mutex::default(),
             verdict: fine(),
             connections: Gauge::default(),
             turned_away: Family::default(),
@@ -248,6 +253,18 @@ impl Metrics {
         let rule = entry.rule.clone().unwrap_or_else(|| "all".to_owned());
         let of = OfEntry { cluster: cluster.to_owned(), rule, owner: entry.owner.clone() };
         self.allowed.get_or_create(&of).inc_by(findings);
+        if findings > 0 {
+            let key = (entry.rule.clone(), entry.owner.clone(), entry.filter.clone());
+            let mut excused = self.excused.lock().unwrap_or_else(PoisonError::into_inner);
+            *excused.entry(key).or_default() += findings;
+        }
+    }
+
+    /// Findings that an entry of the allow-list excused since the server runs, in all clusters.
+    pub fn excused_by(&self, rule: Option<&str>, owner: &str, filter: &str) -> u64 {
+        let key = (rule.map(str::to_owned), owner.to_owned(), filter.to_owned());
+        let excused = self.excused.lock().unwrap_or_else(PoisonError::into_inner);
+        excused.get(&key).copied().unwrap_or_default()
     }
 
     /// All of it in the text format of OpenMetrics.
