@@ -14,6 +14,7 @@ mod letters;
 mod problem;
 mod library;
 mod markdown;
+mod settings;
 mod sign_in;
 mod subject;
 mod sources;
@@ -58,6 +59,9 @@ pub(crate) fn routes() -> Router<Web> {
         .route("/tail", get(tail::page))
         .route("/integrity", get(integrity::page))
         .route("/events/{auditId}/proof", get(integrity::proof))
+        .route("/settings", get(settings::page))
+        .route("/settings/users", get(settings::people))
+        .route("/settings/users/{name}", get(settings::person))
         .route("/sources", get(sources::page))
         .route("/sources/connect", get(connect::page))
         .route("/sources/dead-letters", get(letters::list))

@@ -144,6 +144,7 @@ const PLACES: &[Place] = &[
     place("Judgement", "Hunts", "/hunts", 'h'),
     place("Running it", "Sources", "/sources", 's'),
     place("Running it", "Integrity", "/integrity", 'i'),
+    place("Running it", "Settings", "/settings", ','),
 ];
 
 /// A place as somebody sees it.
