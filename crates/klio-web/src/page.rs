@@ -2,12 +2,14 @@
 
 mod address;
 mod asset;
+mod audit;
 mod chart;
 mod connect;
 mod draw;
 mod event;
 mod explore;
 mod frame;
+mod incident;
 mod incidents;
 mod integrity;
 mod letters;
@@ -19,6 +21,7 @@ mod sign_in;
 mod subject;
 mod sources;
 mod tail;
+mod trends;
 mod tree;
 mod words;
 
@@ -56,12 +59,15 @@ pub(crate) fn routes() -> Router<Web> {
         .route("/pods/{namespace}/{name}", get(subject::pod))
         .route("/objects/{resource}/{namespace}/{name}", get(subject::object))
         .route("/incidents", get(incidents::page))
+        .route("/incidents/{id}", get(incident::page))
         .route("/tail", get(tail::page))
         .route("/integrity", get(integrity::page))
         .route("/events/{auditId}/proof", get(integrity::proof))
         .route("/settings", get(settings::page))
         .route("/settings/users", get(settings::people))
         .route("/settings/users/{name}", get(settings::person))
+        .route("/audit", get(audit::page))
+        .route("/trends", get(trends::page))
         .route("/sources", get(sources::page))
         .route("/sources/connect", get(connect::page))
         .route("/sources/dead-letters", get(letters::list))

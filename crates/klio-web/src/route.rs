@@ -70,7 +70,7 @@ const fn entry(
 use Need::{Anybody, May, Open, Whole};
 use Right::{
     Export, ManageOwnAccount, ManageOwnTokens, ManageUsers, ReadBodies, ReadEvents, ReadFindings,
-    ReplayDeadLetters, RunSql, VerifyIntegrity,
+    ReadOwnAudit, ReplayDeadLetters, RunSql, VerifyIntegrity,
 };
 
 /// Where providers send browsers back. What stands behind the question mark lets in, and is told to nobody.
@@ -155,13 +155,15 @@ pub const PAGES: &[Entry] = &[
     entry("GET", "/pods/{namespace}/{name}", May(&[ReadEvents]), "get", "pods"),
     entry("GET", "/nodes/{name}", May(&[ReadEvents]), "get", "nodes"),
     entry("GET", "/incidents", May(&[ReadFindings]), "list", "stories"),
-    entry("GET", "/incidents/{id}", May(&[ReadFindings]), "get", "stories"),
+    entry("GET", "/incidents/{id}", May(&[ReadFindings, ReadEvents]), "get", "stories"),
     entry("GET", "/tail", May(&[ReadEvents]), "list", "events"),
     entry("GET", "/integrity", May(&[ReadEvents]), "get", "integrity"),
     entry("GET", "/events/{auditId}/proof", Whole(&[ReadEvents, ReadBodies, Export]), "get", "proofs"),
     entry("GET", "/settings", May(&[ManageOwnAccount, ManageOwnTokens]), "get", "whoami"),
     entry("GET", "/settings/users", May(&[ManageUsers]), "list", "users"),
     entry("GET", "/settings/users/{name}", May(&[ManageUsers]), "get", "users"),
+    entry("GET", "/audit", May(&[ReadOwnAudit]), "list", "audit"),
+    entry("GET", "/trends", May(&[ReadEvents]), "list", "events"),
     entry("GET", "/sources", May(&[ReadEvents]), "list", "sources"),
     entry("GET", "/sources/connect", May(&[ReadEvents]), "list", "sources"),
     entry("GET", "/sources/dead-letters", May(&[ReplayDeadLetters]), "list", "deadletters"),

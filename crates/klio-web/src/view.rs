@@ -13,6 +13,7 @@ mod place;
 mod story;
 mod subject;
 mod tally;
+mod trend;
 
 pub use complete::{CompletionItem, CompletionView};
 pub use event::{EventPage, EventStages, EventView, ProofView};
@@ -38,4 +39,5 @@ pub use place::{
 };
 pub use story::{ParagraphView, StepView, StoryEventView, StoryPage, StoryView};
 pub use subject::SubjectView;
+pub use trend::{Forecast, Growth, Lister, Ranked, Slow, SlowEvent, TrendsView, Trouble};
 pub use tally::{Bar, CountView, HistogramView, Series, Top, TopValue, TopView};

@@ -143,7 +143,9 @@ const PLACES: &[Place] = &[
     place("Judgement", "Detections", "/detections", 'd'),
     place("Judgement", "Hunts", "/hunts", 'h'),
     place("Running it", "Sources", "/sources", 's'),
-    place("Running it", "Integrity", "/integrity", 'i'),
+    place("Running it", "Trends", "/trends", 't'),
+    place("Running it", "Integrity", "/integrity", 'v'),
+    place("Running it", "Our own audit", "/audit", 'u'),
     place("Running it", "Settings", "/settings", ','),
 ];
 
