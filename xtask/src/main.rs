@@ -12,6 +12,7 @@ mod picture;
 mod run;
 mod s3;
 mod tested;
+mod ui;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ cargo xtask COMMAND
   bench load [RATE]     a running server under a steady load of events, 20,000 a second unless another rate is given
   fuzz [SECONDS]        mutated input against every decoder and compiler, so many seconds each
 
+  ui                    fetch the browser's libraries with npm; whatever builds Klio does so itself
   arrows                which crate may depend on what
   deploy                chart, dashboard and alerts fit the program; helm is built if there is Go and no helm
   links                 links between the documents
@@ -50,7 +52,16 @@ fn main() -> ExitCode {
         eprintln!("xtask: {}: {error}", run::root().display());
         return ExitCode::from(3);
     }
+    // All that builds Klio needs them.
+    let builds = ["demo", "test", "e2e", "bars", "eval", "corpus", "bench", "fuzz", "picture", "deploy", "ui"];
+    if words.first().is_some_and(|word| builds.contains(&word.as_str()))
+        && let Err(said) = ui::fetch()
+    {
+        eprintln!("xtask: {said}");
+        return ExitCode::from(3);
+    }
     let result = match words.first().map(String::as_str) {
+        Some("ui") => Ok(()),
         Some("demo") => check::demo(rest),
         Some("test") => return check::test(),
         Some("e2e") => cluster::e2e(rest),

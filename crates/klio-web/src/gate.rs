@@ -345,8 +345,13 @@ fn secured(mut answer: Response, id: &str) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let policy = if kind.starts_with("text/html") { page::POLICY } else { NOTHING };
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    if kind.starts_with("text/html") {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+        // Without any referrer a form's request bears no origin, by which it is known to be Klio's own (Fetch, 3.2).
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    } else {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING));
+    }
     if let Ok(id) = HeaderValue::from_str(id)
         && !id.is_empty()
     {

@@ -1,0 +1,72 @@
+//! The window in a real browser: what people do with it. The journeys are in `ui/tests/journeys.mjs`.
+#![cfg(feature = "lake")]
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers beside the tests
+
+#[path = "made/klio.rs"]
+mod made;
+#[path = "made/server.rs"]
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use made::{events, file, ok, recorded};
+use server::{Server, body, connect};
+
+const PASSWORD: &str = "correct-horse-battery-7";
+
+fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    named.or_else(|| Some(PathBuf::from("/usr/bin/chromium"))).filter(|path| path.exists())
+}
+
+#[test]
+fn people_find_their_way() {
+    let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui");
+    let Some(chromium) = chromium() else {
+        println!("skipped: there is no Chromium; install it, or name it with CHROMIUM");
+        return;
+    };
+    assert!(ui.join("node_modules/playwright-core").exists(), "`cargo xtask ui` fetches what drives the browser");
+
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    std::fs::create_dir_all(&data).unwrap();
+    for (cluster, log) in [
+        ("prod", "killchain/recommended.jsonl.zst"),
+        ("staging", "attacks/01-anonymous-access/recommended.jsonl.zst"),
+        ("test", "attacks/14-impersonate-masters/requestresponse.jsonl.zst"),
+    ] {
+        ok(&data, &["ingest", &recorded(log), "--cluster", cluster]);
+    }
+    let password = file(dir.path(), "password", PASSWORD);
+    for (name, role) in [("ana", "admin"), ("vic", "viewer")] {
+        ok(&data, &["user", "add", name, "--role", role, "--password-file", &password]);
+    }
+    let server = Server::start(&data);
+    let shots = std::env::var_os("KLIO_SHOTS").map_or_else(|| dir.path().join("shots"), PathBuf::from);
+    std::fs::create_dir_all(&shots).unwrap();
+
+    let mut journeys = Command::new("node");
+    journeys.arg(ui.join("tests/journeys.mjs")).args([&server.https, PASSWORD]).arg(&shots);
+    let mut journeys = journeys.env("CHROMIUM", chromium).spawn().unwrap();
+    // While the tail is open, events come.
+    let open = shots.join("tail-is-open");
+    let token = connect(&data, "live");
+    let begun = Instant::now();
+    let mut number = 0;
+    let ended = loop {
+        if let Some(status) = journeys.try_wait().unwrap() {
+            break status;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(8), "the journeys do not end");
+        if open.exists() && number < 400 {
+            let sent = server.post("/audit/live", &token, body(&events(number..number + 10)));
+            assert_eq!(sent.status, 200, "{}", sent.body);
+            number += 10;
+        }
+        std::thread::park_timeout(Duration::from_millis(200));
+    };
+    assert!(ended.success(), "a journey failed; its screenshot is in {}", shots.display());
+}

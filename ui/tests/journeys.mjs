@@ -1,0 +1,199 @@
+// What people do with the window, in a real browser. `crates/klio/tests/window.rs` starts the server and this:
+//   node ui/tests/journeys.mjs BASE PASSWORD DIR
+// with a lake of recorded attacks, the users ana (admin) and vic (viewer), and a directory for screenshots.
+// Any error on the console, any violation of the content security policy, any request to elsewhere fails.
+import { chromium } from "playwright-core";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+
+const [base, password, dir] = process.argv.slice(2);
+const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+});
+let failed = 0;
+
+function check(condition, said) {
+  if (!condition) throw new Error(said);
+}
+
+async function open(user, options = {}) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1440, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.wrong = [];
+  page.on("console", (message) => { if (message.type() === "error") page.wrong.push(message.text()); });
+  page.on("pageerror", (error) => page.wrong.push(error.message));
+  page.on("request", (request) => { if (!request.url().startsWith(base) && !request.url().startsWith("data:")) page.wrong.push(`asked ${request.url()}`); });
+  if (user) await signIn(page, user, "/");
+  return page;
+}
+
+async function signIn(page, user, to) {
+  await page.goto(`${base}/sign-in?return_to=${encodeURIComponent(to)}`);
+  await page.fill('input[name="name"]', user);
+  await page.fill('input[name="password"]', password);
+  await page.click("button.main");
+  await page.waitForURL((url) => url.pathname !== "/sign-in");
+}
+
+async function journey(name, walk) {
+  const begun = Date.now();
+  const pages = [];
+  const opened = async (...words) => { const page = await open(...words); pages.push(page); return page; };
+  try {
+    await walk(opened);
+    const wrong = pages.flatMap((page) => page.wrong);
+    check(!wrong.length, `on the console: ${wrong.join(" | ")}`);
+    console.log(`ok      ${name}  ${Date.now() - begun} ms`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED  ${name}: ${error.message.split("\n").slice(0, 4).join(" ")}`);
+    for (const page of pages) await page.screenshot({ path: path.join(dir, `failed-${failed}.png`) }).catch(() => {});
+  }
+  for (const page of pages) await page.context().close();
+}
+
+const rows = (page) => page.locator("[data-rows] tbody tr, [data-rows] > li");
+const settled = (page) => page.waitForFunction(() => !document.querySelector(".htmx-request, .htmx-swapping"));
+
+await journey("from sign-in to the proof of a piece of evidence", async (open) => {
+  const page = await open("ana");
+  await page.locator('main a[href^="/incidents/"]').first().click();
+  await page.waitForURL(/\/incidents\/./);
+  check((await page.locator("h1").innerText()).length > 20, "an incident has no headline");
+  await page.locator('main a[href^="/events/"]').first().click();
+  await page.waitForURL(/\/events\/./);
+  check(await page.locator(".tree").isVisible(), "the event's JSON is not shown");
+  await page.locator('a[href$="/proof"]').click();
+  await page.waitForURL(/\/proof$/);
+  check((await page.locator("main").innerText()).includes("sealed"), "the proof says nothing");
+  await page.goBack();
+  await page.waitForURL(/\/events\/[^/]*$/);
+});
+
+await journey("a hunt by dragging over the histogram, and Back", async (open) => {
+  const page = await open("ana");
+  await page.goto(`${base}/explore?filter=resource:secrets&from=1970`);
+  const all = Number((await page.locator(".sum strong").innerText()).replaceAll(",", ""));
+  check(all > 0, "there are no Secrets in the recording");
+  const box = await page.locator("svg.chart").first().boundingBox();
+  await page.mouse.move(box.x + box.width * 0.6, box.y + 40);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.8, box.y + 40, { steps: 5 });
+  await page.mouse.move(box.x + box.width, box.y + 40, { steps: 5 });
+  await page.mouse.up();
+  await page.waitForURL(/from=20/);
+  await settled(page);
+  const part = Number((await page.locator(".sum strong").innerText()).replaceAll(",", ""));
+  check(part < all, `${part} of ${all} in a part of the time`);
+  await page.goBack();
+  await page.waitForURL(/from=1970/);
+  await page.waitForFunction((all) => document.querySelector(".sum strong")?.textContent.replaceAll(",", "") === String(all), all);
+  const facet = page.locator('.facets a.value').first();
+  await facet.click();
+  await page.waitForURL(/filter=.+and/);
+  // The address is the state: another window shows the same.
+  const address = page.url();
+  const shown = await page.locator(".sum strong").innerText();
+  const other = await open("ana");
+  await other.goto(address);
+  check((await other.locator(".sum strong").innerText()) === shown, "a pasted address shows something else");
+});
+
+await journey("what is wrong with a filter is underlined, and fields and values are proposed", async (open) => {
+  const page = await open("ana");
+  await page.goto(`${base}/explore?filter=verb:get+and+resorce:pods`);
+  check((await page.locator("#wrong mark").innerText()).includes("resorce"), "the wrong word is not marked");
+  await page.fill("#filter", "");
+  await page.locator("#filter").pressSequentially("resou");
+  await page.locator(".options [role=option]").first().waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  check((await page.inputValue("#filter")) === "resource:", "a field was not taken");
+  await page.locator(".options [role=option] code", { hasText: "pods" }).first().waitFor();
+});
+
+await journey("the queue of incidents with the keyboard alone", async (open) => {
+  const page = await open("ana");
+  await page.keyboard.press("g");
+  await page.keyboard.press("a");
+  await page.waitForURL(/\/incidents/);
+  await rows(page).first().waitFor();
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  check((await page.locator('[data-rows] [aria-selected="true"]').count()) === 1, "no row is chosen");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/incidents\/./);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("hunts");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/hunts/);
+});
+
+await journey("the live tail shows what comes, and says what was lost", async (open) => {
+  const page = await open("ana");
+  await page.goto(`${base}/tail`);
+  fs.writeFileSync(path.join(dir, "tail-is-open"), "");
+  await page.waitForFunction(() => document.querySelectorAll("klio-tail tbody tr, klio-tail li").length > 20, null, { timeout: 60_000 });
+  check(/lost\s*0|0\s*lost/i.test(await page.locator("klio-tail").innerText()), "it does not say that nothing was lost");
+});
+
+await journey("a viewer sees no bodies and is told why something is not for him", async (open) => {
+  const page = await open("vic");
+  await page.goto(`${base}/explore?filter=verb:create&from=1970`);
+  await page.locator("table.rows a").first().click();
+  await page.waitForURL(/\/events\//);
+  const text = await page.locator("main").innerText();
+  check(text.includes("for analysts and above"), "it is not said that bodies are withheld");
+  check(!(await page.locator(".tree").innerText()).includes("requestObject"), "a body is shown");
+});
+
+const PAGES = ["/", "/incidents", "/explore?from=1970", "/tail", "/detections", "/hunts", "/trends", "/sources", "/integrity", "/audit", "/settings"];
+
+await journey("all pages at three widths in both themes, without a serious accessibility violation", async (open) => {
+  const page = await open("ana");
+  const first = async (list, pattern) => {
+    await page.goto(base + list);
+    return page.locator(`main a[href^="${pattern}"]`).first().getAttribute("href");
+  };
+  const all = [...PAGES, await first("/incidents", "/incidents/"), await first("/explore?filter=verb:patch&from=1970", "/events/"),
+    await first("/detections?state=hit", "/detections/"), await first("/hunts", "/hunts/"), "/actors/carol%40corp.example"];
+  for (const theme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme: theme });
+    for (const width of [1440, 1024, 390]) {
+      await page.setViewportSize({ width, height: width === 390 ? 844 : 900 });
+      for (const at of all) {
+        await page.goto(base + at);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        check(wide <= 0, `${at} is wider than ${width} by ${wide}`);
+        const name = at.split("?")[0].split("/").slice(1, 2)[0] || "overview";
+        const deep = at.split("?")[0].split("/").length > 2 ? "-one" : "";
+        await page.screenshot({ path: path.join(dir, `${name}${deep}-${width}-${theme}.png`) });
+        if (width === 1024) continue;
+        await page.evaluate(axe);
+        const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+        const grave = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
+        check(!grave.length, `${at} ${width} ${theme}: ${grave.map((one) => `${one.id} ${one.nodes[0].target}`).join("; ")}`);
+      }
+    }
+  }
+});
+
+await journey("every page has its JSON twin and its command, and can be read without scripts", async (open) => {
+  const page = await open("ana", { javaScriptEnabled: false });
+  for (const at of PAGES) {
+    const answer = await page.goto(base + at);
+    check(answer.status() === 200, `${at}: ${answer.status()}`);
+    check((await page.locator("main h1").count()) > 0, `${at} has no heading`);
+    const twin = await page.locator("footer a", { hasText: "JSON" }).getAttribute("href");
+    const json = await page.request.get(base + twin);
+    check(json.status() === 200 && (json.headers()["content-type"] ?? "").startsWith("application/json"), `${twin}: ${json.status()}`);
+    await json.json();
+    if (at !== "/settings") check((await page.locator("footer code").count()) > 0, `${at} says no command`);
+  }
+});
+
+await browser.close();
+process.exit(failed ? 1 : 0);
