@@ -66,7 +66,7 @@ pub(crate) fn routes() -> Router<Web> {
         .route("/settings", get(settings::page))
         .route("/settings/users", get(settings::people))
         .route("/settings/users/{name}", get(settings::person))
-        .route("/audit", get(audit::page))
+        .route("/own-audit", get(audit::page))
         .route("/trends", get(trends::page))
         .route("/sources", get(sources::page))
         .route("/sources/connect", get(connect::page))

@@ -162,7 +162,7 @@ pub const PAGES: &[Entry] = &[
     entry("GET", "/settings", May(&[ManageOwnAccount, ManageOwnTokens]), "get", "whoami"),
     entry("GET", "/settings/users", May(&[ManageUsers]), "list", "users"),
     entry("GET", "/settings/users/{name}", May(&[ManageUsers]), "get", "users"),
-    entry("GET", "/audit", May(&[ReadOwnAudit]), "list", "audit"),
+    entry("GET", "/own-audit", May(&[ReadOwnAudit]), "list", "audit"),
     entry("GET", "/trends", May(&[ReadEvents]), "list", "events"),
     entry("GET", "/sources", May(&[ReadEvents]), "list", "sources"),
     entry("GET", "/sources/connect", May(&[ReadEvents]), "list", "sources"),

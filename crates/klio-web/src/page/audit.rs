@@ -64,7 +64,7 @@ impl Wanted {
     }
 
     fn address(&self) -> Address {
-        let address = FACETS.iter().fold(Address::new("/audit"), |address, (name, _, _)| address.with(name, self.of(name)));
+        let address = FACETS.iter().fold(Address::new("/own-audit"), |address, (name, _, _)| address.with(name, self.of(name)));
         address.with("from", self.from.clone().unwrap_or_default()).with("to", self.to.clone().unwrap_or_default())
     }
 
@@ -246,8 +246,8 @@ pub(crate) async fn page(
     let explore = Address::new("/explore").with("cluster", OWN_CLUSTER).with("filter", &view.filter);
     let explore = explore.with("from", wanted.from()).with("to", wanted.to.clone().unwrap_or_default()).to_string();
     let is_narrow = FACETS.iter().any(|(name, _, _)| !wanted.of(name).is_empty());
-    let anew = is_narrow.then(|| Address::new("/audit").with("from", wanted.from()).to_string());
-    let about = About { title: "Klio's own audit".to_owned(), place: "/audit", command: Some(command(&view, &visitor)) };
+    let anew = is_narrow.then(|| Address::new("/own-audit").with("from", wanted.from()).to_string());
+    let about = About { title: "Klio's own audit".to_owned(), place: "/own-audit", command: Some(command(&view, &visitor)) };
     let range = draw::range(range);
     screen.show(&web, &visitor, about, view, |frame, view| Audit { frame, view, chart, range, presets, explore, anew })
 }

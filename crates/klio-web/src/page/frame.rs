@@ -145,7 +145,7 @@ const PLACES: &[Place] = &[
     place("Running it", "Sources", "/sources", 's'),
     place("Running it", "Trends", "/trends", 't'),
     place("Running it", "Integrity", "/integrity", 'v'),
-    place("Running it", "Our own audit", "/audit", 'u'),
+    place("Running it", "Our own audit", "/own-audit", 'u'),
     place("Running it", "Settings", "/settings", ','),
 ];
 

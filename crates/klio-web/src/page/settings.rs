@@ -207,7 +207,7 @@ pub(crate) async fn person(
     let now = web.now();
     let roles = roles(&visitor);
     let api = address::path("/api/v1/users", &name);
-    let audit = address::Address::new("/audit").with("user", &who).to_string();
+    let audit = address::Address::new("/own-audit").with("user", &who).to_string();
     let (pattern, is_self) = (words::pattern(&name), visitor.principal.to_string() == who);
     let view = PersonView { user, sessions, tokens };
     screen.show(&web, &visitor, about, view, |frame, view| Person {
