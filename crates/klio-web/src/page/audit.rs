@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::address::{self, Address};
 use super::chart::Chart;
-use super::frame::{About, Asked, Frame, Screen};
 use super::draw;
+use super::frame::{About, Asked, Frame, Screen};
 use crate::api::{event_view, is, over_time};
 use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice};
 use crate::cursor::Thread;
@@ -64,8 +64,12 @@ impl Wanted {
     }
 
     fn address(&self) -> Address {
-        let address = FACETS.iter().fold(Address::new("/own-audit"), |address, (name, _, _)| address.with(name, self.of(name)));
-        address.with("from", self.from.clone().unwrap_or_default()).with("to", self.to.clone().unwrap_or_default())
+        let address = FACETS
+            .iter()
+            .fold(Address::new("/own-audit"), |address, (name, _, _)| address.with(name, self.of(name)));
+        address
+            .with("from", self.from.clone().unwrap_or_default())
+            .with("to", self.to.clone().unwrap_or_default())
     }
 
     /// Each request once, at its end.
@@ -157,7 +161,11 @@ impl AccessView {
             who: view.user.clone().unwrap_or_default(),
             via: event["user"]["extra"]["klio.dev/via"][0].as_str().unwrap_or_default().to_owned(),
             verb: view.verb.clone().unwrap_or_default(),
-            what: if deed.is_empty() { draw::object(&parsed) } else { format!("{} ({deed})", draw::object(&parsed)) },
+            what: if deed.is_empty() {
+                draw::object(&parsed)
+            } else {
+                format!("{} ({deed})", draw::object(&parsed))
+            },
             question: asked.map(|(_, text)| text.into_owned()).unwrap_or_default(),
             address: view.source_ip.clone().unwrap_or_default(),
             agent: event["userAgent"].as_str().unwrap_or_default().to_owned(),
@@ -200,7 +208,9 @@ fn survey(
     slice: &Slice,
 ) -> Result<Found, ArchiveError> {
     let by = FieldRef::of(Field::User);
-    let tops = FACETS.iter().map(|(_, field, _)| archive.top(sight, patience, question, &FieldRef::of(*field), VALUES));
+    let tops = FACETS
+        .iter()
+        .map(|(_, field, _)| archive.top(sight, patience, question, &FieldRef::of(*field), VALUES));
     Ok(Found {
         tops: tops.collect::<Result<_, _>>()?,
         count: archive.count(sight, patience, question)?,
@@ -222,10 +232,14 @@ pub(crate) async fn page(
     let here = address.to_string();
     let thread = Thread::new(&visitor.sight, &["audit", &here]);
     let slice = Slice { after: thread.position(wanted.cursor.as_deref())?, most: ROWS };
-    let asked = visitor.ask(&web, move |archive, sight, patience| survey(archive, sight, patience, &question, &slice));
+    let asked = visitor
+        .ask(&web, move |archive, sight, patience| survey(archive, sight, patience, &question, &slice));
     let found = asked.await?;
     visitor.note.rows(found.page.items.len());
-    let facets = FACETS.iter().zip(found.tops).map(|((name, _, title), top)| facet(name, title, top, &wanted, &address));
+    let facets = FACETS
+        .iter()
+        .zip(found.tops)
+        .map(|((name, _, title), top)| facet(name, title, top, &wanted, &address));
     let view = AuditView {
         filter: filter.to_string(),
         start: range.start,
@@ -244,12 +258,25 @@ pub(crate) async fn page(
     };
     let presets = PRESETS.map(preset).to_vec();
     let explore = Address::new("/explore").with("cluster", OWN_CLUSTER).with("filter", &view.filter);
-    let explore = explore.with("from", wanted.from()).with("to", wanted.to.clone().unwrap_or_default()).to_string();
+    let explore =
+        explore.with("from", wanted.from()).with("to", wanted.to.clone().unwrap_or_default()).to_string();
     let is_narrow = FACETS.iter().any(|(name, _, _)| !wanted.of(name).is_empty());
     let anew = is_narrow.then(|| Address::new("/own-audit").with("from", wanted.from()).to_string());
-    let about = About { title: "Klio's own audit".to_owned(), place: "/own-audit", command: Some(command(&view, &visitor)) };
+    let about = About {
+        title: "Klio's own audit".to_owned(),
+        place: "/own-audit",
+        command: Some(command(&view, &visitor)),
+    };
     let range = draw::range(range);
-    screen.show(&web, &visitor, about, view, |frame, view| Audit { frame, view, chart, range, presets, explore, anew })
+    screen.show(&web, &visitor, about, view, |frame, view| Audit {
+        frame,
+        view,
+        chart,
+        range,
+        presets,
+        explore,
+        anew,
+    })
 }
 
 fn facet(name: &'static str, title: &'static str, top: Top, wanted: &Wanted, address: &Address) -> FacetView {

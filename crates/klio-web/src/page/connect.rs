@@ -148,7 +148,9 @@ fn wrong(name: &str) -> Option<&'static str> {
 /// What is done, in order.
 fn steps(platform: &Platform, cluster: &str) -> Vec<StepView> {
     match platform.way {
-        Way::Webhook { place, file, flag, anew } => webhook(platform.name, cluster, (place, file, flag, anew)),
+        Way::Webhook { place, file, flag, anew } => {
+            webhook(platform.name, cluster, (place, file, flag, anew))
+        }
         Way::Files { turn_on, bring } => vec![
             step(
                 "Turn audit logs on",
@@ -157,7 +159,10 @@ fn steps(platform: &Platform, cluster: &str) -> Vec<StepView> {
             ),
             step(
                 "Let the server follow the copies",
-                format!("{} The server's klio.yaml names that directory, and is read again by itself:", bring.replace("CLUSTER", cluster)),
+                format!(
+                    "{} The server's klio.yaml names that directory, and is read again by itself:",
+                    bring.replace("CLUSTER", cluster)
+                ),
                 format!("clusters:\n  {cluster}:\n    files: [/srv/audit/{cluster}]"),
             ),
         ],
@@ -208,7 +213,9 @@ fn webhook(name: &str, cluster: &str, (place, file, flag, anew): (&str, &str, &s
         node,
         step(
             "Tell the API server",
-            format!("Add these flags to {file}, and those that step 1 printed: they set batches, retries and the size at which events are cut."),
+            format!(
+                "Add these flags to {file}, and those that step 1 printed: they set batches, retries and the size at which events are cut."
+            ),
             format!("{head}{flags}"),
         ),
         step(
@@ -249,7 +256,8 @@ pub(crate) async fn page(
     let cluster = cluster.unwrap_or_else(|| "prod-eu".to_owned());
     let named = wanted.platform.as_deref().unwrap_or("kubeadm");
     let platform = PLATFORMS.iter().find(|platform| platform.name == named);
-    let platform = platform.ok_or_else(|| Problem::bad(format!("`{named}` is no platform that Klio knows")))?;
+    let platform =
+        platform.ok_or_else(|| Problem::bad(format!("`{named}` is no platform that Klio knows")))?;
     let wrong = wrong(&cluster);
     let mut sources = api::sources::list(State(web.clone()), visitor.clone()).await?.0.items;
     sources.retain(|source| source.cluster == cluster && cluster != OWN_CLUSTER);
@@ -257,7 +265,9 @@ pub(crate) async fn page(
     let about = About {
         title: "Connect a cluster".to_owned(),
         place: "/sources",
-        command: wrong.is_none().then(|| format!("klio connect cluster {} --platform {named}", draw::shell(&cluster))),
+        command: wrong
+            .is_none()
+            .then(|| format!("klio connect cluster {} --platform {named}", draw::shell(&cluster))),
     };
     let here = Address::new("/sources/connect").with("name", &cluster).with("platform", named).to_string();
     let view = ConnectView { cluster, platform: platform.name, wrong, steps, sources };

@@ -69,11 +69,8 @@ pub(crate) async fn page(
         return Ok(Redirect::to(&format!("{}/proof", address::path("/events", id))).into_response());
     }
     let view = integrity::get(State(web.clone()), visitor.clone()).await?.0;
-    let about = About {
-        title: "Integrity".to_owned(),
-        place: "/integrity",
-        command: Some("klio verify".to_owned()),
-    };
+    let about =
+        About { title: "Integrity".to_owned(), place: "/integrity", command: Some("klio verify".to_owned()) };
     let no_verify = words::why_not(&visitor, "POST", "/api/v1/integrity/verify");
     let no_proof = words::why_not(&visitor, "GET", "/events/{auditId}/proof");
     let (now, no_log) = (web.now(), !visitor.sight.is_all());

@@ -147,6 +147,9 @@ mod tests {
         // Cut within a character.
         assert_eq!(drawn(&"aé".as_bytes()[..2]), (true, "a".to_owned()));
         let (is_text, dump) = drawn(b"\xff\x00kind");
-        assert!(!is_text && dump.starts_with("00000000  ff 00 6b 69") && dump.ends_with("  ..kind\n"), "{dump}");
+        assert!(
+            !is_text && dump.starts_with("00000000  ff 00 6b 69") && dump.ends_with("  ..kind\n"),
+            "{dump}"
+        );
     }
 }

@@ -150,11 +150,8 @@ pub(crate) async fn people(
     screen: Screen,
 ) -> Result<Response, Problem> {
     let view = users::list(State(web.clone()), visitor.clone()).await?.0;
-    let about = About {
-        title: "Users".to_owned(),
-        place: "/settings",
-        command: Some("klio user list".to_owned()),
-    };
+    let about =
+        About { title: "Users".to_owned(), place: "/settings", command: Some("klio user list".to_owned()) };
     let (now, roles) = (web.now(), roles(&visitor));
     screen.show(&web, &visitor, about, view, |frame, view| Users { frame, view, now, roles })
 }

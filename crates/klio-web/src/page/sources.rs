@@ -48,9 +48,10 @@ impl Sources {
 
     /// Sources of which there is something to tell.
     fn told(&self) -> impl Iterator<Item = &SourceView> {
-        self.view.items.iter().filter(|source| {
-            source.trouble.is_some() || !source.gaps.is_empty() || balance(source).is_some()
-        })
+        self.view
+            .items
+            .iter()
+            .filter(|source| source.trouble.is_some() || !source.gaps.is_empty() || balance(source).is_some())
     }
 }
 
@@ -98,11 +99,8 @@ pub(crate) async fn page(
     screen: Screen,
 ) -> Result<Response, Problem> {
     let view = api::sources::list(State(web.clone()), visitor.clone()).await?.0;
-    let about = About {
-        title: "Sources".to_owned(),
-        place: "/sources",
-        command: Some("klio sources".to_owned()),
-    };
+    let about =
+        About { title: "Sources".to_owned(), place: "/sources", command: Some("klio sources".to_owned()) };
     let (now, no_letters) = (web.now(), words::why_not(&visitor, "GET", "/sources/dead-letters"));
     screen.show(&web, &visitor, about, view, |frame, view| Sources { frame, view, now, no_letters })
 }

@@ -111,7 +111,8 @@ pub(crate) async fn page(
         }
         Err(problem) => return Err(problem),
     }
-    let usual = USUAL.map(|(name, text)| (name, with("/tail", text).to_string(), text == view.filter)).to_vec();
+    let usual =
+        USUAL.map(|(name, text)| (name, with("/tail", text).to_string(), text == view.filter)).to_vec();
     let about = About {
         title: "Live tail".to_owned(),
         place: "/tail",

@@ -13,7 +13,9 @@ use super::{draw, words};
 use crate::api::{event_view, is, over_time};
 use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice};
 use crate::input::{Which, field};
-use crate::view::{Forecast, Growth, HistogramView, Lister, Ranked, Series, Slow, SlowEvent, TrendsView, Trouble};
+use crate::view::{
+    Forecast, Growth, HistogramView, Lister, Ranked, Series, Slow, SlowEvent, TrendsView, Trouble,
+};
 use crate::visitor::Visitor;
 use crate::{Problem, Sight, Web};
 
@@ -122,7 +124,12 @@ pub(crate) async fn page(
 ) -> Result<Response, Problem> {
     let by_name = wanted.by.clone().filter(|by| !by.is_empty()).unwrap_or_else(|| "user".to_owned());
     let by = field(&by_name, &visitor)?;
-    let which = Which { filter: None, cluster: wanted.cluster.clone(), from: wanted.from.clone(), to: wanted.to.clone() };
+    let which = Which {
+        filter: None,
+        cluster: wanted.cluster.clone(),
+        from: wanted.from.clone(),
+        to: wanted.to.clone(),
+    };
     let question = which.question(&web, &visitor)?;
     let parts = [LISTS, THROTTLED, FAILED, SLOW].map(Filter::parse);
     let [lists, throttled, failed, slow] = parts;
@@ -133,7 +140,8 @@ pub(crate) async fn page(
         let (visitor, cluster) = (visitor.clone(), wanted.cluster.clone().unwrap_or_default());
         move |archive: &dyn Archive, sight: &Sight, patience: &Patience| {
             let range = usual(archive, sight, patience, &question)?;
-            let survey = Survey { archive, sight, patience, question: Question { range, ..question }, explore };
+            let survey =
+                Survey { archive, sight, patience, question: Question { range, ..question }, explore };
             survey.view(&visitor, &parts, (cluster, by_name, by), now)
         }
     };
@@ -148,7 +156,8 @@ pub(crate) async fn page(
         let to = address.clone().with("from", from).with("to", "").to_string();
         (name, to, wanted.from.as_deref() == Some(from))
     };
-    let split = |(by, name): (&str, &'static str)| (name, address.clone().with("by", by).to_string(), by == view.by);
+    let split =
+        |(by, name): (&str, &'static str)| (name, address.clone().with("by", by).to_string(), by == view.by);
     let (presets, splits) = (PRESETS.map(preset).to_vec(), BY.map(split).to_vec());
     let since = view.start.map(|start| format!(" --since {start}")).unwrap_or_default();
     let about = About {
@@ -228,7 +237,10 @@ impl Survey<'_> {
     }
 
     fn with(&self, filter: &Filter) -> Question {
-        Question { filter: Filter::and([self.question.filter.clone(), filter.clone()]), ..self.question.clone() }
+        Question {
+            filter: Filter::and([self.question.filter.clone(), filter.clone()]),
+            ..self.question.clone()
+        }
     }
 
     fn count(&self, filter: &Filter) -> Result<u64, ArchiveError> {
@@ -280,7 +292,8 @@ impl Survey<'_> {
         }
         let slice = Slice { after: None, most: LOOKED };
         let page = self.archive.events(self.sight, self.patience, &self.with(filter), &slice)?;
-        let mut slowest: Vec<SlowEvent> = page.items.iter().filter_map(|record| slow_event(record, visitor)).collect();
+        let mut slowest: Vec<SlowEvent> =
+            page.items.iter().filter_map(|record| slow_event(record, visitor)).collect();
         slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
         slowest.truncate(SLOWEST);
         Ok(Slow { all, looked: page.items.len() as u64, slowest })
@@ -296,7 +309,8 @@ impl Survey<'_> {
         };
         question.range.start = Some(Timestamp(first.micros().max(last.micros() - BACK)));
         let bars = self.archive.histogram(self.sight, self.patience, &question, DAY)?;
-        let counts: Vec<(i64, u64)> = bars.iter().map(|bar| (bar.start.micros().div_euclid(DAY), bar.count)).collect();
+        let counts: Vec<(i64, u64)> =
+            bars.iter().map(|bar| (bar.start.micros().div_euclid(DAY), bar.count)).collect();
         let begins = question.range.start.map_or(0, Timestamp::micros);
         // The first day and the last one are cut, and so is today.
         let whole = begins.div_euclid(DAY) + 1..last.micros().min(now.micros()).div_euclid(DAY);
@@ -344,7 +358,10 @@ mod tests {
     #[test]
     fn a_forecast_goes_on_as_the_days_went() {
         let even = forecast(&[(1, 100), (2, 100), (3, 100), (4, 7)], 1..4).unwrap();
-        assert_eq!((even.days, even.mean.round(), even.slope.round(), even.next.round()), (3, 100.0, 0.0, 3_000.0));
+        assert_eq!(
+            (even.days, even.mean.round(), even.slope.round(), even.next.round()),
+            (3, 100.0, 0.0, 3_000.0)
+        );
         let growing = forecast(&[(1, 10), (2, 20), (3, 30)], 1..4).unwrap();
         assert_eq!(growing.slope.round(), 10.0);
         // 40, 50, … 330.

@@ -35,6 +35,15 @@ pub(crate) fn seconds(seconds: &f64) -> String {
     }
 }
 
+/// From one time to another: `5 min`, or `at once`.
+pub(crate) fn lasting(from: Option<&Timestamp>, to: Option<&Timestamp>) -> String {
+    let (Some(from), Some(to)) = (from, to) else { return "for an unknown time".to_owned() };
+    match to.micros().saturating_sub(from.micros()) {
+        ..100_000 => "at once".to_owned(),
+        micros => format!("within {}", seconds(&(micros as f64 / 1e6))),
+    }
+}
+
 /// A number and what it counts: `1 event`, `2 events`.
 pub(crate) fn count(n: &u64, one: &str, many: &str) -> String {
     format!("{} {}", draw::number(n), if *n == 1 { one } else { many })
