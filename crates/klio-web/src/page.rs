@@ -13,6 +13,7 @@ mod incident;
 mod incidents;
 mod integrity;
 mod letters;
+mod overview;
 mod problem;
 mod library;
 mod markdown;
@@ -26,7 +27,6 @@ mod tree;
 mod words;
 
 use axum::Router;
-use axum::response::Redirect;
 use axum::routing::get;
 
 use crate::Web;
@@ -42,7 +42,7 @@ pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
 /// The pages, each with its entry in [`crate::route::PAGES`].
 pub(crate) fn routes() -> Router<Web> {
     Router::new()
-        .route("/", get(async || Redirect::to("/explore")))
+        .route("/", get(overview::page))
         .route("/sign-in", get(sign_in::page).post(sign_in::enter))
         .route("/sign-out", axum::routing::post(sign_in::leave))
         .route("/explore", get(explore::page))

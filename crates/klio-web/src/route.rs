@@ -137,7 +137,7 @@ pub const ROUTES: &[Entry] = &[
 /// The pages that may be asked for.
 #[rustfmt::skip]
 pub const PAGES: &[Entry] = &[
-    entry("GET", "/", Open, "get", "pages"),
+    entry("GET", "/", May(&[ReadEvents, ReadFindings]), "list", "stories"),
     entry("GET", "/sign-in", Open, "get", "signins"),
     entry("POST", "/sign-in", Open, "create", "sessions"),
     entry("POST", "/sign-out", Open, "delete", "sessions"),

@@ -9,6 +9,7 @@ mod history;
 mod incident;
 mod library;
 mod people;
+mod overview;
 mod place;
 mod story;
 mod subject;
@@ -28,6 +29,7 @@ pub use incident::{
     BriefView, IncidentView, QueueFacet, QueueValue, QueueView, ReachView, RequestView, RuleInIncident,
 };
 pub(crate) use incident::{capital, headline, who, words};
+pub use overview::{ChangeView, OverviewView, TacticView, TechniqueView};
 pub(crate) use people::via;
 pub use people::{
     Entered, NewTokenView, SessionPage, SessionView, TokenPage, TokenView, UserPage, UserView, WayView,

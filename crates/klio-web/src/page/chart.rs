@@ -52,6 +52,11 @@ fn class(field: Option<&str>, value: Option<&str>, at: usize) -> String {
 }
 
 impl Chart {
+    /// Microseconds from 1970 at the left and right ends.
+    pub(super) fn ends(&self) -> (i64, i64) {
+        (self.start, self.end)
+    }
+
     /// Of a histogram over a range; `address` is where its steps lead.
     pub(crate) fn new(histogram: &HistogramView, range: TimeRange, address: &Address) -> Option<Self> {
         let step = (histogram.interval_seconds.max(1) * 1_000_000) as i64;

@@ -137,6 +137,7 @@ const fn place(group: &'static str, name: &'static str, path: &'static str, key:
 
 /// Where one can go.
 const PLACES: &[Place] = &[
+    place("", "Overview", "/", 'o'),
     place("", "Incidents", "/incidents", 'i'),
     place("", "Explore", "/explore", 'e'),
     place("", "Live tail", "/tail", 'l'),

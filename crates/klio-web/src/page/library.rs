@@ -29,6 +29,8 @@ pub(crate) struct WantedRules {
     q: Option<String>,
     severity: Option<String>,
     tactic: Option<String>,
+    /// The id of one of ATT&CK.
+    technique: Option<String>,
     /// `hit`: only those that fired.
     state: Option<String>,
     from: Option<String>,
@@ -77,6 +79,7 @@ pub(crate) async fn detections(
         .with("q", text(&wanted.q))
         .with("severity", text(&wanted.severity))
         .with("tactic", text(&wanted.tactic))
+        .with("technique", text(&wanted.technique))
         .with("state", text(&wanted.state))
         .with("from", text(&wanted.from))
         .with("to", text(&wanted.to));
@@ -107,6 +110,7 @@ pub(crate) async fn detections(
         (asked.is_empty() || format!("{} {}", rule.title, rule.description).to_lowercase().contains(&asked))
             && wanted.severity.as_deref().is_none_or(|s| s.is_empty() || rule.severity == s)
             && wanted.tactic.as_deref().is_none_or(|t| t.is_empty() || rule.tactics.iter().any(|own| word(own) == t))
+            && wanted.technique.as_deref().is_none_or(|t| t.is_empty() || rule.techniques.iter().any(|own| word(own) == t))
             && (wanted.state.as_deref() != Some("hit") || rule.hits > 0)
     });
     items.sort_by(|a, b| (b.hits, &a.title).cmp(&(a.hits, &b.title)));

@@ -28,15 +28,8 @@ struct Sources {
 }
 
 impl Sources {
-    /// How a source is: a class, a word.
     fn state(&self, source: &SourceView) -> (&'static str, &'static str) {
-        match source.last_seen {
-            None => ("idle", "never heard"),
-            Some(_) if source.trouble.is_some() => ("bad", "in trouble"),
-            Some(seen) if self.now.micros() - seen.micros() < SILENCE => ("good", "delivers"),
-            Some(_) if source.cluster == OWN_CLUSTER => ("idle", "quiet"),
-            Some(_) => ("bad", "silent"),
-        }
+        state(source, &self.now)
     }
 
     /// How many sources of clusters deliver, of how many.
@@ -52,6 +45,17 @@ impl Sources {
             .items
             .iter()
             .filter(|source| source.trouble.is_some() || !source.gaps.is_empty() || balance(source).is_some())
+    }
+}
+
+/// How a source is: a class, a word.
+pub(super) fn state(source: &SourceView, now: &Timestamp) -> (&'static str, &'static str) {
+    match source.last_seen {
+        None => ("idle", "never heard"),
+        Some(_) if source.trouble.is_some() => ("bad", "in trouble"),
+        Some(seen) if now.micros() - seen.micros() < SILENCE => ("good", "delivers"),
+        Some(_) if source.cluster == OWN_CLUSTER => ("idle", "quiet"),
+        Some(_) => ("bad", "silent"),
     }
 }
 

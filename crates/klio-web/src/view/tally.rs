@@ -62,7 +62,7 @@ pub struct Bar {
 }
 
 /// Events over time. Events without a time are left out.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistogramView {
     /// How long a step is, seconds.

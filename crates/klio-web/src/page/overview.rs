@@ -1,0 +1,251 @@
+//! The overview: what needs attention now, and whether what is shown is all.
+
+mod heat;
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use klio_detect::About as Rule;
+use klio_model::{Field, FieldRef, Filter, Severity, TimeRange, Timestamp};
+
+use super::address::{self, Address};
+use super::chart::Chart;
+use super::frame::{About, Frame, Screen};
+use super::{draw, incidents, sources, words};
+use crate::api::{self, findings, over_time};
+use crate::archive::{Archive, ArchiveError, Patience, Question, Slice};
+use crate::view::{
+    self, BriefView, ChangeView, Completeness, HistogramView, OverviewView, RuleHits, SourceView, Verdict,
+};
+use crate::visitor::Visitor;
+use crate::{Problem, Sight, Web};
+use heat::Heat;
+
+/// A day, in microseconds.
+const DAY: i64 = 24 * 3_600_000_000;
+/// Findings count for the heat map for so many days.
+const HEAT_DAYS: i64 = 30;
+/// Incidents that are shown.
+const SHOWN: usize = 8;
+/// Users and addresses that are compared with yesterday's.
+const COMPARED: usize = 1_000;
+/// New ones that are named.
+const NAMED: usize = 6;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    frame: Frame,
+    view: OverviewView,
+    chart: Option<Chart>,
+    marks: Vec<Mark>,
+    heat: Vec<Heat>,
+    now: Timestamp,
+    range: String,
+}
+
+/// An incident above the chart.
+struct Mark {
+    x: String,
+    severity: String,
+    title: String,
+    href: String,
+}
+
+impl Overview {
+    /// What the last verification came to: a class, and words.
+    fn integrity(&self) -> (&'static str, String) {
+        let state = &self.view.integrity;
+        match (&state.last, state.running_since) {
+            (_, Some(_)) => ("idle", "is being verified".to_owned()),
+            (None, None) => ("idle", "never verified".to_owned()),
+            (Some(last), None) => {
+                let (class, word) = match last.verdict {
+                    Verdict::Intact => ("good", "intact"),
+                    Verdict::Damaged => ("bad", "damaged"),
+                    Verdict::Failed => ("bad", "could not be verified"),
+                };
+                (class, format!("{word}, {}", words::ago(&self.now, &last.time)))
+            }
+        }
+    }
+}
+
+/// Whether everything arrived that the API server wrote, in words.
+fn completeness(source: &SourceView) -> String {
+    match &source.completeness {
+        Completeness::Unproven => "completeness unproven".to_owned(),
+        Completeness::Compared(balance) => format!("{} complete", words::percent(&balance.ratio)),
+    }
+}
+
+/// By how much more or less, in words.
+fn difference(change: &ChangeView) -> String {
+    match change.today.cmp(&change.yesterday) {
+        std::cmp::Ordering::Equal => "as yesterday".to_owned(),
+        std::cmp::Ordering::Greater => format!("+{}", draw::number(&(change.today - change.yesterday))),
+        std::cmp::Ordering::Less => format!("−{}", draw::number(&(change.yesterday - change.today))),
+    }
+}
+
+pub(crate) async fn page(
+    State(web): State<Web>,
+    visitor: Visitor,
+    screen: Screen,
+) -> Result<Response, Problem> {
+    let listing = findings::Listing {
+        severity: Some(Severity::Medium.name().to_owned()),
+        limit: Some(1000),
+        ..findings::Listing::default()
+    };
+    let (mut all, _) = findings::briefs(&web, &visitor, listing).await?;
+    incidents::rank(&mut all);
+    let found = visitor.ask(&web, survey).await?;
+    let sources = api::sources::list(State(web.clone()), visitor.clone()).await?.0.items;
+    let integrity = api::integrity::get(State(web.clone()), visitor.clone()).await?.0;
+    let rules = web.inner.options.library.rules();
+    let today = TimeRange { start: found.start, end: None };
+    let text = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let explore = Address::new("/explore").with("from", text(found.start));
+    let view = OverviewView {
+        start: found.start,
+        newest: found.newest,
+        incident_count: all.len() as u64,
+        severities: severities(&rules, &found),
+        changes: changes(&all, &found, &explore),
+        attack: heat::attack(&rules, &found.month),
+        incidents: all.iter().take(SHOWN).cloned().collect(),
+        histogram: found.histogram,
+        new_users: found.new_users,
+        new_addresses: found.new_addresses,
+        sources,
+        integrity,
+    };
+    let chart = Chart::new(&view.histogram, today, &explore);
+    let marks = chart.as_ref().map(|chart| marks(&all, chart.ends())).unwrap_or_default();
+    let about = About {
+        title: "Overview".to_owned(),
+        place: "/",
+        command: Some(match view.start {
+            Some(start) => format!("klio incident --since {start}"),
+            None => "klio incident".to_owned(),
+        }),
+    };
+    let (now, range, heat) = (web.now(), draw::range(today), heat::columns(&view.attack));
+    screen.show(&web, &visitor, about, view, |frame, view| Overview { frame, view, chart, marks, heat, now, range })
+}
+
+/// What the archive says.
+#[derive(Default)]
+struct Found {
+    start: Option<Timestamp>,
+    newest: Option<Timestamp>,
+    histogram: HistogramView,
+    events: [u64; 2],
+    denied: [u64; 2],
+    hits: [Vec<RuleHits>; 2],
+    month: Vec<RuleHits>,
+    new_users: Vec<String>,
+    new_addresses: Vec<String>,
+}
+
+fn survey(archive: &dyn Archive, sight: &Sight, patience: &Patience) -> Result<Found, ArchiveError> {
+    let all = Question { clusters: Vec::new(), filter: Filter::All, range: TimeRange::default() };
+    let newest = archive.events(sight, patience, &all, &Slice { after: None, most: 1 })?;
+    let newest = newest.items.first().and_then(|record| klio_model::Event::parse(&record.raw).ok()?.time());
+    let Some(newest) = newest else { return Ok(Found::default()) };
+    let back = |days: i64| Some(Timestamp(newest.micros().saturating_sub(days * DAY)));
+    let days = [TimeRange { start: back(1), end: None }, TimeRange { start: back(2), end: back(1) }];
+    let of = |range: TimeRange, filter: Filter| Question { range, filter, ..all.clone() };
+    let count = |filter: &Filter| -> Result<[u64; 2], ArchiveError> {
+        let [today, yesterday] = days.map(|range| archive.count(sight, patience, &of(range, filter.clone())));
+        Ok([today?, yesterday?])
+    };
+    let events = count(&Filter::All)?;
+    let [today, yesterday] = days.map(|range| archive.rule_hits(sight, patience, range));
+    let fresh = |field: Field| -> Result<Vec<String>, ArchiveError> {
+        // Without a yesterday everything would be new.
+        if events[1] == 0 {
+            return Ok(Vec::new());
+        }
+        let field = FieldRef::of(field);
+        let top = |range| archive.top(sight, patience, &of(range, Filter::All), &field, COMPARED);
+        let (now, before) = (top(days[0])?, top(days[1])?);
+        if before.other > 0 {
+            return Ok(Vec::new());
+        }
+        let is_new = |value: &String| !before.values.iter().any(|(known, _)| known == value);
+        Ok(now.values.into_iter().map(|(value, _)| value).filter(is_new).collect())
+    };
+    Ok(Found {
+        histogram: over_time(archive, sight, patience, &of(days[0], Filter::All), None, Some(FieldRef::of(Field::Outcome)))?,
+        denied: count(&api::is(Field::Outcome, "denied"))?,
+        hits: [today?, yesterday?],
+        month: archive.rule_hits(sight, patience, TimeRange { start: back(HEAT_DAYS), end: None })?,
+        new_users: fresh(Field::User)?,
+        new_addresses: fresh(Field::SourceIp)?,
+        start: back(1),
+        newest: Some(newest),
+        events,
+    })
+}
+
+/// How often rules of each severity fired.
+fn severities(rules: &[Rule], found: &Found) -> Vec<ChangeView> {
+    let of: BTreeMap<&str, Severity> = rules.iter().map(|rule| (rule.id.as_str(), rule.severity)).collect();
+    let count = |hits: &[RuleHits], level: Severity| {
+        let own = hits.iter().filter(|hit| of.get(hit.rule.as_str()) == Some(&level));
+        own.map(|hit| hit.hits).sum::<u64>()
+    };
+    let from = found.start.map(|start| start.to_string()).unwrap_or_default();
+    let address = Address::new("/detections").with("state", "hit").with("from", from);
+    let change = |level: Severity| ChangeView {
+        what: level.name().to_owned(),
+        today: count(&found.hits[0], level),
+        yesterday: count(&found.hits[1], level),
+        page: address.clone().with("severity", level.name()).to_string(),
+    };
+    Severity::ALL.into_iter().rev().map(change).collect()
+}
+
+fn changes(all: &[BriefView], found: &Found, explore: &Address) -> Vec<ChangeView> {
+    let begun = |from: Option<Timestamp>, to: Option<Timestamp>| {
+        let range = TimeRange { start: from, end: to };
+        all.iter().filter(|brief| brief.first.is_some() && range.holds(brief.first)).count() as u64
+    };
+    let before = found.start.map(|start| Timestamp(start.micros().saturating_sub(DAY)));
+    let from = found.start.map(|start| start.to_string()).unwrap_or_default();
+    let change = |what: &str, [today, yesterday]: [u64; 2], page: Address| ChangeView {
+        what: what.to_owned(),
+        today,
+        yesterday,
+        page: page.to_string(),
+    };
+    vec![
+        change(
+            "incidents begun",
+            [begun(found.start, None), begun(before, found.start)],
+            Address::new("/incidents").with("from", from).with("severity", "medium"),
+        ),
+        change("events", found.events, explore.clone()),
+        change("requests denied", found.denied, explore.clone().with("filter", "outcome:denied")),
+    ]
+}
+
+/// The incidents that began within the chart.
+fn marks(all: &[BriefView], (start, end): (i64, i64)) -> Vec<Mark> {
+    let width = (end - start).max(1) as f64;
+    let mark = |brief: &BriefView| {
+        let first = brief.first?.micros();
+        (start..end).contains(&first).then(|| Mark {
+            x: format!("{:.2}%", (first - start) as f64 / width * 100.0),
+            severity: brief.severity.clone(),
+            title: format!("{}: {}: {}", brief.severity, view::who(&brief.actors), brief.deeds()),
+            href: address::path("/incidents", &brief.id),
+        })
+    };
+    // The gravest above the others.
+    all.iter().rev().filter_map(mark).collect()
+}

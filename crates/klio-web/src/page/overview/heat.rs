@@ -1,0 +1,103 @@
+//! MITRE ATT&CK, coloured by what was found.
+
+use std::collections::BTreeMap;
+
+use klio_detect::About as Rule;
+use klio_detect::coverage::{Coverage, Mend, Verdict, matrices};
+
+use crate::page::address::Address;
+use crate::view::{RuleHits, TacticView, TechniqueView, capital};
+
+/// A tactic as a column.
+pub(super) struct Heat {
+    pub(super) name: String,
+    pub(super) hits: u64,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// A technique.
+pub(super) struct Cell {
+    pub(super) id: String,
+    pub(super) name: &'static str,
+    pub(super) hits: u64,
+    /// How hot it is, 0 to 4; `none` and `hidden` for those that nothing looks for.
+    pub(super) class: &'static str,
+    /// What stands in place of a number.
+    pub(super) word: &'static str,
+    pub(super) title: String,
+    pub(super) href: Option<String>,
+}
+
+/// The matrix, with the rules' findings. Which rules can work with what is recorded is another matter: Detections says it.
+pub(super) fn attack(rules: &[Rule], hits: &[RuleHits]) -> Vec<TacticView> {
+    let works = |about| Coverage {
+        about,
+        verdict: Verdict::Works,
+        any: false,
+        sights: Vec::new(),
+        guesses: false,
+        sources: Vec::new(),
+        mend: Mend::default(),
+    };
+    let all: Vec<Coverage<'_>> = rules.iter().map(works).collect();
+    let of: BTreeMap<&str, u64> = hits.iter().map(|hit| (hit.rule.as_str(), hit.hits)).collect();
+    let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    for rule in rules {
+        for technique in &rule.techniques {
+            *found.entry(technique.to_string()).or_default() += of.get(rule.id.as_str()).copied().unwrap_or(0);
+        }
+    }
+    let rows = matrices(&all).attack.into_iter().filter(|row| !row.cells.is_empty());
+    let rows = rows.map(|row| TacticView {
+        tactic: row.tactic.name().to_owned(),
+        techniques: row
+            .cells
+            .into_iter()
+            .map(|cell| TechniqueView {
+                hits: found.get(&cell.id).copied().unwrap_or(0),
+                rules: cell.rules.all(),
+                name: cell.name,
+                hidden: cell.hidden,
+                id: cell.id,
+            })
+            .collect(),
+    });
+    rows.collect()
+}
+
+/// As it is drawn.
+pub(super) fn columns(attack: &[TacticView]) -> Vec<Heat> {
+    let column = |tactic: &TacticView| Heat {
+        name: capital(&tactic.tactic.replace('-', " ")),
+        hits: tactic.techniques.iter().map(|technique| technique.hits).sum(),
+        cells: tactic.techniques.iter().map(|technique| cell(&tactic.tactic, technique)).collect(),
+    };
+    attack.iter().map(column).collect()
+}
+
+fn cell(tactic: &str, technique: &TechniqueView) -> Cell {
+    let TechniqueView { id, name, rules, hits, hidden } = technique;
+    let counted = match rules {
+        1 => "1 rule".to_owned(),
+        n => format!("{n} rules"),
+    };
+    let (class, word, said) = match (hits, rules, hidden) {
+        (0, 0, Some(why)) => ("hidden", "invisible", format!("no audit log shows it: {why}")),
+        (0, 0, None) => ("none", "no rule", "no rule looks for it".to_owned()),
+        (0, ..) => ("h0", "", format!("{counted}, no finding")),
+        (1..=4, ..) => ("h1", "", format!("{counted}, {hits} findings")),
+        (5..=24, ..) => ("h2", "", format!("{counted}, {hits} findings")),
+        (25..=99, ..) => ("h3", "", format!("{counted}, {hits} findings")),
+        _ => ("h4", "", format!("{counted}, {hits} findings")),
+    };
+    let to = || Address::new("/detections").with("tactic", tactic).with("technique", id).to_string();
+    Cell {
+        title: format!("{id} {name}: {said}"),
+        href: (*rules > 0).then(to),
+        id: id.clone(),
+        name,
+        hits: *hits,
+        class,
+        word,
+    }
+}
