@@ -150,7 +150,7 @@ await journey("a viewer sees no bodies and is told why something is not for him"
   check(!(await page.locator(".tree").innerText()).includes("requestObject"), "a body is shown");
 });
 
-const PAGES = ["/", "/incidents", "/explore?from=1970", "/tail", "/detections", "/hunts", "/trends", "/sources", "/integrity", "/audit", "/settings"];
+const PAGES = ["/", "/incidents", "/explore?from=1970", "/tail", "/detections", "/hunts", "/trends", "/sources", "/integrity", "/own-audit", "/settings"];
 
 await journey("all pages at three widths in both themes, without a serious accessibility violation", async (open) => {
   const page = await open("ana");

@@ -197,9 +197,13 @@ pub(crate) fn over_time(
     let TimeRange { start, end } = question.range;
     let span = match (start, end) {
         (Some(start), Some(end)) => Some((start, end)),
-        _ => archive
-            .span(sight, patience, question)?
-            .map(|(first, last)| (start.unwrap_or(first), end.unwrap_or(last))),
+        _ => archive.span(sight, patience, question)?.map(|(first, last)| {
+            // Of a time without an end that is mostly empty, the part that is not.
+            let length = (last.micros() - first.micros()).max(1_000_000);
+            let near = |time: &Timestamp, to: Timestamp| (time.micros() - to.micros()).abs() <= 4 * length;
+            let (start, end) = (start.filter(|s| near(s, first)), end.filter(|e| near(e, last)));
+            (start.unwrap_or(first), end.unwrap_or(last))
+        }),
     };
     let Some((start, end)) = span else {
         let interval_seconds = step.map_or(60, |step| (step / 1_000_000) as u64);

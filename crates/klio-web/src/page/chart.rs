@@ -63,8 +63,13 @@ impl Chart {
         let bars = || histogram.series.iter().flat_map(|series| &series.bars);
         let first = bars().map(|bar| bar.start.micros()).min()?;
         let last = bars().map(|bar| bar.start.micros()).max()?;
-        let start = range.start.map_or(first, |start| start.micros().div_euclid(step) * step).min(first);
-        let end = range.end.map_or(last + step, Timestamp::micros).max(last + step);
+        // Of a time that is mostly empty, the part that is not.
+        let length = last + step - first;
+        let near = |time: i64, to: i64| (time - to).abs() <= 4 * length;
+        let start = range.start.map(|start| start.micros().div_euclid(step) * step);
+        let start = start.filter(|start| near(*start, first)).unwrap_or(first).min(first);
+        let end = range.end.map(Timestamp::micros).filter(|end| near(*end, last));
+        let end = end.unwrap_or(last + step).max(last + step);
         let mut columns = std::collections::BTreeMap::<i64, Vec<(usize, u64)>>::new();
         for (at, series) in histogram.series.iter().enumerate() {
             for bar in &series.bars {

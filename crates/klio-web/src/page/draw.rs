@@ -18,6 +18,12 @@ pub(crate) fn maybe_time(of: Option<&Timestamp>) -> String {
     of.map_or_else(|| "without a time".to_owned(), time)
 }
 
+/// `2026-11-21 01:17`.
+pub(crate) fn minute(of: Option<&Timestamp>) -> String {
+    let text = maybe_time(of);
+    if of.is_some() { text.get(..16).unwrap_or(&text).to_owned() } else { text }
+}
+
 /// All of it, as RFC 3339.
 pub(crate) fn full_time(of: Option<&Timestamp>) -> String {
     of.map(Timestamp::to_string).unwrap_or_default()
@@ -55,6 +61,11 @@ pub(crate) fn number(n: &u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// An account as people call it: `kube-system:coredns` for the service account `system:serviceaccount:kube-system:coredns`.
+pub(crate) fn account(name: &str) -> &str {
+    name.strip_prefix("system:serviceaccount:").unwrap_or(name)
 }
 
 /// What a request was about: `pods shop/cart`.

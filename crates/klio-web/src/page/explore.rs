@@ -284,9 +284,10 @@ fn facet_view(facet: &Facet, top: Top, asked: &Filter, address: &Address) -> Fac
     let most = top.values.first().map_or(1, |(_, count)| *count).max(1);
     let to = |filter: Filter| address.clone().with("filter", text(&filter)).to_string();
     let value = |(value, count): (String, u64)| {
-        let test = Filter::test(facet.field.clone(), Matcher::Text(TextMatch::exactly(&value)));
+        let test = Filter::test(facet.field.clone(), Matcher::Text(TextMatch::literal(&value)));
         let is_asked = *asked == test || matches!(asked, Filter::And(parts) if parts.contains(&test));
         FacetValue {
+            label: draw::account(&value).to_owned(),
             include: to(if is_asked { asked.clone() } else { Filter::and([asked.clone(), test.clone()]) }),
             exclude: to(Filter::and([asked.clone(), Filter::not(test.clone())])),
             only: to(test),
@@ -342,14 +343,18 @@ impl Cell {
     fn text(&self, event: &Event<'_>) -> String {
         match self {
             Self::Object => draw::object(event),
-            Self::Field(field) => field.values(event).join(", "),
+            Self::Field(field) => {
+                let values = field.values(event);
+                values.iter().map(|value| draw::account(value)).collect::<Vec<_>>().join(", ")
+            }
         }
     }
 }
 
 /// What says the same in a terminal.
 fn command(question: &QuestionView) -> String {
-    let mut words = vec!["klio".to_owned(), "hunt".to_owned(), draw::shell(&question.filter)];
+    let filter = if question.filter.trim().is_empty() { "*" } else { question.filter.as_str() };
+    let mut words = vec!["klio".to_owned(), "hunt".to_owned(), draw::shell(filter)];
     for (option, time) in [("--since", question.start), ("--until", question.end)] {
         words.extend(time.into_iter().flat_map(|time| [option.to_owned(), time.to_string()]));
     }

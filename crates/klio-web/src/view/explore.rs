@@ -89,6 +89,8 @@ pub struct FacetView {
 pub struct FacetValue {
     /// The value.
     pub value: String,
+    /// As it is shown: service accounts by namespace and name.
+    pub label: String,
     /// Events with it.
     pub count: u64,
     /// Of a hundred events of the most frequent value so many.
