@@ -8,6 +8,7 @@ mod gate;
 mod matrix;
 mod memory;
 mod room;
+mod running;
 mod sign_in;
 mod streams;
 mod world;
