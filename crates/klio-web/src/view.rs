@@ -28,7 +28,7 @@ pub use library::{AllowPage, AllowView, HuntPage, HuntView};
 pub use incident::{
     BriefView, IncidentView, QueueFacet, QueueValue, QueueView, ReachView, RequestView, RuleInIncident,
 };
-pub(crate) use incident::{capital, headline, who, words};
+pub(crate) use incident::{account, capital, headline, who, words};
 pub use overview::{ChangeView, OverviewView, TacticView, TechniqueView};
 pub(crate) use people::via;
 pub use people::{

@@ -15,7 +15,7 @@ use super::address::{self, Address};
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, words};
 use crate::api;
-use crate::view::{self, IncidentView, ReachView, RequestView, headline};
+use crate::view::{IncidentView, ReachView, RequestView, headline};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
 use graph::Graph;
@@ -28,6 +28,8 @@ const ROWS: usize = 100;
 const EXPORTED: usize = 250;
 /// Names of each kind that the reach shows before it is opened.
 const NAMED: usize = 6;
+/// Of those who are behind it, so many are named at once.
+const CAUSES: usize = 3;
 /// Steps of containment that are shown before the rest is opened.
 const STEPS: usize = 5;
 

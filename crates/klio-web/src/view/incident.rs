@@ -111,7 +111,11 @@ impl ReachView {
         let with = |verb: &str, what: Option<String>| what.map(|what| format!("{verb} {what}"));
         let parts = [
             secrets,
-            with("minted", some(&self.tokens, "a token for", "accounts' tokens")),
+            with("minted", match self.tokens.len() {
+                0 => None,
+                1 => some(&self.tokens, "a token for", ""),
+                n => Some(format!("tokens for {n} accounts")),
+            }),
             with("entered", some(&self.entered, "pod", "pods")),
             with("reached", some(&self.nodes, "node", "nodes")),
             with("wrote", some(&self.written, "", "objects")).map(|text| text.replace("  ", " ")),
@@ -163,10 +167,22 @@ pub(crate) fn capital(text: &str) -> String {
 impl ActorView {
     /// `alice@corp.example as system:admin`, with the person's name if it is known.
     pub(crate) fn said(&self) -> String {
-        let user = self.user.as_deref().unwrap_or("somebody without valid credentials");
+        let user = match self.user.as_deref().map(account) {
+            None => "somebody without valid credentials".to_owned(),
+            Some(Ok(user)) => user.to_owned(),
+            Some(Err(account)) => format!("service account {account}"),
+        };
         let person = self.person.as_ref().map(|person| format!(" ({})", person.name)).unwrap_or_default();
         let other = self.impersonated.as_ref().map(|other| format!(" as {other}")).unwrap_or_default();
         format!("{user}{person}{other}")
+    }
+}
+
+/// A service account's `namespace/name` as an error; any other user as he is called.
+pub(crate) fn account(user: &str) -> Result<&str, String> {
+    match user.strip_prefix("system:serviceaccount:") {
+        None => Ok(user),
+        Some(account) => Err(account.replacen(':', "/", 1)),
     }
 }
 
@@ -194,7 +210,7 @@ pub(crate) fn headline(actors: &[ActorView], reach: &ReachView, requests: u64) -
 
 /// Names are left as they are; words of ours begin with a capital letter.
 fn capital_if_word(text: &str) -> String {
-    if text.starts_with("somebody") { capital(text) } else { text.to_owned() }
+    if text.starts_with("somebody") || text.starts_with("service account ") { capital(text) } else { text.to_owned() }
 }
 
 /// The ranked queue.

@@ -1,5 +1,6 @@
 //! Who used which credential on what: three layers, drawn by the server.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use askama::Template;
@@ -10,12 +11,16 @@ use crate::page::address::{self, Address};
 use crate::page::words;
 use crate::view::RequestView;
 
+use super::lanes::short;
+
 /// Nodes of each layer.
 const NODES: [usize; 3] = [16, 20, 22];
 /// Where each layer begins and how wide it is.
-const LAYERS: [(f64, f64); 3] = [(0.0, 300.0), (410.0, 290.0), (810.0, 370.0)];
+const LAYERS: [(f64, f64); 3] = [(0.0, 290.0), (400.0, 220.0), (740.0, 440.0)];
 /// Letters that fit.
-const LETTERS: [usize; 3] = [40, 38, 48];
+const LETTERS: [usize; 3] = [38, 28, 58];
+/// Nodes of the last layer that no finding is about.
+const BESIDE: usize = 4;
 /// Height of a node with its second line.
 const ROW: f64 = 40.0;
 
@@ -26,8 +31,8 @@ pub(super) struct Graph {
     height: f64,
     nodes: Vec<Node>,
     edges: Vec<Edge>,
-    /// Nodes that are not drawn, by layer.
-    more: [u64; 3],
+    /// What is not drawn.
+    more: String,
 }
 
 struct Node {
@@ -126,7 +131,10 @@ impl Graph {
             })
             .collect();
         edges.sort_by_key(|(level, _)| *level);
-        Some(Self { height: rows * ROW + 4.0, nodes, edges: edges.into_iter().map(|(_, edge)| edge).collect(), more })
+        let kinds = [("identity", "identities"), ("credential", "credentials"), ("kind of object", "kinds of objects")];
+        let more = more.iter().zip(kinds).filter(|(count, _)| **count > 0);
+        let more: Vec<String> = more.map(|(count, (one, many))| words::count(count, one, many)).collect();
+        Some(Self { height: rows * ROW + 4.0, nodes, edges: edges.into_iter().map(|(_, edge)| edge).collect(), more: more.join(", ") })
     }
 }
 
@@ -158,22 +166,25 @@ fn places<'r>(
     let mut more = [0; 3];
     for (layer, most) in NODES.into_iter().enumerate() {
         let mut all: Vec<(&Key<'r>, &Found<'r>)> = found.iter().filter(|((of, _), _)| *of == layer).collect();
-        all.sort_by_key(|(_, node)| std::cmp::Reverse((node.level, node.count)));
+        all.sort_by_key(|(_, node)| Reverse((node.level, node.count)));
+        let graded = all.iter().filter(|(_, node)| node.level.is_some()).count();
+        let most = if layer == 2 && graded > 0 { most.min(graded + BESIDE) } else { most };
         if let Some(rest) = more.get_mut(layer) {
             *rest = all.len().saturating_sub(most) as u64;
         }
         all.truncate(most);
-        let mut placed: Vec<(f64, usize, &Key<'r>)> = all
+        let mut placed: Vec<(f64, Reverse<Option<Severity>>, usize, &Key<'r>)> = all
             .into_iter()
             .map(|(key, node)| {
                 let before = links.iter().filter(|((_, to), _)| to == key);
                 let before: Vec<f64> = before.filter_map(|((from, _), _)| Some(places.get(from)?.1 as f64)).collect();
                 let middle = if before.is_empty() { f64::MAX } else { before.iter().sum::<f64>() / before.len() as f64 };
-                (if layer == 0 { 0.0 } else { middle }, node.order, key)
+                let level = if layer == 2 { node.level } else { None };
+                (if layer == 0 { 0.0 } else { middle }, Reverse(level), node.order, key)
             })
             .collect();
-        placed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        for (at, (middle, _, key)) in placed.into_iter().enumerate() {
+        placed.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        for (at, (middle, _, _, key)) in placed.into_iter().enumerate() {
             places.insert(key.clone(), (middle, at));
         }
     }
@@ -195,7 +206,8 @@ fn draw_node(layer: usize, y: f64, node: &Found<'_>, sample: &RequestView, durin
             let user = sample.user.as_deref();
             let other = sample.impersonated.as_ref().map(|other| format!(" as {other}")).unwrap_or_default();
             let to = user.map_or_else(|| explore(Filter::All), |user| address::path("/actors", user));
-            (format!("{}{other}", user.unwrap_or("no valid credentials")), requests.clone(), to)
+            let name = user.map_or_else(|| "no valid credentials".to_owned(), short);
+            (format!("{name}{other}"), requests.clone(), to)
         }
         1 => {
             let from = some(&node.addresses, "addresses");

@@ -8,7 +8,7 @@ use klio_model::{Field, Filter, Severity, Timestamp};
 use crate::api::is;
 use crate::page::address::{self, Address};
 use crate::page::{draw, words};
-use crate::view::RequestView;
+use crate::view::{RequestView, account};
 
 /// Lanes that are drawn.
 const LANES: usize = 24;
@@ -148,6 +148,11 @@ impl Lanes {
     }
 }
 
+/// A service account without what all of them begin with.
+pub(super) fn short(user: &str) -> String {
+    account(user).map_or_else(|account| account, str::to_owned)
+}
+
 fn proven(all: &[&RequestView]) -> usize {
     all.iter().filter(|request| request.is_evidence).count() * 1000 + all.len().min(999)
 }
@@ -182,7 +187,7 @@ impl<'r> Who<'r> {
     fn lane(&self, all: &[&RequestView], scale: &Scale, during: &Address) -> Lane {
         let other = self.impersonated.map(|other| format!(" as {other}")).unwrap_or_default();
         Lane {
-            who: format!("{}{other}", self.user.unwrap_or("no valid credentials")),
+            who: format!("{}{other}", self.user.map_or_else(|| "no valid credentials".to_owned(), short)),
             actor: self.user.map(|user| address::path("/actors", user)),
             address: self.address.map(|ip| (ip.to_owned(), address::path("/addresses", ip))),
             count: all.len() as u64,
