@@ -222,6 +222,7 @@ fn webhook(name: &str, cluster: &str, (place, file, flag, anew): (&str, &str, &s
             "Start the API server anew",
             match name {
                 "kubeadm" => "The kubelet does it by itself. This says when it is there:",
+                "kind" => "A kind cluster gets its flags when it is made:",
                 _ => "On each node, one after the other:",
             },
             anew,

@@ -90,6 +90,18 @@ impl Account {
     }
 }
 
+/// `readOwnAudit` as `read own audit`.
+fn right_words(right: &str) -> String {
+    let mut out = String::new();
+    for letter in right.chars() {
+        if letter.is_ascii_uppercase() {
+            out.push(' ');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
+}
+
 /// How a token is: a class and a word.
 fn state(token: &TokenView, now: &Timestamp) -> (&'static str, &'static str) {
     match token {

@@ -39,6 +39,11 @@ impl Sources {
         (good as u64, of_clusters().count() as u64)
     }
 
+    /// Whether a cluster's completeness is not proved.
+    fn unproven(&self) -> bool {
+        self.view.items.iter().any(|source| source.cluster != OWN_CLUSTER && balance(source).is_none())
+    }
+
     /// Sources of which there is something to tell.
     fn told(&self) -> impl Iterator<Item = &SourceView> {
         self.view

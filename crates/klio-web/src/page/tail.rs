@@ -116,7 +116,11 @@ pub(crate) async fn page(
     let about = About {
         title: "Live tail".to_owned(),
         place: "/tail",
-        command: Some(format!("klio tail -f {}", draw::shell(&view.filter))),
+        command: Some(if view.filter.is_empty() {
+            "klio tail -f".to_owned()
+        } else {
+            format!("klio tail -f {}", draw::shell(&view.filter))
+        }),
     };
     screen.show(&web, &visitor, about, view, |frame, view| Tail { frame, view, usual })
 }

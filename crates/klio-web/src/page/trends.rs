@@ -45,8 +45,13 @@ const BY: [(&str, &str); 6] = [
     ("code", "code"),
 ];
 /// Usual times.
-const PRESETS: [(&str, &str); 4] =
-    [("24 hours", "now-24h"), ("7 days", "now-7d"), ("30 days", "now-30d"), ("All time", "1970")];
+const PRESETS: [(&str, &str); 5] = [
+    ("The newest week", ""),
+    ("24 hours", "now-24h"),
+    ("7 days", "now-7d"),
+    ("30 days", "now-30d"),
+    ("All time", "1970"),
+];
 /// Whole collections: every object is read, and sent.
 const LISTS: &str = "verb:(list or watch) and not name:*";
 const THROTTLED: &str = "code:429";
@@ -154,7 +159,7 @@ pub(crate) async fn page(
     let growth = Chart::new(&view.growth.days, days, &wanted.address("/trends"));
     let preset = |(name, from): (&'static str, &str)| {
         let to = address.clone().with("from", from).with("to", "").to_string();
-        (name, to, wanted.from.as_deref() == Some(from))
+        (name, to, wanted.from.as_deref().unwrap_or_default() == from && wanted.to.is_none())
     };
     let split =
         |(by, name): (&str, &'static str)| (name, address.clone().with("by", by).to_string(), by == view.by);

@@ -27,6 +27,7 @@ pub(crate) fn ago(now: &Timestamp, then: &Timestamp) -> String {
 pub(crate) fn seconds(seconds: &f64) -> String {
     let whole = |unit: f64| (seconds / unit).floor();
     match *seconds {
+        s if s > 0.0 && s < 0.1 => "< 0.1 s".to_owned(),
         s if s < 10.0 && s.fract() > 0.0 => format!("{s:.1} s"),
         s if s < 100.0 => format!("{s:.0} s"),
         s if s < 5_400.0 => format!("{} min", whole(60.0)),
@@ -96,6 +97,7 @@ mod tests {
         assert_eq!(ago(&now, &at(-7_200)), "in 2 h");
         assert_eq!(ago(&now, &at(86_400 * 12)), "12 days ago");
         assert_eq!(seconds(&0.34), "0.3 s");
+        assert_eq!(seconds(&0.02), "< 0.1 s");
         assert_eq!(percent(&0.999_999_9), "99.999 %");
         assert_eq!(percent(&1.0), "100 %");
         assert_eq!(count(&1, "event", "events"), "1 event");
