@@ -184,7 +184,7 @@ fn filter(ids: &[&str]) -> String {
     let is_plain = |id: &&str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     match ids {
         [one] if is_plain(one) => format!("audit.id:{one}"),
-        all if all.iter().all(|id| is_plain(id)) => format!("audit.id:({})", all.join(" or ")),
+        all if all.iter().all(is_plain) => format!("audit.id:({})", all.join(" or ")),
         all => Filter::or(all.iter().map(|id| api::is(klio_model::Field::AuditId, id))).to_string(),
     }
 }
@@ -219,7 +219,8 @@ fn evidence(ids: &[&str], story: &str) -> String {
 impl Table {
     fn of(view: &IncidentView, wanted: &Wanted) -> Self {
         let address = Address::new("").with("requests", wanted.requests.clone());
-        let to = |address: Address| format!("{}{address}#requests", address::path("/incidents", &view.story.id));
+        let to =
+            |address: Address| format!("{}{address}#requests", address::path("/incidents", &view.story.id));
         let is_wanted = |kind: &str, request: &RequestView| match kind {
             "evidence" => request.is_evidence,
             "context" => !request.is_evidence,
@@ -242,5 +243,35 @@ impl Table {
             tabs: tabs.to_vec(),
             rows,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_exported_by_their_ids() {
+        assert_eq!(filter(&["a-1", "b-2"]), "audit.id:(a-1 or b-2)");
+        // Clients choose audit ids.
+        let odd = filter(&["a or b", "c"]);
+        assert!(Filter::parse(&odd).is_ok(), "{odd}");
+        let ids: Vec<String> = (0..EXPORTED + 1).map(|n| format!("{n:036}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let files = exports(&ids, "prod");
+        assert_eq!(files.len(), 2);
+        assert!(files.iter().all(|(_, address)| address.len() < 16_000));
+        assert_eq!(
+            exports(&ids[..3], "prod").first().map(|(label, _)| label.as_str()),
+            Some("All requests as NDJSON")
+        );
+    }
+
+    #[test]
+    fn reached_objects_have_pages() {
+        assert_eq!(object("secrets", "shop/key").as_deref(), Some("/objects/secrets/shop/key"));
+        assert_eq!(object("nodes", "n1").as_deref(), Some("/objects/nodes/-/n1"));
+        assert_eq!(object("secrets", "shop/*"), None);
+        assert_eq!(object("secrets", "*"), None);
     }
 }

@@ -75,7 +75,8 @@ struct Queue {
     now: klio_model::Timestamp,
 }
 
-const PRESETS: [(&str, &str); 4] = [("24 hours", "now-24h"), ("7 days", "now-7d"), ("30 days", "now-30d"), ("All time", "")];
+const PRESETS: [(&str, &str); 4] =
+    [("24 hours", "now-24h"), ("7 days", "now-7d"), ("30 days", "now-30d"), ("All time", "")];
 
 pub(crate) async fn page(
     State(web): State<Web>,
@@ -110,7 +111,11 @@ pub(crate) async fn page(
         actor: wanted.actor.clone(),
     };
     let preset = |(label, from): (&'static str, &str)| {
-        (label, address.clone().with("from", from).with("to", "").to_string(), wanted.from == from && wanted.to.is_empty())
+        (
+            label,
+            address.clone().with("from", from).with("to", "").to_string(),
+            wanted.from == from && wanted.to.is_empty(),
+        )
     };
     let presets = PRESETS.map(preset).to_vec();
     let parts = [
@@ -118,13 +123,11 @@ pub(crate) async fn page(
         ("cluster", Some(format!("cluster {}", wanted.cluster)).filter(|_| !wanted.cluster.is_empty())),
         ("actor", Some(format!("by {}", wanted.actor)).filter(|_| !wanted.actor.is_empty())),
     ];
-    let asked = parts.into_iter().filter_map(|(name, said)| Some((said?, address.clone().with(name, "").to_string())));
+    let asked = parts
+        .into_iter()
+        .filter_map(|(name, said)| Some((said?, address.clone().with(name, "").to_string())));
     let asked = asked.collect();
-    let about = About {
-        title: "Incidents".to_owned(),
-        place: "/incidents",
-        command: Some(command(&wanted)),
-    };
+    let about = About { title: "Incidents".to_owned(), place: "/incidents", command: Some(command(&wanted)) };
     let now = web.now();
     screen.show(&web, &visitor, about, view, |frame, view| Queue { frame, view, presets, asked, now })
 }
@@ -192,7 +195,7 @@ fn facets(
 
 fn frequent(of: BTreeMap<String, u64>) -> Vec<(String, u64)> {
     let mut all: Vec<_> = of.into_iter().collect();
-    all.sort_by(|a, b| b.1.cmp(&a.1));
+    all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     all.truncate(VALUES);
     all
 }

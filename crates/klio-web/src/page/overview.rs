@@ -27,6 +27,8 @@ use heat::Heat;
 const DAY: i64 = 24 * 3_600_000_000;
 /// Findings count for the heat map for so many days.
 const HEAT_DAYS: i64 = 30;
+/// Incidents need somebody for so many days after their last request.
+const NOW_DAYS: i64 = 7;
 /// Incidents that are shown.
 const SHOWN: usize = 8;
 /// Users and addresses that are compared with yesterday's.
@@ -44,6 +46,8 @@ struct Overview {
     heat: Vec<Heat>,
     now: Timestamp,
     range: String,
+    /// Where all incidents of the last days are.
+    queue: String,
 }
 
 /// An incident above the chart.
@@ -103,6 +107,8 @@ pub(crate) async fn page(
     let (mut all, _) = findings::briefs(&web, &visitor, listing).await?;
     incidents::rank(&mut all);
     let found = visitor.ask(&web, survey).await?;
+    let since = found.newest.map(|newest| Timestamp(newest.micros().saturating_sub(NOW_DAYS * DAY)));
+    let now: Vec<&BriefView> = all.iter().filter(|brief| brief.last >= since).collect();
     let sources = api::sources::list(State(web.clone()), visitor.clone()).await?.0.items;
     let integrity = api::integrity::get(State(web.clone()), visitor.clone()).await?.0;
     let rules = web.inner.options.library.rules();
@@ -112,11 +118,11 @@ pub(crate) async fn page(
     let view = OverviewView {
         start: found.start,
         newest: found.newest,
-        incident_count: all.len() as u64,
+        incident_count: now.len() as u64,
         severities: severities(&rules, &found),
         changes: changes(&all, &found, &explore),
         attack: heat::attack(&rules, &found.month),
-        incidents: all.iter().take(SHOWN).cloned().collect(),
+        incidents: now.iter().take(SHOWN).map(|brief| (*brief).clone()).collect(),
         histogram: found.histogram,
         new_users: found.new_users,
         new_addresses: found.new_addresses,
@@ -125,16 +131,26 @@ pub(crate) async fn page(
     };
     let chart = Chart::new(&view.histogram, today, &explore);
     let marks = chart.as_ref().map(|chart| marks(&all, chart.ends())).unwrap_or_default();
+    let queue = Address::new("/incidents").with("severity", "medium").with("from", text(since)).to_string();
     let about = About {
         title: "Overview".to_owned(),
         place: "/",
-        command: Some(match view.start {
-            Some(start) => format!("klio incident --since {start}"),
+        command: Some(match since {
+            Some(since) => format!("klio incident --since {since}"),
             None => "klio incident".to_owned(),
         }),
     };
     let (now, range, heat) = (web.now(), draw::range(today), heat::columns(&view.attack));
-    screen.show(&web, &visitor, about, view, |frame, view| Overview { frame, view, chart, marks, heat, now, range })
+    screen.show(&web, &visitor, about, view, |frame, view| Overview {
+        frame,
+        view,
+        chart,
+        marks,
+        heat,
+        now,
+        range,
+        queue,
+    })
 }
 
 /// What the archive says.
@@ -158,7 +174,7 @@ fn survey(archive: &dyn Archive, sight: &Sight, patience: &Patience) -> Result<F
     let Some(newest) = newest else { return Ok(Found::default()) };
     let back = |days: i64| Some(Timestamp(newest.micros().saturating_sub(days * DAY)));
     let days = [TimeRange { start: back(1), end: None }, TimeRange { start: back(2), end: back(1) }];
-    let of = |range: TimeRange, filter: Filter| Question { range, filter, ..all.clone() };
+    let of = |range: TimeRange, filter: Filter| Question { filter, range, ..all.clone() };
     let count = |filter: &Filter| -> Result<[u64; 2], ArchiveError> {
         let [today, yesterday] = days.map(|range| archive.count(sight, patience, &of(range, filter.clone())));
         Ok([today?, yesterday?])
@@ -180,7 +196,14 @@ fn survey(archive: &dyn Archive, sight: &Sight, patience: &Patience) -> Result<F
         Ok(now.values.into_iter().map(|(value, _)| value).filter(is_new).collect())
     };
     Ok(Found {
-        histogram: over_time(archive, sight, patience, &of(days[0], Filter::All), None, Some(FieldRef::of(Field::Outcome)))?,
+        histogram: over_time(
+            archive,
+            sight,
+            patience,
+            &of(days[0], Filter::All),
+            None,
+            Some(FieldRef::of(Field::Outcome)),
+        )?,
         denied: count(&api::is(Field::Outcome, "denied"))?,
         hits: [today?, yesterday?],
         month: archive.rule_hits(sight, patience, TimeRange { start: back(HEAT_DAYS), end: None })?,

@@ -111,11 +111,14 @@ impl ReachView {
         let with = |verb: &str, what: Option<String>| what.map(|what| format!("{verb} {what}"));
         let parts = [
             secrets,
-            with("minted", match self.tokens.len() {
-                0 => None,
-                1 => some(&self.tokens, "a token for", ""),
-                n => Some(format!("tokens for {n} accounts")),
-            }),
+            with(
+                "minted",
+                match self.tokens.len() {
+                    0 => None,
+                    1 => some(&self.tokens, "a token for", ""),
+                    n => Some(format!("tokens for {n} accounts")),
+                },
+            ),
             with("entered", some(&self.entered, "pod", "pods")),
             with("reached", some(&self.nodes, "node", "nodes")),
             with("wrote", some(&self.written, "", "objects")).map(|text| text.replace("  ", " ")),
@@ -210,7 +213,11 @@ pub(crate) fn headline(actors: &[ActorView], reach: &ReachView, requests: u64) -
 
 /// Names are left as they are; words of ours begin with a capital letter.
 fn capital_if_word(text: &str) -> String {
-    if text.starts_with("somebody") || text.starts_with("service account ") { capital(text) } else { text.to_owned() }
+    if text.starts_with("somebody") || text.starts_with("service account ") {
+        capital(text)
+    } else {
+        text.to_owned()
+    }
 }
 
 /// The ranked queue.
@@ -345,4 +352,57 @@ pub struct RequestView {
 /// A word out of a list of JSON values that are texts.
 pub(crate) fn words(values: &[Value]) -> Vec<String> {
     values.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn actor(user: &str, other: Option<&str>) -> ActorView {
+        let own = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        ActorView { user: own(user), impersonated: other.and_then(own), ..ActorView::default() }
+    }
+
+    #[test]
+    fn an_incident_is_one_sentence() {
+        let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let check = |actors: &[ActorView], reach: &ReachView, want: &str| {
+            assert_eq!(headline(actors, reach, 3), want);
+        };
+        let reach = ReachView {
+            secrets: names(&["kube-system/*", "shop/key"]),
+            entered: names(&["shop/cart"]),
+            deleted: names(&["events shop/a", "events shop/b"]),
+            ..ReachView::default()
+        };
+        check(
+            &[actor("erin", Some("root")), actor("erin", Some("root"))],
+            &reach,
+            "erin as root read all secrets of kube-system and secret shop/key, entered pod shop/cart and deleted 2 objects",
+        );
+        let reach = ReachView { secrets: names(&["*", "a/b"]), ..ReachView::default() };
+        check(
+            &[actor("system:serviceaccount:shop:cart", None), actor("bob", None), actor("eve", None)],
+            &reach,
+            "Service account shop/cart and 2 other identities read the secrets of all namespaces",
+        );
+        let refused = ReachView { refused: 3, ..ReachView::default() };
+        check(
+            &[actor("", None)],
+            &refused,
+            "Somebody without valid credentials made 3 requests, and all were refused",
+        );
+        check(&[], &ReachView::default(), "Somebody made 3 requests that rules object to");
+    }
+
+    #[test]
+    fn a_brief_leaves_the_requests_out() {
+        let json = r#"{"id":"a","severity":"high","score":9,"actors":[],"first":"2026-11-21T01:16:02Z","last":null,
+            "finding_count":2,"events":[{"audit_id":"x"},{"audit_id":"y"}],"summary":"eve: 2 requests. In order: This, then that."}"#;
+        let verdict = Verdict { cluster: "prod".to_owned(), json: json.to_owned() };
+        let brief = BriefView::of(&verdict).unwrap();
+        assert_eq!((brief.requests, brief.cluster.as_str()), (2, "prod"));
+        assert_eq!(brief.steps(), "This, then that.");
+        assert!(brief.first.is_some() && brief.last.is_none());
+    }
 }

@@ -38,7 +38,8 @@ pub(super) async fn requests(
         },
     };
     let slice = Slice { after: None, most: READ * STAGES };
-    let found = visitor.ask(web, move |a, sight, patience| a.events(sight, patience, &question, &slice)).await?;
+    let found =
+        visitor.ask(web, move |a, sight, patience| a.events(sight, patience, &question, &slice)).await?;
     visitor.note.rows(found.items.len());
     let mut known: HashMap<String, RequestView> = HashMap::new();
     let key = |id: &str, stage: &str| format!("{stage} {id}");
@@ -60,9 +61,9 @@ pub(super) async fn requests(
             request.severity = Some(proof.severity.name().to_owned());
             request.rules.clone_from(&proof.rules);
             if request.user.is_none() {
-                request.user = proof.of.actor.user.clone();
-                request.source_ip = proof.of.actor.source_ip.clone();
-                request.credential = proof.of.actor.credential.clone();
+                request.user.clone_from(&proof.of.actor.user);
+                request.source_ip.clone_from(&proof.of.actor.source_ip);
+                request.credential.clone_from(&proof.of.actor.credential);
             }
         }
         request
@@ -80,7 +81,7 @@ fn facts(event: &Event<'_>) -> RequestView {
         user: own(&event.user.name),
         impersonated: event.impersonated.as_ref().and_then(|other| own(&other.name)),
         source_ip: event.source_ip().map(str::to_owned),
-        credential: FieldRef::of(Field::Credential).values(event).into_iter().next().map(Into::into),
+        credential: FieldRef::of(Field::Credential).values(event).into_iter().next(),
         verb: own(&event.verb),
         resource,
         namespace: own(&event.object.namespace).filter(|namespace| !namespace.is_empty()),

@@ -122,7 +122,9 @@ impl Graph {
                 let (from, to) = (y(a) + 16.0, y(b) + 16.0);
                 let middle = f64::midpoint(left, right);
                 let edge = Edge {
-                    path: format!("M{left:.0} {from:.0}C{middle:.0} {from:.0} {middle:.0} {to:.0} {right:.0} {to:.0}"),
+                    path: format!(
+                        "M{left:.0} {from:.0}C{middle:.0} {from:.0} {middle:.0} {to:.0} {right:.0} {to:.0}"
+                    ),
                     width: format!("{:.1}", 1.0 + (*count as f64).ln() * 0.55),
                     class: class(*level),
                     title: words::count(count, "request", "requests"),
@@ -131,10 +133,19 @@ impl Graph {
             })
             .collect();
         edges.sort_by_key(|(level, _)| *level);
-        let kinds = [("identity", "identities"), ("credential", "credentials"), ("kind of object", "kinds of objects")];
+        let kinds = [
+            ("identity", "identities"),
+            ("credential", "credentials"),
+            ("kind of object", "kinds of objects"),
+        ];
         let more = more.iter().zip(kinds).filter(|(count, _)| **count > 0);
         let more: Vec<String> = more.map(|(count, (one, many))| words::count(count, one, many)).collect();
-        Some(Self { height: rows * ROW + 4.0, nodes, edges: edges.into_iter().map(|(_, edge)| edge).collect(), more: more.join(", ") })
+        Some(Self {
+            height: rows * ROW + 4.0,
+            nodes,
+            edges: edges.into_iter().map(|(_, edge)| edge).collect(),
+            more: more.join(", "),
+        })
     }
 }
 
@@ -177,8 +188,13 @@ fn places<'r>(
             .into_iter()
             .map(|(key, node)| {
                 let before = links.iter().filter(|((_, to), _)| to == key);
-                let before: Vec<f64> = before.filter_map(|((from, _), _)| Some(places.get(from)?.1 as f64)).collect();
-                let middle = if before.is_empty() { f64::MAX } else { before.iter().sum::<f64>() / before.len() as f64 };
+                let before: Vec<f64> =
+                    before.filter_map(|((from, _), _)| Some(places.get(from)?.1 as f64)).collect();
+                let middle = if before.is_empty() {
+                    f64::MAX
+                } else {
+                    before.iter().sum::<f64>() / before.len() as f64
+                };
                 let level = if layer == 2 { node.level } else { None };
                 (if layer == 0 { 0.0 } else { middle }, Reverse(level), node.order, key)
             })
@@ -227,19 +243,33 @@ fn draw_node(layer: usize, y: f64, node: &Found<'_>, sample: &RequestView, durin
                 1 => some(&node.names, ""),
                 n => format!("{n} names"),
             };
-            let verbs: Vec<String> = node.verbs.iter().map(|(verb, count)| format!("{verb} {count}")).collect();
-            let part = |field, value: &Option<String>| value.as_ref().map_or(Filter::All, |value| is(field, value));
-            let kind = match sample.resource.as_deref().map(|text| text.split_once('/').unwrap_or((text, ""))) {
+            let verbs: Vec<String> =
+                node.verbs.iter().map(|(verb, count)| format!("{verb} {count}")).collect();
+            let part =
+                |field, value: &Option<String>| value.as_ref().map_or(Filter::All, |value| is(field, value));
+            let kind = match sample.resource.as_deref().map(|text| text.split_once('/').unwrap_or((text, "")))
+            {
                 None => Filter::All,
                 Some((resource, "")) => is(Field::Resource, resource),
-                Some((resource, part)) => Filter::and([is(Field::Resource, resource), is(Field::Subresource, part)]),
+                Some((resource, part)) => {
+                    Filter::and([is(Field::Resource, resource), is(Field::Subresource, part)])
+                }
             };
             let filter = Filter::and([kind, part(Field::Namespace, &sample.namespace)]);
             (format!("{resource}{place}"), format!("{name}: {}", verbs.join(", ")), explore(filter))
         }
     };
     let whole = [label.as_str(), below.as_str(), requests.as_str()].join("\n");
-    Node { x, y, width, label: cut(&label, letters), below: cut(&below, letters + 6), title: whole, href, class: class(node.level) }
+    Node {
+        x,
+        y,
+        width,
+        label: cut(&label, letters),
+        below: cut(&below, letters + 6),
+        title: whole,
+        href,
+        class: class(node.level),
+    }
 }
 
 /// The kind of a credential and the beginning of its id.

@@ -104,7 +104,13 @@ impl Scale {
             let text = if same_day { whole.get(11..19) } else { whole.get(5..16) };
             Tick {
                 x: format!("{x:.2}%"),
-                anchor: if x < 6.0 { "start" } else if x > 94.0 { "end" } else { "middle" },
+                anchor: if x < 6.0 {
+                    "start"
+                } else if x > 94.0 {
+                    "end"
+                } else {
+                    "middle"
+                },
                 text: text.unwrap_or(&whole).to_owned(),
                 title: Timestamp(time).to_string(),
             }
@@ -205,7 +211,8 @@ impl<'r> Who<'r> {
                 _ => groups.push((x, vec![request])),
             }
         }
-        let grave = |request: &&RequestView| request.severity.as_ref().and_then(|text| text.parse::<Severity>().ok());
+        let grave =
+            |request: &&RequestView| request.severity.as_ref().and_then(|text| text.parse::<Severity>().ok());
         let mut marks: Vec<(Option<Severity>, Mark)> = groups
             .into_iter()
             .map(|(x, group)| {
@@ -227,7 +234,9 @@ impl<'r> Who<'r> {
         match group {
             [one] => address::path("/events", &one.audit_id),
             all => {
-                let micros = |request: Option<&&RequestView>| request.and_then(|r| r.time).map_or(0, Timestamp::micros);
+                let micros = |request: Option<&&RequestView>| {
+                    request.and_then(|r| r.time).map_or(0, Timestamp::micros)
+                };
                 let address = during.clone().with("filter", self.filter().to_string());
                 let address = address.with("from", Timestamp(micros(all.first())).to_string());
                 address.with("to", Timestamp(micros(all.last()) + 1).to_string()).to_string()
@@ -238,7 +247,8 @@ impl<'r> Who<'r> {
 
 fn title(group: &[&RequestView], level: Option<Severity>) -> String {
     let time = |request: &RequestView| draw::maybe_time(request.time.as_ref());
-    let mut rules: Vec<&str> = group.iter().flat_map(|request| request.rules.iter().map(String::as_str)).collect();
+    let mut rules: Vec<&str> =
+        group.iter().flat_map(|request| request.rules.iter().map(String::as_str)).collect();
     rules.sort_unstable();
     rules.dedup();
     let more = rules.len().saturating_sub(4);
@@ -251,5 +261,26 @@ fn title(group: &[&RequestView], level: Option<Severity>) -> String {
             let first = all.first().map(|request| time(request)).unwrap_or_default();
             format!("{first}: {} requests{found}", all.len())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quiet_times_are_folded() {
+        let times: BTreeSet<i64> = [0, 10, 20, 1_000_000, 1_000_010].into();
+        let scale = Scale::of(&times).unwrap();
+        assert_eq!(scale.folds.len(), 1);
+        assert!((scale.at(0) - MARGIN).abs() < 1e-9);
+        assert!((scale.at(1_000_010) - (100.0 - MARGIN)).abs() < 1e-9);
+        let even: BTreeSet<i64> = (0..100).map(|n| n * 1_000).collect();
+        let scale = Scale::of(&even).unwrap();
+        assert!(scale.folds.is_empty());
+        assert!((scale.at(33_000) - (MARGIN + 97.0 / 3.0)).abs() < 0.1);
+        assert!(scale.ticks().len() <= 8);
+        assert!(Scale::of(&BTreeSet::new()).is_none());
+        assert!(Scale::of(&[7].into()).is_some_and(|scale| scale.at(7) > 0.0));
     }
 }

@@ -72,7 +72,9 @@ fn told_of(view: &IncidentView, paragraph: &ParagraphView) -> (usize, Told) {
     let whole = |text: &str, proofs| {
         (0, Told { label: None, since: None, items: Vec::new(), text: text.to_owned(), proofs })
     };
-    let Some((name, rest)) = paragraph.text.split_once(" from ") else { return whole(&paragraph.text, proofs) };
+    let Some((name, rest)) = paragraph.text.split_once(" from ") else {
+        return whole(&paragraph.text, proofs);
+    };
     let tactic = Tactic::ALL.iter().position(|tactic| said(*tactic) == name);
     let (Some(place), Some((since, items))) =
         (tactic.or((name == "Other").then_some(Tactic::ALL.len())), rest.split_once(" on: "))
@@ -80,7 +82,9 @@ fn told_of(view: &IncidentView, paragraph: &ParagraphView) -> (usize, Told) {
         return whole(&paragraph.text, proofs);
     };
     let mut items: Vec<Item> = items.trim_end_matches('.').split("; ").map(|text| item(view, text)).collect();
-    items.sort_by_key(|item| std::cmp::Reverse(item.severity.as_ref().and_then(|text| text.parse::<Severity>().ok())));
+    items.sort_by_key(|item| {
+        std::cmp::Reverse(item.severity.as_ref().and_then(|text| text.parse::<Severity>().ok()))
+    });
     let told = Told {
         label: Some(name.to_owned()),
         since: since.get(11..).map(str::to_owned),
@@ -92,7 +96,8 @@ fn told_of(view: &IncidentView, paragraph: &ParagraphView) -> (usize, Told) {
 }
 
 fn item(view: &IncidentView, text: &str) -> Item {
-    let title = text.rsplit_once(" (").filter(|(_, rest)| rest.ends_with(" times)")).map_or(text, |(title, _)| title);
+    let title =
+        text.rsplit_once(" (").filter(|(_, rest)| rest.ends_with(" times)")).map_or(text, |(title, _)| title);
     let rule = view.rules.iter().position(|rule| rule.title == title);
     Item {
         text: text.to_owned(),

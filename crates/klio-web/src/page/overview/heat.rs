@@ -44,7 +44,8 @@ pub(super) fn attack(rules: &[Rule], hits: &[RuleHits]) -> Vec<TacticView> {
     let mut found: BTreeMap<String, u64> = BTreeMap::new();
     for rule in rules {
         for technique in &rule.techniques {
-            *found.entry(technique.to_string()).or_default() += of.get(rule.id.as_str()).copied().unwrap_or(0);
+            *found.entry(technique.to_string()).or_default() +=
+                of.get(rule.id.as_str()).copied().unwrap_or(0);
         }
     }
     let rows = matrices(&all).attack.into_iter().filter(|row| !row.cells.is_empty());
