@@ -417,7 +417,7 @@ document.addEventListener("click", async (event) => {
     const answer = await api(method, path, button.dataset.body ? JSON.parse(button.dataset.body) : undefined);
     // data-refused names the member of an answer that says why nothing came of it.
     const why = answer?.[button.dataset.refused];
-    if (why) throw new Error(why);
+    if (why) throw new Error((button.dataset.refusedAs ?? "") + why);
     go(button.dataset.done ?? location.pathname + location.search);
   } catch (error) {
     say(button, error.message);

@@ -102,8 +102,14 @@ impl Shown {
     }
 
     /// Cluster, source and time of receipt, as they were sealed.
-    fn received(&self) -> &str {
-        self.event.lines().next().unwrap_or_default()
+    fn received(&self) -> String {
+        let line = self.event.lines().next().unwrap_or_default();
+        match serde_json::from_str::<(String, String, i64)>(line) {
+            Ok((cluster, source, time)) => {
+                format!("{} from {source} of {cluster}", draw::time(&Timestamp(time)))
+            }
+            Err(_) => line.to_owned(),
+        }
     }
 }
 
