@@ -453,3 +453,12 @@ function say(beside, text) {
   const known = beside.parentElement.querySelector(":scope > .wrong.said");
   (known ?? beside.parentElement.appendChild(make("p", { className: "wrong said", role: "alert" }))).textContent = text;
 }
+
+// A link to a part of the page opens what is folded there.
+const unfold = () => {
+  const there = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const fold = there && $("details", there);
+  if (fold) fold.open = true;
+};
+addEventListener("hashchange", unfold);
+unfold();
