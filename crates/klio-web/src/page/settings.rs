@@ -103,6 +103,7 @@ fn right_words(right: &str) -> String {
 }
 
 /// How a token is: a class and a word.
+#[allow(clippy::trivially_copy_pass_by_ref)] // templates hand over references
 fn state(token: &TokenView, now: &Timestamp) -> (&'static str, &'static str) {
     match token {
         TokenView { revoked: Some(_), .. } => ("idle", "revoked"),

@@ -54,6 +54,7 @@ impl Sources {
 }
 
 /// How a source is: a class, a word.
+#[allow(clippy::trivially_copy_pass_by_ref)] // templates hand over references
 pub(super) fn state(source: &SourceView, now: &Timestamp) -> (&'static str, &'static str) {
     match source.last_seen {
         None => ("idle", "never heard"),

@@ -1,5 +1,8 @@
 //! Spans, sizes and shares as people say them, and why somebody may not do a thing.
 
+// Templates hand over references.
+#![allow(clippy::trivially_copy_pass_by_ref)]
+
 use klio_model::Timestamp;
 
 use super::draw;
