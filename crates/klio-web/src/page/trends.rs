@@ -366,10 +366,7 @@ mod tests {
     fn a_forecast_goes_on_as_the_days_went() {
         let whole = |n: f64| n.round() as i64;
         let even = forecast(&[(1, 100), (2, 100), (3, 100), (4, 7)], 1..4).unwrap();
-        assert_eq!(
-            (even.days, even.mean.round(), even.slope.round(), even.next.round()),
-            (3, 100.0, 0.0, 3_000.0)
-        );
+        assert_eq!((even.days, whole(even.mean), whole(even.slope), whole(even.next)), (3, 100, 0, 3_000));
         let growing = forecast(&[(1, 10), (2, 20), (3, 30)], 1..4).unwrap();
         assert_eq!(whole(growing.slope), 10);
         // 40, 50, … 330.
