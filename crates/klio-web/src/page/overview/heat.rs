@@ -1,5 +1,6 @@
 //! MITRE ATT&CK, coloured by what was found.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use klio_detect::About as Rule;
@@ -68,10 +69,15 @@ pub(super) fn attack(rules: &[Rule], hits: &[RuleHits]) -> Vec<TacticView> {
 
 /// As it is drawn.
 pub(super) fn columns(attack: &[TacticView]) -> Vec<Heat> {
-    let column = |tactic: &TacticView| Heat {
-        name: capital(&tactic.tactic.replace('-', " ")),
-        hits: tactic.techniques.iter().map(|technique| technique.hits).sum(),
-        cells: tactic.techniques.iter().map(|technique| cell(&tactic.tactic, technique)).collect(),
+    let column = |tactic: &TacticView| {
+        let mut techniques: Vec<&TechniqueView> = tactic.techniques.iter().collect();
+        // What was found stands above what was not, and that above what cannot be.
+        techniques.sort_by_key(|t| (Reverse(t.hits), t.rules == 0, t.hidden.is_some()));
+        Heat {
+            name: capital(&tactic.tactic.replace('-', " ")),
+            hits: tactic.techniques.iter().map(|technique| technique.hits).sum(),
+            cells: techniques.into_iter().map(|technique| cell(&tactic.tactic, technique)).collect(),
+        }
     };
     attack.iter().map(column).collect()
 }
