@@ -220,7 +220,8 @@ fn draw_node(layer: usize, y: f64, node: &Found<'_>, sample: &RequestView, durin
     let (label, below, href) = match layer {
         0 => {
             let user = sample.user.as_deref();
-            let other = sample.impersonated.as_ref().map(|other| format!(" as {other}")).unwrap_or_default();
+            let other =
+                sample.impersonated.as_ref().map(|other| format!(" as {}", short(other))).unwrap_or_default();
             let to = user.map_or_else(|| explore(Filter::All), |user| address::path("/actors", user));
             let name = user.map_or_else(|| "no valid credentials".to_owned(), short);
             (format!("{name}{other}"), requests.clone(), to)
@@ -239,9 +240,9 @@ fn draw_node(layer: usize, y: f64, node: &Found<'_>, sample: &RequestView, durin
             let resource = resource(sample);
             let place = sample.namespace.as_deref().map(|space| format!(" in {space}")).unwrap_or_default();
             let name = match node.names.len() {
-                0 => "no name".to_owned(),
-                1 => some(&node.names, ""),
-                n => format!("{n} names"),
+                0 => String::new(),
+                1 => format!("{}: ", some(&node.names, "")),
+                n => format!("{n} names: "),
             };
             let verbs: Vec<String> =
                 node.verbs.iter().map(|(verb, count)| format!("{verb} {count}")).collect();
@@ -256,7 +257,7 @@ fn draw_node(layer: usize, y: f64, node: &Found<'_>, sample: &RequestView, durin
                 }
             };
             let filter = Filter::and([kind, part(Field::Namespace, &sample.namespace)]);
-            (format!("{resource}{place}"), format!("{name}: {}", verbs.join(", ")), explore(filter))
+            (format!("{resource}{place}"), format!("{name}{}", verbs.join(", ")), explore(filter))
         }
     };
     let whole = [label.as_str(), below.as_str(), requests.as_str()].join("\n");

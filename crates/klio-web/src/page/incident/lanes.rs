@@ -14,6 +14,10 @@ use crate::view::{RequestView, account};
 const LANES: usize = 24;
 /// A quiet time is folded if it is longer than the whole divided by this.
 const FOLD: i64 = 12;
+/// Shorter times are never folded, in microseconds.
+const SHORTEST: i64 = 2_000_000;
+/// A whole that is shorter than this has milliseconds on its axis.
+const QUICK: i64 = 20_000_000;
 /// Marks that are nearer to each other than this, in percent of the width, are one.
 const NEAR: f64 = 0.3;
 /// What is left free at both ends, in percent of the width.
@@ -67,7 +71,7 @@ impl Scale {
     fn of(times: &BTreeSet<i64>) -> Option<Self> {
         let (first, last) = (*times.first()?, *times.last()?);
         let whole = last - first;
-        let longest = (whole / FOLD).max(1);
+        let longest = (whole / FOLD).max(SHORTEST);
         let gaps = || times.iter().zip(times.iter().skip(1)).map(|(a, b)| (*b, b - a));
         let drawn = |gap: i64| if gap > longest { longest / 3 } else { gap };
         let total = gaps().map(|(_, gap)| drawn(gap)).sum::<i64>().max(1) as f64;
@@ -93,6 +97,8 @@ impl Scale {
         let days = |time: i64| time.div_euclid(86_400_000_000);
         let same_day = self.places.first_key_value().map(|(time, _)| days(*time))
             == self.places.last_key_value().map(|(time, _)| days(*time));
+        let ends = (self.places.first_key_value(), self.places.last_key_value());
+        let quick = matches!(ends, (Some((first, _)), Some((last, _))) if *last - *first < QUICK);
         let mut ticks: Vec<(f64, i64)> = Vec::new();
         for (time, x) in &self.places {
             if ticks.last().is_none_or(|(before, _)| x - before >= APART) {
@@ -101,7 +107,11 @@ impl Scale {
         }
         let tick = |(x, time): (f64, i64)| {
             let whole = draw::time(&Timestamp(time));
-            let text = if same_day { whole.get(11..19) } else { whole.get(5..16) };
+            let text = match (same_day, quick) {
+                (true, true) => whole.get(11..),
+                (true, false) => whole.get(11..19),
+                (false, _) => whole.get(5..16),
+            };
             Tick {
                 x: format!("{x:.2}%"),
                 anchor: if x < 6.0 {
@@ -191,7 +201,7 @@ impl<'r> Who<'r> {
     }
 
     fn lane(&self, all: &[&RequestView], scale: &Scale, during: &Address) -> Lane {
-        let other = self.impersonated.map(|other| format!(" as {other}")).unwrap_or_default();
+        let other = self.impersonated.map(|other| format!(" as {}", short(other))).unwrap_or_default();
         Lane {
             who: format!("{}{other}", self.user.map_or_else(|| "no valid credentials".to_owned(), short)),
             actor: self.user.map(|user| address::path("/actors", user)),
@@ -270,11 +280,11 @@ mod tests {
 
     #[test]
     fn quiet_times_are_folded() {
-        let times: BTreeSet<i64> = [0, 10, 20, 1_000_000, 1_000_010].into();
+        let times: BTreeSet<i64> = [0, 10, 20, 90_000_000, 90_000_010].into();
         let scale = Scale::of(&times).unwrap();
         assert_eq!(scale.folds.len(), 1);
         assert!((scale.at(0) - MARGIN).abs() < 1e-9);
-        assert!((scale.at(1_000_010) - (100.0 - MARGIN)).abs() < 1e-9);
+        assert!((scale.at(90_000_010) - (100.0 - MARGIN)).abs() < 1e-9);
         let even: BTreeSet<i64> = (0..100).map(|n| n * 1_000).collect();
         let scale = Scale::of(&even).unwrap();
         assert!(scale.folds.is_empty());
