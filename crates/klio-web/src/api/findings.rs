@@ -1,5 +1,6 @@
 //! Findings and stories.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use axum::Json;
@@ -169,12 +170,30 @@ pub(crate) async fn of_story(
         range: TimeRange { start: time(&story.first), end },
         ..Wanted::default()
     };
-    let ids: HashSet<&String> = story.findings.iter().collect();
-    let mut found = newest(web, visitor, wanted, MOST_OF_STORY).await?;
-    found.retain(|finding| ids.contains(&finding.id));
+    let ids: HashSet<&str> = story.findings.iter().map(String::as_str).collect();
+    let slice = Slice { after: None, most: MOST_OF_STORY };
+    let ask = move |a: &dyn crate::Archive, sight: &_, patience: &_| {
+        a.verdicts(sight, patience, VerdictKind::Finding, &wanted, &slice)
+    };
+    let page = visitor.ask(web, ask).await?;
+    let bodies = visitor.bodies();
+    let is_its = |verdict: &&Verdict| {
+        let id = serde_json::from_str::<Named<'_>>(&verdict.json).map(|named| named.id);
+        visitor.sight.filter_for(&verdict.cluster).is_some() && id.is_ok_and(|id| ids.contains(&*id))
+    };
+    let own = page.items.iter().filter(is_its);
+    let mut found: Vec<FindingView> =
+        own.filter_map(|v| FindingView::of(v, bodies, visitor.sight.sees_whole(&v.cluster))).collect();
     found.reverse();
     visitor.note.rows(found.len());
     Ok(found)
+}
+
+/// What it takes to tell a finding from others.
+#[derive(Deserialize)]
+struct Named<'j> {
+    #[serde(borrow)]
+    id: Cow<'j, str>,
 }
 
 fn unreadable(kind: &str) -> Problem {

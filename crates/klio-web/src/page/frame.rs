@@ -138,7 +138,7 @@ const fn place(group: &'static str, name: &'static str, path: &'static str, key:
 /// Where one can go.
 const PLACES: &[Place] = &[
     place("", "Overview", "/", 'o'),
-    place("", "Incidents", "/incidents", 'i'),
+    place("", "Incidents", "/incidents", 'a'),
     place("", "Explore", "/explore", 'e'),
     place("", "Live tail", "/tail", 'l'),
     place("Judgement", "Detections", "/detections", 'd'),
