@@ -247,6 +247,13 @@ struct Connect {
     platforms: Vec<(&'static str, &'static str)>,
 }
 
+impl Connect {
+    /// Whether something came: then the page does not look any more.
+    fn arrived(&self) -> bool {
+        self.view.sources.iter().any(|source| source.last_seen.is_some())
+    }
+}
+
 pub(crate) async fn page(
     State(web): State<Web>,
     visitor: Visitor,
