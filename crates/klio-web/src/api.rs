@@ -37,7 +37,7 @@ use crate::route::Need;
 use crate::{COOKIE, Problem, ROUTES, Web};
 
 pub(crate) use events::{is, over_time, view as event_view};
-pub(crate) use sign_in::is_local;
+pub(crate) use sign_in::{is_local, ways_of};
 
 /// An answer of JSON.
 pub(crate) type Answer<T> = Result<axum::Json<T>, Problem>;

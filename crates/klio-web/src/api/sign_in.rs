@@ -29,15 +29,20 @@ pub(crate) async fn ways(
     State(web): State<Web>,
     Extension(stranger): Extension<Stranger>,
 ) -> Answer<WaysView> {
+    let items = ways_of(&web);
+    stranger.note.rows(items.len());
+    Ok(Json(WaysView { items }))
+}
+
+/// The ways to sign in, the password first.
+pub(crate) fn ways_of(web: &Web) -> Vec<WayView> {
     let password = WayView { kind: "password", name: None, url: "/api/v1/session".to_owned() };
     let names = web.inner.options.providers.as_ref().map(|providers| providers.names()).unwrap_or_default();
     let oidc = names.into_iter().map(|name| {
         let url = format!("/api/v1/sign-in/oidc/{name}");
         WayView { kind: "oidc", name: Some(name), url }
     });
-    let items: Vec<WayView> = [password].into_iter().chain(oidc).collect();
-    stranger.note.rows(items.len());
-    Ok(Json(WaysView { items }))
+    [password].into_iter().chain(oidc).collect()
 }
 
 /// Where somebody wants to be afterwards.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::frame::{About, Frame, Screen};
 use super::{address, draw, words};
-use crate::api::{sessions, tokens, users};
+use crate::api::{sessions, tokens, users, ways_of};
 use crate::view::{SessionView, TokenView, UserPage, UserView, WayView, WhoView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
@@ -49,16 +49,10 @@ struct ServerView {
 impl ServerView {
     fn of(web: &Web) -> Self {
         let options = &web.inner.options;
-        let password = WayView { kind: "password", name: None, url: "/api/v1/session".to_owned() };
-        let names = options.providers.as_ref().map(|providers| providers.names()).unwrap_or_default();
-        let oidc = names.into_iter().map(|name| {
-            let url = address::path("/api/v1/sign-in/oidc", &name);
-            WayView { kind: "oidc", name: Some(name), url }
-        });
         Self {
             version: env!("CARGO_PKG_VERSION"),
             origins: options.origins.clone(),
-            ways: [password].into_iter().chain(oidc).collect(),
+            ways: ways_of(web),
             question_seconds: options.limits.question.as_secs(),
             tail_seconds: options.limits.tail.as_secs(),
         }
@@ -127,8 +121,7 @@ pub(crate) async fn page(
     let view = AccountView { who, session, sessions, tokens, server: ServerView::of(&web) };
     let now = web.now();
     let lives = LIVES.map(|days| (days, Timestamp(now.micros() + days * DAY))).to_vec();
-    let role = visitor.principal.role();
-    let roles = Role::ALL.into_iter().filter(|other| *other <= role).map(Role::name).collect();
+    let roles = roles(&visitor);
     let no_users = words::why_not(&visitor, "GET", "/settings/users");
     let about = About { title: "Settings".to_owned(), place: "/settings", command: None };
     screen.show(&web, &visitor, about, view, |frame, view| Account {
