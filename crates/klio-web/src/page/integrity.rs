@@ -14,7 +14,7 @@ use crate::visitor::Visitor;
 use crate::{Problem, Web};
 
 /// Problems that are shown; the API has all.
-const PROBLEMS: usize = 200;
+const PROBLEMS: usize = 50;
 
 /// What the address says.
 #[derive(Clone, Debug, Default, Deserialize)]
