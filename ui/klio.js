@@ -256,6 +256,7 @@ customElements.define("klio-tail", class extends HTMLElement {
     try {
       const answer = await fetch(this.dataset.stream, { signal: stop.signal, headers: { Accept: "application/json" } });
       if (answer.ok) this.#said = "It broke off.";
+      else if (answer.status === 401) this.#said = "Your session has ended: sign in anew.";
       else { const why = await answer.json(); this.#said = `The server ended it: ${why.detail}.`; }
     } catch { /* As said. */ }
     stop.abort();
