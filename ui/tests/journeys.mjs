@@ -136,7 +136,7 @@ await journey("the live tail shows what comes, and says what was lost", async (o
   const page = await open("ana");
   await page.goto(`${base}/tail`);
   fs.writeFileSync(path.join(dir, "tail-is-open"), "");
-  await page.waitForFunction(() => document.querySelectorAll("klio-tail tbody tr, klio-tail li").length > 20, null, { timeout: 60_000 });
+  await page.waitForFunction(() => document.querySelectorAll("klio-tail tr.fresh").length > 20, null, { timeout: 60_000 });
   check(/lost\s*0|0\s*lost/i.test(await page.locator("klio-tail").innerText()), "it does not say that nothing was lost");
 });
 
