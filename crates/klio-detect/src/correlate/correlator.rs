@@ -12,6 +12,8 @@
 //! values belongs to each. Memory is bounded by [`MAX_WEIGHT`]: beyond it the groups that were
 //! touched longest ago are forgotten, and counted in [`CorrelatorStats::evicted`].
 
+mod renewed;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;

@@ -24,7 +24,7 @@ impl Sequence<'_> {
                 continue;
             };
             let correlation = &self.set.correlations[index];
-            let number = (self.set.rules.len() + index) as u32;
+            let number = self.numbers[self.set.rules.len() + index];
             let count = result.evidence.len();
             let end = |e: Option<&Evidence>| xxh3_64(e.map_or("", |e| &e.audit_id).as_bytes());
             let ends = mix(end(result.evidence.first()), end(result.evidence.last()));
@@ -79,7 +79,7 @@ impl Sequence<'_> {
         user: Option<&str>,
         (file, line): (&str, u64),
     ) -> Result<(), Failure> {
-        let number = (self.rules.len() - 1) as u32;
+        let number = self.numbers[self.set.rules.len() + self.set.correlations.len()];
         let time = (request.time != i64::MIN).then_some(Timestamp(request.time));
         let finding = Finding {
             id: format!("{id:016x}"),
