@@ -41,7 +41,7 @@ pub use report::{Report, RuleCount, RuleName, Summary};
 pub use sequence::REUSE;
 use sequence::Sequence;
 #[cfg(feature = "lake")]
-pub use stream::{Carried, Stream, Watch, Wish, follow};
+pub use stream::{Stream, Watch, Wish, follow};
 use turns::Turns;
 use worker::Worker;
 

@@ -114,7 +114,7 @@ pub fn follow(
         let clusters = clusters.into_iter();
         let clusters = clusters.map(|(name, cluster)| (name, cluster.sequence.into_past(), cluster.told));
         let clusters = clusters.collect();
-        *carried = Some(Carried { secret, rules: stream.rules.clone(), clusters });
+        *carried = Some(Carried { secret: secret.clone(), rules: stream.rules.clone(), clusters });
     }
     (keeper, ended)
 }
