@@ -20,7 +20,7 @@ use hashbrown::HashMap;
 use klio_model::{Actor, Attribution, Severity, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
-pub use reach::Reach;
+pub use reach::{Reach, Reached};
 use session::Session;
 use tale::{Entry, Tale};
 pub use tale::{Role, RuleInStory, Story, StoryEvent};
@@ -39,6 +39,10 @@ const EVENTS_CAP: usize = 5_000;
 const ALL_EVENTS_CAP: usize = 200_000;
 /// Stories of one severity; findings beyond open none. Many small ones cannot keep a grave one out.
 const TALES_CAP: usize = 5_000;
+/// Bytes of an audit id that are kept. The API server takes none above 64 (`apiserver/pkg/audit/context.go`).
+pub const ID_CAP: usize = 200;
+/// Bytes of a request's words that are kept: verb, resource, namespace and the longest name of an ordinary object fit.
+pub const WORDS_CAP: usize = 512;
 /// Tokens whose issuer is remembered.
 const ISSUED_CAP: usize = 200_000;
 
@@ -62,6 +66,19 @@ pub struct Request<'r> {
     pub stage: &'static str,
     /// What it did, in a few words.
     pub what: &'r str,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How a request ended, beside its words: those may be cut, and a name may end like a code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ending {
+    /// The response's code.
+    pub code: Option<u16>,
+    /// It was a dry run: nothing was stored.
+    pub is_dry: bool,
+    /// Its words were cut.
+    pub is_cut: bool,
 }
 
 /// What a finding tells the story.
@@ -96,6 +113,15 @@ pub struct Telling {
     pub message: String,
     /// Who is behind it, if more is known than the actor's name.
     pub attribution: Option<Attribution>,
+}
+
+/// The text's beginning, at most so many bytes.
+pub fn cut(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let end = (0..=most).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    &text[..end]
 }
 
 /// Stands for an object: tales that touch the same one are linked.

@@ -54,16 +54,16 @@ pub fn steps(story: &Story, reach: &Reach) -> Vec<Step> {
     let mut made: BTreeSet<(usize, String, String, String)> = BTreeSet::new();
     let mut changed: BTreeSet<(String, String, String)> = BTreeSet::new();
     for deed in
-        story.events.iter().filter_map(Deed::of).filter(|deed| deed.is_done && deed.writes() && deed.is_one())
+        story.events.iter().filter_map(Deed::of).filter(|deed| deed.is_done() && deed.writes() && deed.is_one())
     {
         let own = |text: &str| text.to_owned();
         if let Some(rank) = GRAVE.iter().position(|resource| *resource == deed.resource) {
-            if deed.verb == "create" {
+            if deed.makes() {
                 made.insert((rank, own(deed.resource), own(deed.namespace), own(deed.name)));
             } else {
                 changed.insert((own(deed.resource), own(deed.namespace), own(deed.name)));
             }
-        } else if deed.verb == "create" && deed.resource == "serviceaccounts" {
+        } else if deed.makes() && deed.resource == "serviceaccounts" {
             made.insert((GRAVE.len(), own(deed.resource), own(deed.namespace), own(deed.name)));
         }
     }

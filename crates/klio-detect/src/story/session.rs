@@ -3,7 +3,7 @@
 use klio_model::Severity;
 
 use super::tale::{Entry, Role, Tale};
-use super::{AROUND, Clue, Request, Telling};
+use super::{AROUND, Clue, Ending, ID_CAP, Request, Telling, WORDS_CAP, cut};
 
 /// A session's log is cut to half when it grows beyond this, bytes; about 400 requests.
 const LOG_CAP: usize = 48 << 10;
@@ -117,18 +117,21 @@ impl Session {
     }
 
     pub(super) fn remember(&mut self, r: &Request<'_>) {
-        let (id, what) = (cut(r.audit_id, 200), cut(r.what, 250));
+        let (id, what) = (cut(r.audit_id, ID_CAP), cut(r.what, WORDS_CAP));
+        let is_cut = r.ending.is_cut || what.len() < r.what.len();
         self.log.extend_from_slice(&r.request.to_le_bytes());
         self.log.extend_from_slice(&r.time.to_le_bytes());
         self.log.push(stage_number(r.stage));
         self.log.push(id.len() as u8);
-        self.log.push(what.len() as u8);
+        self.log.extend_from_slice(&(what.len() as u16).to_le_bytes());
+        self.log.extend_from_slice(&r.ending.code.unwrap_or_default().to_le_bytes());
+        self.log.push(u8::from(r.ending.is_dry) | u8::from(is_cut) << 1);
         self.log.extend_from_slice(id.as_bytes());
         self.log.extend_from_slice(what.as_bytes());
         if self.log.len() > LOG_CAP {
             let mut at = 0;
             while at < LOG_CAP / 2 {
-                at += HEAD + usize::from(self.log[at + 17]) + usize::from(self.log[at + 18]);
+                at += HEAD + texts(&self.log[at..]);
             }
             self.log.drain(..at.min(self.log.len()));
         }
@@ -144,21 +147,34 @@ impl Session {
                 n.copy_from_slice(&head[i..i + 8]);
                 u64::from_le_bytes(n)
             };
-            let (id, what) = (usize::from(head[17]), usize::from(head[18]));
+            let (id, both) = (usize::from(head[17]), texts(head));
             let text = |r: std::ops::Range<usize>| String::from_utf8_lossy(tail.get(r).unwrap_or_default());
             let time = number(8) as i64;
             if time >= from {
-                let (id, what) = (text(0..id), text(id..id + what));
-                out.push(Entry::new(number(0), time, stage_name(head[16]), Role::Context, &id, &what));
+                let (id, what) = (text(0..id), text(id..both));
+                let code = u16::from_le_bytes([head[20], head[21]]);
+                let ending = Ending {
+                    code: (code != 0).then_some(code),
+                    is_dry: head[22] & 1 != 0,
+                    is_cut: head[22] & 2 != 0,
+                };
+                let stage = stage_name(head[16]);
+                out.push(Entry::new(number(0), time, stage, Role::Context, (&id, &what), ending));
             }
-            rest = tail.get(id + what..).unwrap_or_default();
+            rest = tail.get(both..).unwrap_or_default();
         }
         out
     }
 }
 
-const HEAD: usize = 19;
+/// Request, time, stage, lengths of the audit id and of the words, code, flags; then these two texts.
+const HEAD: usize = 23;
 const STAGES: [&str; 5] = ["", "RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
+
+/// How many bytes of text follow this head.
+fn texts(head: &[u8]) -> usize {
+    usize::from(head[17]) + usize::from(u16::from_le_bytes([head[18], head[19]]))
+}
 
 fn stage_number(stage: &str) -> u8 {
     STAGES.iter().position(|s| *s == stage).unwrap_or(0) as u8
@@ -166,13 +182,4 @@ fn stage_number(stage: &str) -> u8 {
 
 fn stage_name(number: u8) -> &'static str {
     STAGES.get(usize::from(number)).copied().unwrap_or_default()
-}
-
-/// The text's beginning, at most so many bytes.
-fn cut(text: &str, most: usize) -> &str {
-    if text.len() <= most {
-        return text;
-    }
-    let end = (0..=most).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-    &text[..end]
 }

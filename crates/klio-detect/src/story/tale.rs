@@ -5,7 +5,7 @@ use klio_model::{Actor, Attribution, Severity, Timestamp};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Clue, EVENTS_CAP, Request, Telling, stamp};
+use super::{Clue, EVENTS_CAP, Ending, ID_CAP, Request, Telling, WORDS_CAP, cut, stamp};
 
 /// Finding ids that a story lists; more are counted.
 const FINDINGS_CAP: usize = 10_000;
@@ -31,7 +31,8 @@ pub(super) struct Entry {
     pub time: i64,
     pub stage: &'static str,
     pub role: Role,
-    /// Audit id, then what it did.
+    ending: Ending,
+    /// Audit id, then what it did; neither longer than its cap.
     text: Box<str>,
     id: u32,
 }
@@ -42,13 +43,15 @@ impl Entry {
         time: i64,
         stage: &'static str,
         role: Role,
-        id: &str,
-        what: &str,
+        (id, what): (&str, &str),
+        ending: Ending,
     ) -> Self {
-        let mut text = String::with_capacity(id.len() + what.len());
+        let (id, words) = (cut(id, ID_CAP), cut(what, WORDS_CAP));
+        let ending = Ending { is_cut: ending.is_cut || words.len() < what.len(), ..ending };
+        let mut text = String::with_capacity(id.len() + words.len());
         text.push_str(id);
-        text.push_str(what);
-        Self { request, time, stage, role, text: text.into(), id: id.len() as u32 }
+        text.push_str(words);
+        Self { request, time, stage, role, ending, text: text.into(), id: id.len() as u32 }
     }
 
     fn texts(&self) -> (&str, &str) {
@@ -56,7 +59,7 @@ impl Entry {
     }
 
     pub(super) fn of(r: &Request<'_>, role: Role) -> Self {
-        Self::new(r.request, r.time, r.stage, role, r.audit_id, r.what)
+        Self::new(r.request, r.time, r.stage, role, (r.audit_id, r.what), r.ending)
     }
 }
 
@@ -199,8 +202,57 @@ pub struct StoryEvent {
     pub time: Option<Timestamp>,
     /// Why it is here.
     pub role: Role,
-    /// What it did, in a few words.
+    /// What it did, in a few words; then the response's code, and whether it was a dry run.
     pub what: Box<str>,
+    /// The response's code.
+    pub code: Option<u16>,
+    /// Whether it was a dry run: nothing was stored.
+    pub dry_run: bool,
+    /// How many bytes of `what` are words.
+    #[serde(skip)]
+    words: usize,
+    /// The words were cut.
+    #[serde(skip)]
+    pub(super) is_cut: bool,
+}
+
+impl StoryEvent {
+    fn of(entry: &Entry) -> Self {
+        let (id, words) = entry.texts();
+        let Ending { code, is_dry, is_cut } = entry.ending;
+        let mut what = words.to_owned();
+        if is_cut {
+            what.push('…');
+        }
+        if let Some(code) = code {
+            what.push_str(&format!(" {code}"));
+        }
+        if is_dry {
+            what.push_str(" (dry run)");
+        }
+        Self {
+            audit_id: id.into(),
+            stage: entry.stage,
+            time: stamp(entry.time),
+            role: entry.role,
+            words: words.len(),
+            what: what.into(),
+            code,
+            dry_run: is_dry,
+            is_cut,
+        }
+    }
+
+    /// What it did, without code.
+    pub(super) fn words(&self) -> &str {
+        &self.what[..self.words]
+    }
+
+    /// An event with these words.
+    #[cfg(test)]
+    pub(super) fn made(what: &str, ending: Ending) -> Self {
+        Self::of(&Entry::new(0, 0, "ResponseComplete", Role::Evidence, ("a", what), ending))
+    }
 }
 
 /// What one rule found in a story.
@@ -317,16 +369,7 @@ pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
                 attribution: t.telling.attribution,
             })
             .collect(),
-        events: entries
-            .into_iter()
-            .map(|e| StoryEvent {
-                audit_id: e.texts().0.into(),
-                stage: e.stage,
-                time: stamp(e.time),
-                role: e.role,
-                what: e.texts().1.into(),
-            })
-            .collect(),
+        events: entries.iter().map(StoryEvent::of).collect(),
         unlisted,
     }
 }

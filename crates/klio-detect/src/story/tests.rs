@@ -14,6 +14,7 @@ fn request(session: u64, n: u64, minute: i64) -> Request<'static> {
         audit_id: "id",
         stage: "ResponseComplete",
         what: "get pods",
+        ending: Ending::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use klio_detect::Match;
 use klio_detect::memory::Trace;
+use klio_detect::story::Ending;
 use klio_model::Stage;
 use klio_source::{Rejected, Skipped};
 
@@ -33,6 +34,8 @@ pub(super) struct Seen {
     pub issued: u64,
     /// Index into [`Judged::users`].
     pub user: u32,
+    /// How it ended.
+    pub ending: Ending,
     /// Where its audit id and words stand in [`Judged::texts`].
     pub text: (u32, u16, u16),
     /// Its hits.

@@ -30,8 +30,6 @@ pub const REUSE: (&str, &str) = ("klio-audit-id-reuse", "Audit ID used by two di
 
 /// Identities that are counted one by one; more are counted together.
 const IDENTITIES_CAP: usize = 50_000;
-/// Requests whose session is remembered for correlations.
-const SESSIONS_CAP: usize = 200_000;
 /// Rejections that the summary lists one by one.
 const REASONS_CAP: usize = 1_000;
 /// How long an incident may be quiet and still go on, in microseconds: a night.
@@ -61,8 +59,8 @@ pub(super) struct Sequence<'e> {
     correlator: Correlator,
     horizon: Horizon,
     stories: Storyteller,
-    /// Sessions of the requests that correlations watch, and what they did in a few words.
-    session_of: HashMap<u64, (u64, Box<str>), foldhash::fast::RandomState>,
+    /// The requests that correlations watch.
+    watched: made::Watched,
     spill: Spill,
     waiting: Vec<merge::Waiting>,
     times: Times,
@@ -119,7 +117,7 @@ impl<'e> Sequence<'e> {
             correlator: Correlator::new(set),
             horizon: Horizon::default(),
             stories: Storyteller::new(),
-            session_of: HashMap::default(),
+            watched: made::Watched::default(),
             spill: Spill::new(),
             waiting: Vec::new(),
             times: Times::default(),
@@ -204,6 +202,7 @@ impl<'e> Sequence<'e> {
             audit_id: &judged.texts[start..start + id],
             stage: seen.stage.name(),
             what: &judged.texts[start + id..start + id + what],
+            ending: seen.ending,
         };
         if seen.stage != Stage::RequestReceived && !second {
             self.stories.request(&request);
@@ -242,10 +241,7 @@ impl<'e> Sequence<'e> {
                 self.hit(hit, &request, judged, listed, behind.as_ref())?;
             }
             if let Some(matched) = &hit.matched {
-                if self.session_of.len() >= SESSIONS_CAP {
-                    self.session_of.clear();
-                }
-                self.session_of.insert(seen.request, (seen.session, request.what.into()));
+                self.watched.note(&request);
                 let results = self.correlator.observe(matched);
                 if !results.is_empty() {
                     let behind = behind.get_or_insert_with(|| self.attribution(seen, hit, judged));
