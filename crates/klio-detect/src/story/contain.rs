@@ -53,8 +53,11 @@ pub fn steps(story: &Story, reach: &Reach) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut made: BTreeSet<(usize, String, String, String)> = BTreeSet::new();
     let mut changed: BTreeSet<(String, String, String)> = BTreeSet::new();
-    for deed in
-        story.events.iter().filter_map(Deed::of).filter(|deed| deed.is_done() && deed.writes() && deed.is_one())
+    for deed in story
+        .events
+        .iter()
+        .filter_map(Deed::of)
+        .filter(|deed| deed.is_done() && deed.writes() && deed.is_one())
     {
         let own = |text: &str| text.to_owned();
         if let Some(rank) = GRAVE.iter().position(|resource| *resource == deed.resource) {

@@ -5,14 +5,18 @@ use klio_model::{Actor, Attribution, Severity, Timestamp};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::link::Touched;
 use super::{Clue, EVENTS_CAP, Ending, ID_CAP, Request, Telling, WORDS_CAP, cut, stamp};
+use crate::bound;
 
 /// Finding ids that a story lists; more are counted.
 const FINDINGS_CAP: usize = 10_000;
 /// Identities that a story lists.
 const ACTORS_CAP: usize = 1_000;
-/// Objects that a tale remembers for linking.
-const OBJECTS_CAP: usize = 256;
+/// Sessions that a tale is known by, if it is told of more than one.
+const SESSIONS_CAP: usize = 4_096;
+/// What a request in a tale costs besides its texts, bytes.
+const ENTRY: usize = 96;
 
 /// Why a request is in a story.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -54,6 +58,11 @@ impl Entry {
         Self { request, time, stage, role, ending, text: text.into(), id: id.len() as u32 }
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        ENTRY + self.text.len()
+    }
+
     fn texts(&self) -> (&str, &str) {
         self.text.split_at(self.id as usize)
     }
@@ -75,17 +84,23 @@ struct Tally {
 #[derive(Clone, Debug)]
 pub(super) struct Tale {
     pub session: u64,
+    /// Further sessions of the same actor, which are told with it.
+    pub sessions: HashSet<u64>,
     /// The severity of its first finding.
     pub opened_as: Severity,
     pub actor: Actor,
     pub first_clue: i64,
     pub last_clue: i64,
-    pub wrote: HashSet<u64>,
-    pub reached: HashSet<u64>,
-    pub bindings: HashSet<u64>,
+    pub wrote: Touched,
+    pub reached: Touched,
+    pub bindings: Touched,
     severity: Severity,
     findings: Vec<u64>,
-    finding_count: u64,
+    pub finding_count: u64,
+    /// Bytes of its texts.
+    texts: usize,
+    /// Bytes of its requests.
+    pub listed: usize,
     rules: HashMap<u32, Tally>,
     entries: Vec<Entry>,
     by_request: HashMap<u64, u32>,
@@ -96,16 +111,19 @@ impl Tale {
     pub(super) fn open(session: u64, clue: &Clue<'_>, actor: &Actor) -> Self {
         Self {
             session,
+            sessions: HashSet::new(),
             opened_as: clue.severity,
             actor: actor.clone(),
             first_clue: clue.time,
             last_clue: clue.time,
-            wrote: HashSet::new(),
-            reached: HashSet::new(),
-            bindings: HashSet::new(),
+            wrote: Touched::default(),
+            reached: Touched::default(),
+            bindings: Touched::default(),
             severity: clue.severity,
             findings: Vec::new(),
             finding_count: 0,
+            texts: bound::bytes_of(actor),
+            listed: 0,
             rules: HashMap::new(),
             entries: Vec::new(),
             by_request: HashMap::new(),
@@ -129,9 +147,26 @@ impl Tale {
         Self::open(session, &clue, actor)
     }
 
-    /// How many requests it lists.
-    pub(super) fn listed(&self) -> usize {
-        self.entries.len()
+    /// Whether it lists nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// About how many bytes it takes without its requests.
+    pub(super) fn weight(&self) -> usize {
+        let objects = self.wrote.len() + self.reached.len() + self.bindings.len();
+        size_of::<Self>()
+            + self.texts
+            + 8 * self.findings.capacity()
+            + 16 * self.sessions.len()
+            + 64 * objects
+    }
+
+    /// Tells another session of the same actor with it.
+    pub(super) fn adopt(&mut self, session: u64) {
+        if self.sessions.len() < SESSIONS_CAP {
+            self.sessions.insert(session);
+        }
     }
 
     /// Adds a finding. `tell` is called if it is the first of its rule.
@@ -148,8 +183,8 @@ impl Tale {
             (&mut self.reached, clue.reached),
             (&mut self.bindings, clue.binding),
         ] {
-            if set.len() < OBJECTS_CAP {
-                set.extend(one);
+            if let Some(object) = one {
+                set.add(object, clue.time);
             }
         }
         match self.rules.entry(clue.rule) {
@@ -158,12 +193,16 @@ impl Tale {
                 tally.count += 1;
                 tally.severity = tally.severity.max(clue.severity);
                 if clue.time < tally.first {
-                    (tally.first, tally.telling) = (clue.time, tell());
+                    self.texts -= tally.telling.bytes();
+                    (tally.first, tally.telling) = (clue.time, tell().bounded());
+                    self.texts += tally.telling.bytes();
                 }
             }
             hashbrown::hash_map::Entry::Vacant(new) => {
                 let (first, severity) = (clue.time, clue.severity);
-                new.insert(Tally { count: 1, first, severity, telling: tell() });
+                let telling = tell().bounded();
+                self.texts += size_of::<Tally>() + telling.bytes();
+                new.insert(Tally { count: 1, first, severity, telling });
             }
         }
     }
@@ -176,18 +215,20 @@ impl Tale {
         true
     }
 
-    /// Adds a request unless it is there; returns whether it was added.
-    pub(super) fn tell(&mut self, entry: Entry, room: bool) -> bool {
+    /// Adds a request unless it is there; returns how many bytes were added.
+    pub(super) fn tell(&mut self, entry: Entry, room: bool) -> usize {
         if self.knows(entry.request, entry.role) {
-            return false;
+            return 0;
         }
         if !room || self.entries.len() >= EVENTS_CAP {
             self.unlisted += 1;
-            return false;
+            return 0;
         }
+        let weight = entry.weight();
+        self.listed += weight;
         self.by_request.insert(entry.request, self.entries.len() as u32);
         self.entries.push(entry);
-        true
+        weight
     }
 }
 

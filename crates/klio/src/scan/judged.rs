@@ -22,6 +22,8 @@ pub(super) struct Seen {
     pub content: u64,
     /// User, credential, client and address.
     pub session: u64,
+    /// User and address.
+    pub actor: u64,
     /// The same for all stages of a request.
     pub request: u64,
     /// Microseconds; `i64::MIN` if it has no time.

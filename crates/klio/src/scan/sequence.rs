@@ -195,6 +195,7 @@ impl<'e> Sequence<'e> {
         let is_stranger = facts.as_ref().is_none_or(|facts| facts.address_age.is_some());
         let request = Request {
             session: seen.session,
+            actor: seen.actor,
             request: seen.request,
             time: seen.time,
             stranger: if is_stranger { seen.stranger } else { 0 },
@@ -435,8 +436,8 @@ impl<'e> Sequence<'e> {
         identities.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         identities.truncate(10);
         summary.top_identities = identities.into_iter().map(|(n, c)| (n.into_string(), c)).collect();
-        summary.findings_untold = self.stories.untold;
-        summary.sessions_forgotten = self.stories.forgotten;
+        summary.findings_untold = self.stories.untold();
+        summary.sessions_forgotten = self.stories.forgotten();
         summary.correlations_forgotten = self.correlator.stats().evicted;
         summary.memory_forgotten = self.memory.stats().evicted;
         let (stories, story_of) = self.stories.finish();

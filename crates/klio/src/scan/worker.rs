@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Options;
 use super::feed::Next;
 use super::judged::{Hit, Judged, Seen};
-use super::keys::{is_long, mix, place_of, request_key, salt, session};
+use super::keys::{actor, is_long, mix, place_of, request_key, salt, session};
 use super::telling::{Maker, Yes, describe, scene, severity};
 use crate::keep::{Spooled, Terms, cluster_of, head, source};
 
@@ -163,11 +163,12 @@ impl<'e> Worker<'e> {
         let content = keyed_content_hash(record.json, self.secret);
         let audit_id = event.audit_id.as_ref().map_or("", |s| s.0.as_ref());
         let id = if audit_id.is_empty() { content } else { xxh3_64(audit_id.as_bytes()) };
-        let kind = event.user_kind();
+        let (kind, actor) = (event.user_kind(), actor(event));
         let mut seen = Seen {
             key: mix(id, 1 + event.stage as u64),
             content,
-            session: session(event, kind),
+            session: session(event, kind, actor),
+            actor,
             request: request_key(id, time),
             time,
             line: record.line,

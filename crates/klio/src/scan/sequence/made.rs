@@ -1,9 +1,9 @@
 //! Findings that no single event makes: correlations, and audit ids that come twice.
 
+use hashbrown::HashMap;
 use klio_detect::Match;
 use klio_detect::correlate::{Correlation, CorrelationKind};
 use klio_detect::story::{Clue, Ending, Request, Telling};
-use hashbrown::HashMap;
 use klio_model::{Actor, Attribution, Evidence, Finding, Object, Proof, Severity, Tactic, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -101,7 +101,8 @@ impl Sequence<'_> {
             // Where places are counted, the other place is the owner's: it proves the finding, and is no deed of the
             // one who is told of.
             if counts_places(correlation) {
-                let mut sessions = known.iter().map(|past| Some(past.session) == session || past.session == 0);
+                let mut sessions =
+                    known.iter().map(|past| Some(past.session) == session || past.session == 0);
                 requests.retain(|_| sessions.next().unwrap_or(true));
             }
             self.made(number, id, &finding, session.unwrap_or(id), &requests)?;
@@ -189,6 +190,7 @@ fn request(evidence: &Evidence) -> Request<'_> {
     let time = evidence.time.map_or(i64::MIN, |t| t.micros());
     Request {
         session: 0,
+        actor: 0,
         request: request_key(xxh3_64(evidence.audit_id.as_bytes()), time),
         time,
         stranger: 0,
