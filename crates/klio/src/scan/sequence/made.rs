@@ -95,7 +95,7 @@ impl Sequence<'_> {
             let mut requests: Vec<Request<'_>> = finding.evidence.iter().map(request).collect();
             let known: Vec<Past> = requests.iter().map(|r| self.watched.of(r.request)).collect();
             for (request, past) in requests.iter_mut().zip(&known) {
-                (request.what, request.ending) = (&past.what, past.ending);
+                (request.what, request.ending) = (&*past.what, past.ending);
             }
             let session = known.iter().rev().map(|past| past.session).find(|session| *session != 0);
             // Where places are counted, the other place is the owner's: it proves the finding, and is no deed of the
