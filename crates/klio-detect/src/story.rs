@@ -252,7 +252,9 @@ impl Storyteller {
                         for (small, evidence) in clues {
                             belongs(small.number, story);
                             tales.note(story, &small, &mut || telling.clone());
-                            evidence.into_iter().for_each(|entry| tales.tell(story, entry));
+                            for entry in evidence {
+                                tales.tell(story, entry);
+                            }
                         }
                     }
                     tales.note(story, clue, &mut || telling.clone());
