@@ -34,8 +34,6 @@ pub const REUSE: (&str, &str) = ("klio-audit-id-reuse", "Audit ID used by two di
 
 /// Identities that are counted one by one; more are counted together.
 const IDENTITIES_CAP: usize = 50_000;
-/// Requests whose session is remembered for correlations.
-const SESSIONS_CAP: usize = 200_000;
 /// Rejections that the summary lists one by one.
 const REASONS_CAP: usize = 1_000;
 /// Bytes that the memory of a cluster's past may take.
@@ -66,8 +64,8 @@ pub(super) struct Sequence<'e> {
     correlator: Correlator,
     horizon: Horizon,
     stories: Storyteller,
-    /// Sessions of the requests that correlations watch, and what they did in a few words.
-    session_of: HashMap<u64, (u64, Box<str>), foldhash::fast::RandomState>,
+    /// The requests that correlations watch.
+    watched: made::Watched,
     spill: Spill,
     waiting: Vec<merge::Waiting>,
     times: Times,
@@ -125,7 +123,7 @@ impl<'e> Sequence<'e> {
             correlator: Correlator::new(set),
             horizon: Horizon::default(),
             stories: Storyteller::new(),
-            session_of: HashMap::default(),
+            watched: made::Watched::default(),
             spill: Spill::new(),
             waiting: Vec::new(),
             times: Times::default(),
@@ -203,6 +201,7 @@ impl<'e> Sequence<'e> {
         let is_stranger = facts.as_ref().is_none_or(|facts| facts.address_age.is_some());
         let request = Request {
             session: seen.session,
+            actor: seen.actor,
             request: seen.request,
             time: seen.time,
             stranger: if is_stranger { seen.stranger } else { 0 },
@@ -210,6 +209,7 @@ impl<'e> Sequence<'e> {
             audit_id: &judged.texts[start..start + id],
             stage: seen.stage.name(),
             what: &judged.texts[start + id..start + id + what],
+            ending: seen.ending,
         };
         if seen.stage != Stage::RequestReceived && !second {
             self.stories.request(&request);
@@ -248,10 +248,7 @@ impl<'e> Sequence<'e> {
                 self.hit(hit, &request, judged, listed, behind.as_ref())?;
             }
             if let Some(matched) = &hit.matched {
-                if self.session_of.len() >= SESSIONS_CAP {
-                    self.session_of.clear();
-                }
-                self.session_of.insert(seen.request, (seen.session, request.what.into()));
+                self.watched.note(&request);
                 let results = self.correlator.observe(matched);
                 if !results.is_empty() {
                     let behind = behind.get_or_insert_with(|| self.attribution(seen, hit, judged));
@@ -399,8 +396,8 @@ impl<'e> Sequence<'e> {
         identities.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         identities.truncate(10);
         summary.top_identities = identities.into_iter().map(|(n, c)| (n.into_string(), c)).collect();
-        summary.findings_untold = self.stories.untold;
-        summary.sessions_forgotten = self.stories.forgotten;
+        summary.findings_untold = self.stories.untold();
+        summary.sessions_forgotten = self.stories.forgotten();
         summary.correlations_forgotten = self.correlator.stats().evicted;
         summary.memory_forgotten = self.memory.stats().evicted;
         let (stories, story_of) = self.stories.finish();
