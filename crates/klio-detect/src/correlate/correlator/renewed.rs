@@ -22,7 +22,7 @@ impl Correlator {
         }
         for ((plan, key), group) in self.groups {
             if let Some(at) = place[plan] {
-                new.weight += group.weight();
+                new.weight += group.weight(&key);
                 new.groups.insert((at, key), group);
             }
         }
