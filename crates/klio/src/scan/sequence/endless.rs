@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use klio_detect::memory::Memory;
 use klio_detect::story::Storyteller;
 use klio_detect::{Correlator, Engine, RuleSet};
 
 use super::Sequence;
+use super::made::Watched;
 use crate::keep::{self, Keeper, Verdict};
 use crate::scan::known::Horizon;
 use crate::scan::report::{Allowed, RuleCount};
@@ -24,7 +23,7 @@ pub(in crate::scan) struct Past {
     correlator: Correlator,
     horizon: Horizon,
     stories: Storyteller,
-    session_of: HashMap<u64, (u64, Box<str>), RandomState>,
+    watched: Watched,
 }
 
 impl<'e> Sequence<'e> {
@@ -46,17 +45,17 @@ impl<'e> Sequence<'e> {
         past: Past,
         before: &RuleSet,
     ) -> Self {
-        let Past { mut rules, memory, findings, correlator, horizon, stories, session_of } = past;
+        let Past { mut rules, memory, findings, correlator, horizon, stories, watched } = past;
         let new = Self::endless(engine, set, cluster, memory);
         let numbers = enlist(&mut rules, new.rules);
         let correlator = correlator.renewed(before, set);
-        Self { rules, numbers, findings, correlator, horizon, stories, session_of, ..new }
+        Self { rules, numbers, findings, correlator, horizon, stories, watched, ..new }
     }
 
     /// Gives away what outlives its rules.
     pub(in crate::scan) fn into_past(self) -> Past {
-        let Self { rules, memory, findings, correlator, horizon, stories, session_of, .. } = self;
-        Past { rules, memory, findings, correlator, horizon, stories, session_of }
+        let Self { rules, memory, findings, correlator, horizon, stories, watched, .. } = self;
+        Past { rules, memory, findings, correlator, horizon, stories, watched }
     }
 
     /// What is known of the past.
