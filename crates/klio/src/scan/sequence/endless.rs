@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use hashbrown::HashMap;
 use klio_detect::memory::Memory;
 use klio_detect::story::Storyteller;
 use klio_detect::{Correlator, Engine, RuleSet};
