@@ -15,6 +15,8 @@ pub mod correlate;
 
 pub mod engine;
 
+mod bound;
+
 pub mod allow;
 
 pub mod story;

@@ -7,7 +7,8 @@
 //! - **Time** is the events' own. An event that comes late is compared with all that was learnt before it came; it
 //!   never moves a last time back, so that nothing becomes new again.
 //! - **Who teaches.** A 401 teaches nothing. A request that was denied, or a dry run, makes identity, client and
-//!   address known, and no action, namespace or secret: whoever tries what he may not does not train it. The control
+//!   address known, and no action, namespace or secret: whoever tries what he may not does not train it. Who only asks what
+//!   there is makes neither client nor public network known. The control
 //!   plane and nodes have no baselines; they teach credentials, pods and owners.
 //! - **Size.** Each table has a share of the budget and forgets what was not seen for the longest time, an eighth at
 //!   once; while it does, that table exists twice. [`Stats`] counts it.
@@ -133,18 +134,18 @@ impl Memory {
             days: Days::default(),
             baselines: Baselines {
                 actors: Table::new(share(98), share(92)),
-                tuples: Table::new(share(268), 0),
+                tuples: Table::new(share(266), 0),
                 doings: Table::new(share(162), 0),
                 peers: Table::new(share(65), 0),
             },
-            credentials: Credentials { table: Table::new(share(299), share(14)) },
+            credentials: Credentials { table: Table::new(share(300), share(14)) },
             inventory: Inventory {
                 pods: Table::new(share(24), 0),
                 nodes: Table::new(share(5), 0),
-                objects: Table::new(share(41), 0),
+                objects: Table::new(share(48), 0),
             },
-            causes: Causes { table: Table::new(share(20), share(9)) },
-            names: Names { table: Table::new(share(18), share(12)) },
+            causes: Causes { table: Table::new(share(15), share(9)) },
+            names: Names { table: Table::new(share(17), share(12)) },
         }
     }
 
@@ -164,7 +165,7 @@ impl Memory {
             self.baselines.observe(trace, new_pod, &mut facts);
         }
         if let Some(deed) = &trace.deed {
-            let minted = self.causes.minted(trace.credential);
+            let minted = self.minted(trace.credential);
             if let (Some(draft), Some(user)) = (&deed.cause, deed.user.as_deref())
                 && (trace.kind != UserKind::System || minted.is_some())
             {
@@ -176,7 +177,10 @@ impl Memory {
                 self.credentials.issued(deed.issued, issuer, trace);
             }
             if let Some(write) = &deed.write {
-                self.inventory.wrote(deed, write, at, minted, &mut self.names, &mut facts);
+                let (before, follows) =
+                    self.inventory.wrote(deed, write, at, minted, &mut self.names, &mut facts);
+                self.causes.followed(follows);
+                self.causes.replaced(before, deed.cause.as_ref().map_or(before, |draft| draft.key()));
             }
             if let Some(status) = &deed.pod {
                 self.inventory.status(status, at);
@@ -205,9 +209,14 @@ impl Memory {
     fn behind(&self, trace: &Trace, user: &str) -> (u64, bool, Option<Behind>) {
         let (workload, sure, of_pod) =
             if trace.pod == 0 { (0, false, None) } else { self.inventory.pod(trace, &self.names) };
-        let minted = self.causes.minted(trace.credential);
+        let minted = self.minted(trace.credential);
         let account = || if workload == 0 { self.inventory.account(user) } else { None };
         (workload, sure, minted.or(of_pod).or_else(account))
+    }
+
+    /// Who had a credential issued, and the request, as long as that is remembered.
+    fn minted(&self, credential: u64) -> Option<Behind> {
+        self.causes.minted(credential).or_else(|| self.credentials.minted(credential, &self.names))
     }
 
     /// The facts of an event that has no trace: what is known of the cluster alone.

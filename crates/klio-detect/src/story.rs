@@ -11,7 +11,9 @@ mod deed;
 mod link;
 mod reach;
 mod session;
+mod sessions;
 mod tale;
+mod tales;
 
 use std::collections::BTreeMap;
 
@@ -20,25 +22,33 @@ use hashbrown::HashMap;
 use klio_model::{Actor, Attribution, Severity, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
-pub use reach::Reach;
-use session::Session;
-use tale::{Entry, Tale};
+use crate::bound;
+
+pub use crate::bound::cut;
+pub use reach::{Reach, Reached};
+use sessions::Sessions;
+use tale::Tale;
 pub use tale::{Role, RuleInStory, Story, StoryEvent};
+use tales::Tales;
 
 /// Requests this long before the first finding and after the last one belong to the tale.
 const AROUND: i64 = 10 * 60 * 1_000_000;
 /// A session that was quiet for so long begins a new story.
 const PAUSE: i64 = 60 * 60 * 1_000_000;
-/// Memory for the logs of sessions without a story, bytes.
-const LOGS_CAP: usize = 20 << 20;
-/// What a session costs besides its log, bytes.
-const SESSION: usize = 160;
 /// Requests that one story lists; more are counted.
 const EVENTS_CAP: usize = 5_000;
-/// Requests that all stories list; more are counted.
-const ALL_EVENTS_CAP: usize = 200_000;
-/// Stories of one severity; findings beyond open none. Many small ones cannot keep a grave one out.
+/// Memory for the requests that all stories list, bytes; more are counted.
+const ALL_EVENTS_CAP: usize = 40 << 20;
+/// Tales of one severity. For a new one the oldest of the actor who has the most gives way.
 const TALES_CAP: usize = 5_000;
+/// Memory for the texts of the tales of one severity, bytes.
+const TALES_BYTES: usize = 32 << 20;
+/// Bytes of a sentence.
+const MESSAGE_CAP: usize = 4_096;
+/// Bytes of an audit id that are kept. The API server takes none above 64 (`apiserver/pkg/audit/context.go`).
+pub const ID_CAP: usize = 200;
+/// Bytes of a request's words that are kept: verb, resource, namespace and the longest name of an ordinary object fit.
+pub const WORDS_CAP: usize = 512;
 /// Tokens whose issuer is remembered.
 const ISSUED_CAP: usize = 200_000;
 
@@ -47,6 +57,8 @@ const ISSUED_CAP: usize = 200_000;
 pub struct Request<'r> {
     /// Which session.
     pub session: u64,
+    /// Whose: the same for all sessions of a user at an address.
+    pub actor: u64,
     /// Which request: the same for all its stages.
     pub request: u64,
     /// When it was received, microseconds since the epoch.
@@ -62,6 +74,19 @@ pub struct Request<'r> {
     pub stage: &'static str,
     /// What it did, in a few words.
     pub what: &'r str,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How a request ended, beside its words: those may be cut, and a name may end like a code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ending {
+    /// The response's code.
+    pub code: Option<u16>,
+    /// It was a dry run: nothing was stored.
+    pub is_dry: bool,
+    /// Its words were cut.
+    pub is_cut: bool,
 }
 
 /// What a finding tells the story.
@@ -98,6 +123,29 @@ pub struct Telling {
     pub attribution: Option<Attribution>,
 }
 
+impl Telling {
+    /// Cut to what is kept of it.
+    fn bounded(mut self) -> Self {
+        bound::shorten(&mut self.message, MESSAGE_CAP);
+        bound::actor(&mut self.actor);
+        self
+    }
+
+    /// About how many bytes it takes beside its own size.
+    fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let chain = self.attribution.iter().flat_map(|told| &told.chain);
+        let chain = chain.map(|cause| {
+            let texts = [&cause.acting_as, &cause.what, &cause.audit_id, &cause.workload];
+            size_of::<klio_model::attribution::Cause>()
+                + cause.user.len()
+                + texts.into_iter().map(text).sum::<usize>()
+        });
+        let said = self.attribution.as_ref().map_or(0, |told| told.said.len() + text(&told.workload));
+        self.message.len() + bound::bytes_of(&self.actor) + said + chain.sum::<usize>()
+    }
+}
+
 /// Stands for an object: tales that touch the same one are linked.
 pub fn place(resource: &str, namespace: &str, name: &str) -> u64 {
     let part = |text: &str| xxh3_64(text.as_bytes());
@@ -112,21 +160,13 @@ pub fn stranger(user: &str, address: &str) -> u64 {
 /// All sessions and stories of a run.
 #[derive(Debug, Default)]
 pub struct Storyteller {
-    sessions: HashMap<u64, Session, RandomState>,
-    logged: usize,
-    tales: Vec<Tale>,
-    /// Stories opened, by severity.
-    opened: BTreeMap<Severity, usize>,
-    listed: usize,
-    /// Story of each finding, by number; `u32::MAX` for none. Nothing if the run does not end.
+    sessions: Sessions,
+    tales: Tales,
+    /// Tale of each finding, by number; `u32::MAX` for none. Nothing if the run does not end.
     of_finding: Vec<u32>,
     endless: bool,
     /// Which session was issued a credential.
     issued: HashMap<u64, u64, RandomState>,
-    /// Sessions whose log was dropped to stay within memory.
-    pub forgotten: u64,
-    /// Findings that would have opened a story beyond the cap.
-    pub untold: u64,
 }
 
 impl Storyteller {
@@ -147,30 +187,34 @@ impl Storyteller {
         }
     }
 
+    /// How often a session's first requests were forgotten to stay within memory.
+    pub fn forgotten(&self) -> u64 {
+        self.sessions.forgotten
+    }
+
+    /// Findings of stories that gave way to later ones.
+    pub fn untold(&self) -> u64 {
+        self.tales.untold
+    }
+
     /// Notes a request; called before its findings.
     pub fn request(&mut self, r: &Request<'_>) {
-        if r.quiet && !self.sessions.contains_key(&r.session) {
+        if r.quiet && !self.sessions.knows(r.session) {
             return;
         }
-        let session = self.sessions.entry(r.session).or_default();
-        session.last = session.last.max(r.time);
-        if r.stranger != 0 {
-            session.stranger = r.stranger;
-        }
-        if let Some(tale) = session.story.and_then(|s| self.tales.get_mut(s as usize)) {
-            if r.time <= tale.last_clue.saturating_add(AROUND) {
-                if tale.tell(Entry::of(r, Role::Context), self.listed < ALL_EVENTS_CAP) {
-                    self.listed += 1;
-                }
-                return;
+        let tales = &mut self.tales;
+        self.sessions.change(r.session, |session| {
+            session.last = session.last.max(r.time);
+            session.actor = r.actor;
+            if r.stranger != 0 {
+                session.stranger = r.stranger;
             }
-        }
-        let before = session.log.len();
-        session.remember(r);
-        self.logged += session.log.len().saturating_sub(before) + if before == 0 { SESSION } else { 0 };
-        if self.logged > LOGS_CAP {
-            self.forget();
-        }
+            let told = session.story.and_then(|story| Some((story, tales.last_clue(story)?)));
+            match told.filter(|(_, last)| r.time <= last.saturating_add(AROUND)) {
+                Some((story, _)) => tales.tell_again(story, r, Role::Context),
+                None => session.remember(r),
+            }
+        });
     }
 
     /// Notes a finding; findings below medium join a story but open none. `tell` is called when a reader would
@@ -179,86 +223,59 @@ impl Storyteller {
         if !self.endless && self.of_finding.len() <= clue.number as usize {
             self.of_finding.resize(clue.number as usize + 1, u32::MAX);
         }
-        let session = self.sessions.entry(session_key).or_default();
-        session.last = session.last.max(clue.time);
-        let open =
-            session.story.filter(|&s| clue.time <= self.tales[s as usize].last_clue.saturating_add(PAUSE));
-        let story = match open {
-            Some(story) => story,
-            None if clue.severity < Severity::Medium => {
-                session.suspect(clue, tell);
-                return;
-            }
-            None => {
-                let opened = self.opened.entry(clue.severity).or_default();
-                if *opened >= TALES_CAP {
-                    self.untold += 1;
-                    return;
-                }
-                *opened += 1;
-                let story = self.tales.len() as u32;
-                let telling = tell();
-                let mut tale = Tale::open(session_key, clue, &telling.actor);
-                for entry in session.recall(clue.time.saturating_sub(AROUND)) {
-                    if tale.tell(entry, self.listed < ALL_EVENTS_CAP) {
-                        self.listed += 1;
-                    }
-                }
-                self.logged = self.logged.saturating_sub(session.log.len());
-                session.log = Vec::new();
-                session.story = Some(story);
-                for earlier in std::mem::take(&mut session.suspicions) {
-                    if earlier.last() >= clue.time.saturating_sub(AROUND) {
-                        for number in earlier.numbers() {
-                            if let Some(of) = self.of_finding.get_mut(number as usize) {
-                                *of = story;
-                            }
-                        }
-                        self.listed += earlier.join(&mut tale, ALL_EVENTS_CAP.saturating_sub(self.listed));
-                    }
-                }
-                tale.note(clue, &mut || telling.clone());
-                self.tales.push(tale);
-                story
+        let (tales, of_finding) = (&mut self.tales, &mut self.of_finding);
+        let mut belongs = |number: u32, story: u32| {
+            if let Some(of) = of_finding.get_mut(number as usize) {
+                *of = story;
             }
         };
-        if let Some(of) = self.of_finding.get_mut(clue.number as usize) {
-            *of = story;
-        }
-        let tale = &mut self.tales[story as usize];
-        if open.is_some() {
-            tale.note(clue, tell);
-        }
-        for request in clue.evidence {
-            if tale.knows(request.request, Role::Evidence) {
-                continue;
+        self.sessions.change(session_key, |session| {
+            session.last = session.last.max(clue.time);
+            let goes_on = |last: i64| clue.time <= last.saturating_add(PAUSE);
+            let story = match session.story.filter(|&story| tales.last_clue(story).is_some_and(goes_on)) {
+                Some(story) => {
+                    tales.note(story, clue, tell);
+                    story
+                }
+                None if clue.severity < Severity::Medium => return session.suspect(clue, tell),
+                None => {
+                    let telling = tell().bounded();
+                    let story = tales.open(session_key, clue, &telling.actor);
+                    session.story = Some(story);
+                    let from = clue.time.saturating_sub(AROUND);
+                    for entry in session.recall(from) {
+                        tales.tell(story, entry);
+                    }
+                    let earlier = session.take_suspicions();
+                    for suspicion in earlier.into_iter().filter(|earlier| earlier.last() >= from) {
+                        let (telling, clues) = suspicion.clues();
+                        for (small, evidence) in clues {
+                            belongs(small.number, story);
+                            tales.note(story, &small, &mut || telling.clone());
+                            for entry in evidence {
+                                tales.tell(story, entry);
+                            }
+                        }
+                    }
+                    tales.note(story, clue, &mut || telling.clone());
+                    story
+                }
+            };
+            belongs(clue.number, story);
+            for request in clue.evidence {
+                tales.tell_again(story, request, Role::Evidence);
             }
-            if tale.tell(Entry::of(request, Role::Evidence), self.listed < ALL_EVENTS_CAP) {
-                self.listed += 1;
-            }
-        }
-    }
-
-    /// Drops the older half of the logs of sessions without a story.
-    fn forget(&mut self) {
-        let mut ages: Vec<i64> =
-            self.sessions.values().filter(|s| s.story.is_none()).map(|s| s.last).collect();
-        let middle = ages.len() / 2;
-        let (_, &mut limit, _) = ages.select_nth_unstable(middle);
-        let before = self.sessions.len();
-        self.sessions.retain(|_, s| s.story.is_some() || s.last > limit);
-        self.forgotten += (before - self.sessions.len()) as u64;
-        self.logged = self.sessions.values().map(|s| s.log.len() + SESSION).sum();
+        });
     }
 
     /// The stories so far, in no order.
     pub fn stories(&self) -> Vec<Story> {
-        let mut tales = self.tales.clone();
-        tales.extend(self.besides().into_iter().map(|(tale, _)| tale));
-        let groups = link::join(&tales, &self.issued);
+        let besides = self.besides();
+        let tales = self.tales.iter().map(|(_, tale)| tale);
+        let tales: Vec<&Tale> = tales.chain(besides.iter().map(|(tale, _)| tale)).collect();
         let mut by_group: BTreeMap<usize, Vec<Tale>> = BTreeMap::new();
-        for (tale, group) in tales.into_iter().zip(groups) {
-            by_group.entry(group).or_default().push(tale);
+        for (tale, group) in tales.iter().zip(link::join(&tales, &self.issued)) {
+            by_group.entry(group).or_default().push((*tale).clone());
         }
         by_group.into_values().map(tale::tell_story).collect()
     }
@@ -266,9 +283,10 @@ impl Storyteller {
     /// Forgets the stories whose last finding is earlier than that, with all that belongs to them, and sessions that were
     /// quiet since: what they do later begins a new story.
     pub fn retire(&mut self, before: i64) {
-        let groups = link::join(&self.tales, &self.issued);
+        let (numbers, tales): (Vec<u32>, Vec<&Tale>) = self.tales.iter().unzip();
+        let groups = link::join(&tales, &self.issued);
         let mut last: HashMap<usize, i64> = HashMap::new();
-        for (tale, group) in self.tales.iter().zip(&groups) {
+        for (tale, group) in tales.iter().zip(&groups) {
             let latest = last.entry(*group).or_insert(i64::MIN);
             *latest = tale.last_clue.max(*latest);
         }
@@ -276,26 +294,14 @@ impl Storyteller {
         if groups.iter().all(stays) {
             return;
         }
-        let mut place = vec![None; groups.len()];
-        let mut kept = Vec::new();
-        for (old, (tale, group)) in std::mem::take(&mut self.tales).into_iter().zip(&groups).enumerate() {
-            if stays(group) {
-                place[old] = Some(kept.len() as u32);
-                kept.push(tale);
-            } else {
-                self.listed = self.listed.saturating_sub(tale.listed());
-                if let Some(opened) = self.opened.get_mut(&tale.opened_as) {
-                    *opened = opened.saturating_sub(1);
-                }
-            }
+        for (number, _) in numbers.iter().zip(&groups).filter(|(_, group)| !stays(group)) {
+            self.tales.remove(*number);
         }
-        self.tales = kept;
-        for session in self.sessions.values_mut() {
-            session.story = session.story.and_then(|old| place.get(old as usize).copied().flatten());
-        }
-        self.sessions.retain(|_, session| session.story.is_some() || session.last >= before);
-        self.logged =
-            self.sessions.values().filter(|s| s.story.is_none()).map(|s| s.log.len() + SESSION).sum();
+        let tales = &self.tales;
+        self.sessions.retain(|session| {
+            session.story = session.story.filter(|story| tales.last_clue(*story).is_some());
+            session.story.is_some() || session.last >= before
+        });
         if self.issued.len() >= ISSUED_CAP {
             self.issued.clear();
         }
@@ -304,16 +310,17 @@ impl Storyteller {
     /// Joins what belongs together and tells the stories, the gravest first, and the story of each finding.
     pub fn finish(mut self) -> (Vec<Story>, Vec<Option<u32>>) {
         for (tale, numbers) in self.besides() {
+            let story = self.tales.add(tale);
             for number in numbers {
                 if let Some(of) = self.of_finding.get_mut(number as usize) {
-                    *of = self.tales.len() as u32;
+                    *of = story;
                 }
             }
-            self.tales.push(tale);
         }
-        let groups = link::join(&self.tales, &self.issued);
+        let (numbers, tales) = self.tales.into_parts();
+        let groups = link::join(&tales.iter().collect::<Vec<_>>(), &self.issued);
         let mut by_group: BTreeMap<usize, Vec<Tale>> = BTreeMap::new();
-        for (tale, group) in self.tales.into_iter().zip(&groups) {
+        for (tale, group) in tales.into_iter().zip(&groups) {
             by_group.entry(*group).or_default().push(tale);
         }
         let mut stories: Vec<(usize, Story)> =
@@ -323,11 +330,8 @@ impl Storyteller {
         });
         let place: HashMap<usize, u32> =
             stories.iter().enumerate().map(|(i, (group, _))| (*group, i as u32)).collect();
-        let of_finding = self
-            .of_finding
-            .iter()
-            .map(|&tale| groups.get(tale as usize).and_then(|g| place.get(g).copied()))
-            .collect();
+        let story = |tale: &u32| place.get(groups.get(numbers.binary_search(tale).ok()?)?).copied();
+        let of_finding = self.of_finding.iter().map(story).collect();
         (stories.into_iter().map(|(_, s)| s).collect(), of_finding)
     }
 }

@@ -372,15 +372,69 @@ fn who_is_at_work_in_one_network_and_comes_from_another_has_arrived_there() {
 }
 
 #[test]
-fn who_comes_from_ever_new_networks_arrives_nowhere() {
+fn a_person_has_a_home_however_many_networks_he_comes_from() {
     let mut m = Memory::new(BUDGET);
-    let ages: Vec<_> = (0..6)
+    observe(&mut m, &alice().at(at(0, 0)));
+    let there = |n: i64| alice().from(&format!("203.0.{n}.9"));
+    for n in 1..6 {
+        assert_eq!(observe(&mut m, &there(n).at(at(0, 60 * n))).address_age, Some(0));
+    }
+    // None of them makes another one forgotten.
+    assert_eq!(observe(&mut m, &there(1).at(at(0, 400))).address_age, Some(340));
+    let mut m = Memory::restore(&m.snapshot()).unwrap();
+    assert_eq!(observe(&mut m, &there(2).at(at(0, 400))).address_age, Some(280));
+    assert_eq!(observe(&mut m, &alice().at(at(0, 500))).address_age, None);
+    // After 30 days he lives there.
+    for day in [10, 20, 30] {
+        assert!(observe(&mut m, &there(1).at(at(day, 0))).address_age > Some(0));
+    }
+    assert_eq!(observe(&mut m, &there(1).at(at(31, 0))).address_age, None);
+}
+
+#[test]
+fn an_account_that_comes_from_ever_new_networks_arrives_nowhere() {
+    let mut m = Memory::new(BUDGET);
+    let account = |ip: &str, second: i64| {
+        Made::new("system:serviceaccount:ci:deployer").from(ip).of("get", "pods", "shop").at(at(0, second))
+    };
+    let ages: Vec<_> = (0..5)
         .map(|n| {
-            let ip = format!("203.0.{n}.9");
-            observe(&mut m, &alice().from(&ip).at(at(0, 60 * n))).address_age
+            observe(&mut m, &account("10.244.1.10", 60 * n));
+            observe(&mut m, &account(&format!("203.0.{n}.9"), 60 * n + 30)).address_age
         })
         .collect();
-    assert_eq!(ages, [None, Some(0), Some(0), Some(0), None, None]);
+    assert_eq!(ages, [Some(0), Some(0), Some(0), None, None]);
+}
+
+#[test]
+fn who_only_asks_makes_neither_network_nor_client_known() {
+    let mut m = Memory::new(BUDGET);
+    observe(&mut m, &alice().at(at(0, 0)));
+    let yes = Some(true);
+    let there = || alice().from("203.0.113.9").agent("Helm/3.14.0");
+    let asking = [
+        there().of("get", "", "").uri("/version"),
+        there().of("get", "", "").uri("/apis/apps/v1?timeout=32s"),
+        there().of("create", "selfsubjectaccessreviews", "").code(201),
+    ];
+    for (n, ask) in asking.iter().enumerate() {
+        let facts = observe(&mut m, &ask.at(at(0, 10 + n as i64)));
+        assert_eq!((facts.new_address, facts.new_agent, facts.agent_age), (yes, yes, Some(0)));
+        assert_eq!(facts.address_age, Some(0));
+    }
+    let read = |s: i64| there().of("get", "secrets", "shop").name("db").at(at(0, s));
+    let facts = observe(&mut m, &read(20));
+    assert_eq!((facts.new_address, facts.new_agent, facts.address_age), (yes, yes, Some(0)));
+    let facts = observe(&mut m, &read(5_020));
+    assert_eq!((facts.new_address, facts.new_agent), (Some(false), Some(false)));
+    assert_eq!((facts.agent_age, facts.address_age), (Some(5_000), Some(5_000)));
+    // Nobody is at work by asking: a journey is none the less one because it begins so.
+    let later = at(1, 0);
+    let home = || alice().from("192.0.2.7");
+    observe(&mut m, &home().of("get", "", "").uri("/api").at(later));
+    assert_eq!(observe(&mut m, &home().at(later + 1)).address_age, None);
+    // After 30 days a client is new again.
+    assert_eq!(observe(&mut m, &read(40 * 86_400)).agent_age, Some(0));
 }
 
 #[test]

@@ -160,6 +160,110 @@ fn a_chain_goes_on_to_the_person_over_tokens_workloads_and_accounts() {
 }
 
 #[test]
+fn whoever_wrote_last_is_behind_it_whether_uids_are_recorded_or_not() {
+    let by = |name: &str, verb: &str, kind: &str, n: i64| {
+        Made::new(&format!("{name}@example.com")).of(verb, kind, "shop").name("cart").id(name).at(at(0, n))
+    };
+    let made = |by: &str, uid: &str, n: i64| {
+        let set = controller(by).of("create", "replicasets", "shop").name(&format!("cart-7c9d8f7b{n}d"));
+        set.code(201).body(&owned("Deployment", "cart", uid)).uid(&format!("rs{n}")).at(at(0, n))
+    };
+    // Only the creation, or the change too, was recorded with its answer.
+    for answer in ["", "u1"] {
+        let mut m = Memory::new(BUDGET);
+        by("alice", "create", "deployments", 0).code(201).uid("u1").observe(&mut m);
+        assert_eq!(made("deployment", "u1", 1).behind(&mut m), ["owner alice@example.com alice"]);
+        by("mallory", "patch", "deployments", 2).uid(answer).observe(&mut m);
+        assert_eq!(made("deployment", "u1", 3).behind(&mut m), ["owner mallory@example.com mallory"]);
+        let pod =
+            controller("replicaset").of("create", "pods", "shop").name("cart-7c9d8f7b3d-x2bcd").code(201);
+        let pod = pod.body(&owned("ReplicaSet", "cart-7c9d8f7b3d", "rs3")).uid("p").at(at(0, 4));
+        assert_eq!(pod.behind(&mut m), ["owner mallory@example.com mallory"]);
+        let used = of_pod("default", "cart-7c9d8f7b3d-x2bcd").at(at(0, 5));
+        assert_eq!(used.behind(&mut m), ["workload mallory@example.com mallory"]);
+        // Another object of that name is not his.
+        by("bob", "delete", "deployments", 6).observe(&mut m);
+        by("bob", "create", "deployments", 7).code(201).uid("u2").observe(&mut m);
+        assert_eq!(made("deployment", "u1", 8).behind(&mut m), ["owner mallory@example.com mallory"]);
+        assert_eq!(made("deployment", "u2", 9).behind(&mut m), ["owner bob@example.com bob"]);
+        // Nor is one of which nobody knows whether it is another.
+        by("carol", "create", "deployments", 10).code(201).observe(&mut m);
+        assert_eq!(made("deployment", "u2", 11).behind(&mut m), ["owner carol@example.com carol ?"]);
+        assert!(Memory::restore(&m.snapshot()).unwrap().snapshot() == m.snapshot());
+    }
+}
+
+#[test]
+fn a_pod_that_somebody_wrote_himself_is_no_part_of_a_workload_of_that_name() {
+    let mut m = Memory::new(BUDGET);
+    let alice = Made::new("alice@example.com").of("create", "deployments", "shop").name("cart").code(201);
+    alice.at(at(0, 0)).observe(&mut m);
+    let mallory = Made::new("mallory@example.com").of("create", "pods", "shop").code(201).id("m");
+    let operator = Made::new("system:serviceaccount:shop:operator").of("create", "pods", "shop").code(201);
+    for (writer, pod, want) in [
+        (mallory, "cart-7c9d8f7b6d-x2bcd", ("pods/shop/cart-7c9d8f7b6d-x2bcd", true)),
+        (operator, "cart-7c9d8f7b6d-zzzzz", ("pods/shop/cart-7c9d8f7b6d", false)),
+    ] {
+        let user = writer.name(pod).at(at(0, 1));
+        user.observe(&mut m);
+        let used = of_pod("default", pod).at(at(0, 2));
+        assert_eq!(used.observe(&mut m).workload.as_deref(), Some(want.0));
+        let told = m.attribution(&used.trace().unwrap(), Some("system:serviceaccount:shop:default"));
+        assert_eq!((told.workload.as_deref(), told.workload_sure), (Some(want.0), Some(want.1)));
+        assert!(told.first_cause().unwrap().sure);
+    }
+    // By names alone it is the workload's, and that is not sure.
+    let used = of_pod("default", "cart-7c9d8f7b6d-bbbbb").at(at(0, 3));
+    used.observe(&mut m);
+    let told = m.attribution(&used.trace().unwrap(), None);
+    assert_eq!((told.workload.as_deref(), told.workload_sure), (Some("deployments/shop/cart"), Some(false)));
+    // A pod that a controller made anew under its name is not who's made the old one.
+    let old = Made::new("mallory@example.com").of("create", "pods", "shop").name("db-0").code(201);
+    old.at(at(0, 4)).observe(&mut m);
+    let new = controller("statefulset").of("create", "pods", "shop").name("db-0").code(201);
+    new.at(at(0, 5)).observe(&mut m);
+    let used = of_pod("default", "db-0").at(at(0, 6));
+    assert_eq!(used.behind(&mut m), [""; 0]);
+    assert_eq!(used.observe(&mut m).workload.as_deref(), Some("statefulsets/shop/db"));
+}
+
+#[test]
+fn many_cheap_writes_make_nobody_forgotten() {
+    let mut m = Memory::new(8 << 20);
+    let mallory = || Made::new("mallory@example.com");
+    let used = Made::new("system:serviceaccount:shop:robot").token("t1").of("list", "secrets", "shop");
+    mallory().issues("t1").id("mint").at(at(0, 0)).observe(&mut m);
+    Made::new("alice@example.com")
+        .of("create", "deployments", "shop")
+        .name("cart")
+        .code(201)
+        .id("a1")
+        .at(at(0, 1))
+        .observe(&mut m);
+    let set = controller("deployment").of("create", "replicasets", "shop").name("cart-7c9d8f7b6d").code(201);
+    set.body(&owned("Deployment", "cart", "u1")).at(at(0, 2)).observe(&mut m);
+    // Of one object only the last write counts, and those from which something was made.
+    for n in 0..3_000 {
+        let at = at(0, 10 + n);
+        mallory().of("patch", "configmaps", "shop").name("x").id(&format!("x{n}")).at(at).observe(&mut m);
+        mallory().of("patch", "deployments", "shop").name("cart").id(&format!("d{n}")).at(at).observe(&mut m);
+    }
+    assert_eq!(m.stats().evicted, 0);
+    assert_eq!(used.at(at(0, 4_000)).behind(&mut m), ["token mallory@example.com mint"]);
+    let pod = controller("replicaset").of("create", "pods", "shop").code(201).name("cart-7c9d8f7b6d-x2bcd");
+    let pod = pod.body(&owned("ReplicaSet", "cart-7c9d8f7b6d", "rs")).at(at(0, 4_001));
+    assert_eq!(pod.behind(&mut m), ["owner alice@example.com a1"]);
+    // Where requests are forgotten, who made them is not.
+    for n in 0..3_000 {
+        let made = mallory().of("create", "configmaps", "shop").name(&format!("y{n}")).code(201);
+        made.id(&format!("y{n}")).at(at(0, 5_000 + n)).observe(&mut m);
+    }
+    assert!(m.stats().evicted > 0 && m.stats().bytes <= 8 << 20, "{:?}", m.stats());
+    assert_eq!(used.at(at(0, 9_000)).behind(&mut m), ["token mallory@example.com -"]);
+    assert!(Memory::restore(&m.snapshot()).unwrap().snapshot() == m.snapshot());
+}
+
+#[test]
 fn what_says_nothing_is_not_remembered() {
     let mut m = Memory::new(BUDGET);
     let (person, account) = ("eve@example.com", "system:serviceaccount:shop:cart");

@@ -15,6 +15,7 @@ pub struct Facts {
     pub history_days: Option<i64>,
     pub new_actor: Option<bool>,
     pub new_agent: Option<bool>,
+    pub agent_age: Option<i64>,
     pub new_address: Option<bool>,
     pub new_country: Option<bool>,
     pub new_asn: Option<bool>,
@@ -47,6 +48,7 @@ impl Facts {
             Field::HistoryDays => self.history_days.map(Value::Int),
             Field::NewActor => self.new_actor.map(Value::Bool),
             Field::NewAgent => self.new_agent.map(Value::Bool),
+            Field::AgentAge => self.agent_age.map(Value::Int),
             Field::NewAddress => self.new_address.map(Value::Bool),
             Field::NewCountry => self.new_country.map(Value::Bool),
             Field::NewAsn => self.new_asn.map(Value::Bool),
@@ -87,6 +89,7 @@ mod tests {
             history_days: n,
             new_actor: yes,
             new_agent: yes,
+            agent_age: n,
             new_address: yes,
             new_country: yes,
             new_asn: yes,
@@ -117,7 +120,7 @@ mod tests {
     fn each_memory_field_is_unknown_until_there_are_facts_that_say_it() {
         let mut event = Event::parse(r#"{"verb":"get"}"#).unwrap();
         let memory: Vec<_> = FIELDS.iter().filter(|i| i.needs_memory).collect();
-        assert_eq!(memory.len(), 26);
+        assert_eq!(memory.len(), 27);
         for facts in [None, Some(Facts::default()), Some(all())] {
             event.facts = facts;
             for info in &memory {

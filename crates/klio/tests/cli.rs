@@ -228,3 +228,77 @@ fn a_rule_is_shown_by_its_name_and_tested_with_its_page() {
     let output = klio(&["rule", "test", rules.to_str().unwrap()]);
     assert_eq!(code(&output), 0, "{}", text(&output.stdout));
 }
+
+/// Mallory does something at some second; `object` is the `objectRef`.
+fn deed(second: u32, verb: &str, uri: &str, object: &Value, code: u16) -> String {
+    let mut event: Value = serde_json::from_str(&listing(&format!("id-{second}"), second, "shop")).unwrap();
+    event["verb"] = verb.into();
+    event["requestURI"] = uri.into();
+    event["objectRef"] = object.clone();
+    event["responseStatus"]["code"] = code.into();
+    format!("{event}\n")
+}
+
+#[test]
+fn a_story_tells_what_was_done_and_proves_it_by_what_did_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = "n".repeat(250);
+    let core = |resource: &str, name: &str| serde_json::json!({"resource": resource, "namespace": "shop", "name": name});
+    let (bindings, apps) = (
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+        "/apis/apps/v1/namespaces/shop/deployments",
+    );
+    let binding = |name: &str| serde_json::json!({"resource": "clusterrolebindings", "name": name, "apiGroup": "rbac.authorization.k8s.io"});
+    let log = [
+        deed(1, "create", apps, &core("deployments", &long), 201),
+        deed(2, "get", "/api/v1/namespaces/shop/secrets/a", &core("secrets", "a"), 200),
+        deed(3, "get", "/api/v1/namespaces/shop/configmaps/api", &core("configmaps", "api"), 200),
+        deed(4, "list", "/api/v1/secrets", &serde_json::json!({"resource": "secrets"}), 200),
+        deed(5, "create", &format!("{bindings}?dryRun=All"), &binding("dry"), 201),
+        deed(6, "patch", &format!("{bindings}/applied?fieldManager=x"), &binding("applied"), 201),
+        deed(7, "create", bindings, &binding("-lapp!=x"), 201),
+        deed(8, "create", bindings, &binding("odd 403"), 201),
+    ];
+    let log = file(dir.path(), "log.jsonl", &log.concat());
+    let lines = lines(&klio(&["scan", &log.to_string_lossy(), "-o", "jsonl"]));
+    let stories = of(&lines, "story");
+    assert_eq!(stories.len(), 1);
+    let story = stories[0];
+    let words = |list: &Value, key: &str| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|one| one[key].as_str().unwrap().to_owned()).collect()
+    };
+    let written: Vec<&str> =
+        story["reach"]["written"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let deployment = format!("deployments shop/{long}");
+    let want = [
+        "clusterrolebindings -lapp!=x",
+        "clusterrolebindings applied",
+        "clusterrolebindings odd 403",
+        &deployment,
+    ];
+    assert_eq!(written, want);
+    assert_eq!(story["reach"]["refused"], 0);
+    let told = story["narrative"].as_array().unwrap();
+    let read = told
+        .iter()
+        .find(|told| told["text"].as_str().unwrap().starts_with("Secrets that were read"))
+        .unwrap();
+    assert_eq!(read["evidence"], serde_json::json!(["id-2", "id-4"]));
+    let dry = story["events"].as_array().unwrap().iter().find(|event| event["audit_id"] == "id-5").unwrap();
+    assert_eq!(
+        (dry["what"].as_str(), &dry["dry_run"]),
+        (Some("create clusterrolebindings dry 201 (dry run)"), &true.into())
+    );
+    let commands = words(&story["containment"], "command");
+    let deletes =
+        |object: &str| commands.iter().any(|command| command.ends_with(&format!(" delete {object}")));
+    assert!(
+        deletes("'clusterrolebindings/-lapp!=x'") && deletes("'clusterrolebindings/odd 403'"),
+        "{commands:#?}"
+    );
+    assert!(
+        deletes("clusterrolebindings/applied") && deletes(&format!("deployments/{long}")),
+        "{commands:#?}"
+    );
+    assert!(!commands.iter().any(|command| command.contains("/dry")), "{commands:#?}");
+}

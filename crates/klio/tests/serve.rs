@@ -252,6 +252,37 @@ fn recorded_attack() -> Vec<String> {
 }
 
 #[test]
+fn an_incident_goes_on_when_rules_are_read_again_in_its_midst() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    let token = connect(&data, "prod");
+    let allow = made::file(dir.path(), "allow.yaml", "# nothing yet\n");
+    let server = Server::start_with(&data, &["--allow", &allow]);
+    let bytes =
+        zstd::decode_all(std::fs::File::open(recorded("killchain/recommended.jsonl.zst")).unwrap()).unwrap();
+    let lines: Vec<&str> = std::str::from_utf8(&bytes).unwrap().lines().collect();
+    let (first, second) = lines.split_at(3_000);
+    for chunk in first.chunks(250) {
+        assert_eq!(server.post("/audit", &token, body(&chunk.join("\n"))).status, 200);
+    }
+    server.until("findings are counted", |server| server.metric("klio_findings_total") > 0.0);
+    server.settled();
+    let entry =
+        "- where: 'user:nobody-of-these'\n  owner: team-platform\n  reason: known\n  until: 2030-01-01\n";
+    std::fs::write(&allow, entry).unwrap();
+    server.until("the rules are read again", |server| server.said("the rules were read again") > 0);
+    for chunk in second.chunks(250) {
+        assert_eq!(server.post("/audit", &token, body(&chunk.join("\n"))).status, 200);
+    }
+    server.settled();
+    server.stop();
+    assert_eq!(number(&data, "SELECT count(DISTINCT id) FROM incidents"), 1);
+    // A token that was minted before and used after.
+    let across = "SELECT count(*) FROM findings WHERE title LIKE 'Token minted by hand and used for%'";
+    assert_eq!(number(&data, across), 1);
+}
+
+#[test]
 fn the_server_goes_down_in_order_and_in_time() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("lake");

@@ -12,6 +12,8 @@
 //! values belongs to each. Memory is bounded by [`MAX_WEIGHT`]: beyond it the groups that were
 //! touched longest ago are forgotten, and counted in [`CorrelatorStats::evicted`].
 
+mod renewed;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
@@ -22,13 +24,12 @@ use klio_model::Timestamp;
 use super::Correlation;
 use super::finding::{combinations, counted, finding, kept};
 use super::tally::Tally;
-use super::window::{Entry, Hit, Window};
+use super::window::{Entry, Hit, UNIT, Window};
 use crate::rule::{Match, RuleSet};
 
-/// Memory in units of about 24 bytes; the whole state stays near 40 MB.
+/// Memory in units of [`UNIT`] bytes; the whole state stays near 40 MB.
 pub(super) const MAX_WEIGHT: usize = 1_000_000;
-/// A match kept as evidence, with its strings.
-const KEPT_WEIGHT: usize = 40;
+/// A group without its key.
 const GROUP_WEIGHT: usize = 16;
 /// How late an event may come.
 const MAX_SLACK: i64 = 600_000_000;
@@ -74,16 +75,22 @@ struct Group {
 }
 
 impl Group {
-    fn weight(&self) -> usize {
-        let windows = self.windows.iter().map(|w| w.weight() + KEPT_WEIGHT * w.kept.len());
-        let tallies = self.tallies.iter().map(|t| t.weight() + KEPT_WEIGHT * t.kept.len());
-        GROUP_WEIGHT + windows.chain(tallies).sum::<usize>()
+    /// What it takes, with this key.
+    fn weight(&self, key: &str) -> usize {
+        let windows = self.windows.iter().map(Window::weight);
+        let tallies = self.tallies.iter().map(Tally::weight);
+        base(key) + windows.chain(tallies).sum::<usize>()
     }
 
     fn newest(&self) -> i64 {
         let times = self.windows.iter().map(|w| w.newest).chain(self.tallies.iter().map(|t| t.newest));
         times.max().unwrap_or(i64::MIN)
     }
+}
+
+/// What a group takes that holds nothing: its key stands here and where its end is awaited.
+fn base(key: &str) -> usize {
+    GROUP_WEIGHT + 2 * key.len() / UNIT
 }
 
 impl Correlator {
@@ -196,10 +203,10 @@ impl Correlator {
         let group = if let Some(group) = self.groups.get_mut(&GroupKey(plan, key)) {
             group
         } else {
-            self.weight += GROUP_WEIGHT;
+            self.weight += base(key);
             self.groups.entry((plan, key.into())).or_default()
         };
-        let before = group.weight();
+        let before = group.weight(key);
         group.touched = serial;
         let mut fresh = None;
         if let Some(need) = correlation.need() {
@@ -249,7 +256,7 @@ impl Correlator {
                 self.stats.evicted += 1;
             }
         }
-        self.weight = (self.weight + group.weight()).saturating_sub(before);
+        self.weight = (self.weight + group.weight(key)).saturating_sub(before);
         fresh
     }
 
@@ -260,7 +267,7 @@ impl Correlator {
             let correlation = &self.plans[plan];
             let span = correlation.timespan;
             let Some(group) = self.groups.get_mut(&GroupKey(plan, key.as_ref())) else { continue };
-            let before = group.weight();
+            let before = group.weight(&key);
             let Some(at) = group.tallies.iter().position(|t| t.serial == serial) else { continue };
             let mut tally = group.tallies.remove(at);
             let mut fresh = None;
@@ -273,7 +280,7 @@ impl Correlator {
                     fresh = finding(correlation, &key, &tally.kept, hit);
                 }
             }
-            self.weight = (self.weight + group.weight()).saturating_sub(before);
+            self.weight = (self.weight + group.weight(&key)).saturating_sub(before);
             let Some(fresh) = fresh else { continue };
             if self.watches(&fresh.rule) {
                 self.feed(&fresh, out);
@@ -293,7 +300,8 @@ impl Correlator {
             group.tallies.is_empty() && group.newest().saturating_add(2 * span + MAX_SLACK) < newest
         };
         self.groups.retain(|(plan, _), group| !over(*plan, group));
-        let mut weights: Vec<(u64, usize)> = self.groups.values().map(|g| (g.touched, g.weight())).collect();
+        let weights = self.groups.iter().map(|((_, key), group)| (group.touched, group.weight(key)));
+        let mut weights: Vec<(u64, usize)> = weights.collect();
         weights.sort_unstable();
         self.weight = weights.iter().map(|(_, w)| w).sum();
         let target = self.limit / 4 * 3;
@@ -307,6 +315,11 @@ impl Correlator {
         }
         let live = self.groups.len();
         self.groups.retain(|_, group| group.touched >= before);
+        let groups = &self.groups;
+        self.closing.retain(|Reverse((_, plan, key, serial))| {
+            let group = groups.get(&GroupKey(*plan, key));
+            group.is_some_and(|group| group.tallies.iter().any(|tally| tally.serial == *serial))
+        });
         self.stats.evicted += (live - self.groups.len()) as u64;
     }
 }

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::window::{Entry, Hit, Keep, Kept};
 use super::{Correlation, CorrelationKind};
+use crate::bound;
 use crate::rule::Match;
 
 /// A match belongs to at most so many groups, and counts at most so many values.
@@ -16,6 +17,8 @@ const MAX_COMBINATIONS: usize = 16;
 const MAX_EVIDENCE: usize = 256;
 /// Values of one field in one finding.
 const MAX_VALUES: usize = 64;
+/// Bytes of a value in the evidence.
+const MAX_TEXT: usize = 1_024;
 /// Separates the values of a key; a value that holds it loses it.
 const SEPARATOR: char = '\u{1f}';
 
@@ -62,14 +65,20 @@ pub(super) fn kept(correlation: &Correlation, entry: Entry, m: &Match) -> Kept {
         correlation.carries.iter().map(FieldRef::name).chain(source.fields.iter().map(String::as_str));
     let carried = names
         .filter_map(|n| Some((n.to_owned(), m.values.get(n)?.iter().take(MAX_VALUES).cloned().collect())));
-    Kept {
+    let mut kept = Kept {
         time: entry.time,
         evidence: m.evidence.clone(),
         actor: m.actor.clone(),
         object: m.object.clone(),
         proven: m.proven,
         carried: carried.collect(),
-    }
+    };
+    // What is carried is compared; the rest is shown.
+    bound::actor(&mut kept.actor);
+    bound::option(&mut kept.object.name);
+    let fields = kept.evidence.iter_mut().flat_map(|one| &mut one.fields);
+    fields.for_each(|(_, value)| bound::shorten(value, MAX_TEXT));
+    kept
 }
 
 /// The match of a correlation. Its values hold the group keys, what it carries, and `count`: the number that

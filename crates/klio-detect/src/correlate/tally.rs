@@ -42,7 +42,7 @@ impl Tally {
     }
 
     pub(super) fn weight(&self) -> usize {
-        self.numbers.len() + 2 * self.values.len() + self.ordered.len()
+        self.numbers.len() + 2 * self.values.len() + self.ordered.len() + self.kept.weight()
     }
 
     pub(super) fn add(&mut self, entry: Entry, kind: CorrelationKind) {

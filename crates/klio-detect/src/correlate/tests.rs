@@ -3,6 +3,7 @@
 mod counting;
 mod limits;
 mod order;
+mod renewed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

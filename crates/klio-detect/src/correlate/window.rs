@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use klio_model::{Actor, Evidence, Object};
 
 use super::CorrelationKind;
+use crate::bound;
 
 /// Events kept as evidence from the beginning of a window, and from its end.
 const KEEP_FIRST: usize = 32;
@@ -37,35 +38,64 @@ pub(super) struct Kept {
     pub(super) carried: BTreeMap<String, Vec<String>>,
 }
 
+/// Bytes in a unit of the memory budget.
+pub(super) const UNIT: usize = 24;
+
+impl Kept {
+    /// The memory it takes, in units of the budget.
+    fn weight(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let pair = |a: usize, b: usize| 2 * size_of::<String>() + a + b;
+        let proofs = self.evidence.iter().map(|one| {
+            let fields = one.fields.iter().map(|(name, value)| pair(name.len(), value.len()));
+            size_of::<Evidence>() + one.audit_id.len() + one.file.len() + fields.sum::<usize>()
+        });
+        let carried = self.carried.iter().map(|(name, values)| {
+            let values = values.iter().map(|value| size_of::<String>() + value.len());
+            pair(name.len(), 0) + values.sum::<usize>()
+        });
+        let object =
+            [&self.object.resource, &self.object.subresource, &self.object.namespace, &self.object.name];
+        let bytes = size_of::<Self>()
+            + bound::bytes_of(&self.actor)
+            + object.into_iter().map(text).sum::<usize>()
+            + proofs.sum::<usize>()
+            + carried.sum::<usize>();
+        bytes / UNIT
+    }
+}
+
 /// Matches kept for show: the first and the last ones.
 #[derive(Debug, Default)]
-pub(super) struct Keep(VecDeque<Kept>);
+pub(super) struct Keep {
+    kept: VecDeque<Kept>,
+    weight: usize,
+}
 
 impl Keep {
     pub(super) fn push(&mut self, kept: Kept) {
-        let at = self.0.partition_point(|k| k.time <= kept.time);
-        self.0.insert(at, kept);
-        if self.0.len() > KEEP_FIRST + KEEP_LAST {
-            self.0.remove(KEEP_FIRST);
+        self.weight += kept.weight();
+        let at = self.kept.partition_point(|k| k.time <= kept.time);
+        self.kept.insert(at, kept);
+        if self.kept.len() > KEEP_FIRST + KEEP_LAST {
+            self.weight -= self.kept.remove(KEEP_FIRST).map_or(0, |kept| kept.weight());
         }
     }
 
     pub(super) fn forget_before(&mut self, time: i64) {
-        while self.0.front().is_some_and(|k| k.time < time) {
-            self.0.pop_front();
+        while let Some(old) = self.kept.front().filter(|k| k.time < time) {
+            self.weight -= old.weight();
+            self.kept.pop_front();
         }
     }
 
     pub(super) fn between(&self, start: i64, end: i64) -> impl Iterator<Item = &Kept> {
-        self.0.iter().filter(move |k| (start..=end).contains(&k.time))
+        self.kept.iter().filter(move |k| (start..=end).contains(&k.time))
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    /// The memory of all, in units of the budget.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 }
 
@@ -97,9 +127,9 @@ impl Window {
         Self { first: time, newest: time, ..Self::default() }
     }
 
-    /// Entries and values, for the memory budget.
+    /// Entries, values and matches, for the memory budget.
     pub(super) fn weight(&self) -> usize {
-        self.entries.len() + 2 * self.distinct.len()
+        self.entries.len() + 2 * self.distinct.len() + self.kept.weight()
     }
 
     /// Nothing more than its bounds is needed of a burst that has been reported.
@@ -108,7 +138,7 @@ impl Window {
         self.first = start;
         self.entries = VecDeque::new();
         self.distinct = HashMap::default();
-        self.kept.clear();
+        self.kept = Keep::default();
     }
 
     /// Adds an entry and looks for a window around it that reaches `need`.

@@ -15,10 +15,12 @@ use super::{DAY, is_fresh};
 pub(super) struct Actor {
     pub(super) first: u32,
     pub(super) last: u32,
-    /// Whether it was last seen at a private address.
+    /// When it was last at work; who only asks what there is, is not.
+    worked: u32,
+    /// Whether that was at a private address.
     private: bool,
-    /// Public networks that it came to while it was at work elsewhere, and when.
-    arrivals: Option<Box<[(u64, u32); ARRIVALS]>>,
+    /// When a service account came last to networks while it was at work elsewhere.
+    arrivals: Option<Box<[u32; ARRIVALS]>>,
     hours: Option<Box<Hours>>,
     secrets: Option<Box<Secrets>>,
 }
@@ -27,6 +29,9 @@ pub(super) struct Actor {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Tuple {
     last: u32,
+    /// Of a client: when it was first seen. Of a network: when the identity came there while it was at work elsewhere; 0 if
+    /// it is at home there.
+    since: u32,
 }
 
 /// What an identity does.
@@ -56,7 +61,7 @@ impl Entry for Actor {
     }
     fn heap(&self) -> usize {
         let hours = self.hours.as_ref().map_or(0, |_| size_of::<Hours>());
-        let arrivals = self.arrivals.as_ref().map_or(0, |_| size_of::<[(u64, u32); ARRIVALS]>());
+        let arrivals = self.arrivals.as_ref().map_or(0, |_| size_of::<[u32; ARRIVALS]>());
         hours + arrivals + self.secrets.as_ref().map_or(0, |s| size_of::<Secrets>() + s.heap())
     }
     fn tidy(&mut self) {
@@ -106,31 +111,32 @@ impl Pair {
 
 /// Who was seen elsewhere so long ago is still at work there.
 const AT_WORK: u32 = 3600;
-/// Arrivals of an identity that count within the time that counts. Who comes from ever new networks, as build jobs of
-/// a cloud do, has no place that he could leave.
+/// Arrivals of a service account within the time that counts. Who comes from ever new networks, as build jobs of a cloud
+/// do, has no place that he could leave. People have one.
 const ARRIVALS: usize = 3;
 
 impl Actor {
-    /// Takes note of from where it comes, before it is learnt that it was seen; tells how long ago it came to this
-    /// network, if it was at work elsewhere then. `new`: it was never seen on this public network.
-    fn arrive(&mut self, trace: &Trace, new: bool) -> Option<i64> {
+    /// Takes note of from where it comes, before it is learnt that it was seen; tells whether it came to this network while
+    /// it was at work elsewhere. `new`: it was never seen on this public network.
+    fn arrives(&mut self, trace: &Trace, new: bool) -> bool {
         let at = trace.at;
+        let human = trace.kind == UserKind::Human;
         // Accounts of workloads outside of the cluster come from any address; those of pods from private ones.
-        let from_home = trace.kind == UserKind::Human || self.private;
-        if new && self.last != 0 && at.saturating_sub(self.last) <= AT_WORK && from_home {
+        let mut arrives = new && self.worked != 0 && at.saturating_sub(self.worked) <= AT_WORK;
+        arrives &= human || self.private;
+        if arrives && !human {
             let arrivals = self.arrivals.get_or_insert_default();
-            if let Some(free) =
-                arrivals.iter_mut().find(|(network, came)| *network == 0 || !is_fresh(*came, at))
-            {
-                *free = (trace.network, at);
-            }
+            let free = arrivals.iter_mut().find(|came| **came == 0 || !is_fresh(**came, at));
+            arrives = free.map(|free| *free = if trace.asks { *free } else { at }).is_some();
         }
+        if trace.asks {
+            return arrives;
+        }
+        self.worked = self.worked.max(at).max(1);
         if trace.network != 0 {
             self.private = trace.private;
         }
-        let mut arrivals = self.arrivals.iter().flat_map(|arrivals| arrivals.iter());
-        let came = arrivals.find(|(network, _)| *network != 0 && *network == trace.network);
-        came.map(|(_, came)| i64::from(at.saturating_sub(*came)))
+        arrives
     }
 }
 
@@ -186,8 +192,15 @@ impl Baselines {
         let (at, actor) = (trace.at, trace.actor);
         let history = !self.actors.is_empty();
         let secret = if trace.done { trace.secret } else { 0 };
-        let make =
-            || Actor { first: at, last: 0, private: false, arrivals: None, hours: None, secrets: None };
+        let make = || Actor {
+            first: at,
+            last: 0,
+            worked: 0,
+            private: false,
+            arrivals: None,
+            hours: None,
+            secrets: None,
+        };
         let network = mix(actor, mix(trace.network, NETWORK));
         // Where colleagues are at home nobody is a stranger.
         let home = mix(trace.network, HOME);
@@ -195,13 +208,13 @@ impl Baselines {
             && !trace.private
             && self.tuples.get(network).is_none_or(|tuple| !is_fresh(tuple.last, at))
             && !self.peers.get(home).is_some_and(|pair| pair.others(actor, at));
-        let (known, age, unusual, read, came) = self.actors.update(actor, make, |entry| {
+        let (known, age, unusual, read, arrives) = self.actors.update(actor, make, |entry| {
             let known = entry.last != 0 && is_fresh(entry.last, at);
             if !known {
                 *entry = make();
             }
             let age = at.saturating_sub(entry.first);
-            let came = entry.arrive(trace, new_network);
+            let arrives = entry.arrives(trace, new_network);
             entry.first = entry.first.min(at);
             entry.last = entry.last.max(at).max(1);
             let unusual = (trace.kind == UserKind::Human).then(|| {
@@ -214,7 +227,7 @@ impl Baselines {
                 entry.secrets.get_or_insert_default().read(secret, at);
             }
             let read = entry.secrets.as_ref().map_or((0, 0), |s| (s.within(at, DAY), s.within(at, 7 * DAY)));
-            (known, age, unusual.filter(|_| age >= HOURS_NEED), read, came)
+            (known, age, unusual.filter(|_| age >= HOURS_NEED), read, arrives)
         });
         if history {
             facts.new_actor = Some(!known);
@@ -222,8 +235,15 @@ impl Baselines {
             (facts.secrets_day, facts.secrets_week) = (Some(read.0), Some(read.1));
         }
         facts.actor_hour_unusual = unusual;
-        facts.address_age = came;
-        if came.is_none() && trace.kind == UserKind::Human && trace.network != 0 && !trace.private {
+        let came = if arrives { at } else { self.tuples.get(network).map_or(0, |tuple| tuple.since) };
+        let came = Some(came).filter(|came| *came != 0 && trace.network != 0 && is_fresh(*came, at));
+        facts.address_age = came.map(|came| i64::from(at.saturating_sub(came)));
+        if came.is_none()
+            && !trace.asks
+            && trace.kind == UserKind::Human
+            && trace.network != 0
+            && !trace.private
+        {
             self.peers.update(home, Pair::empty, |pair| pair.learn(actor, at));
         }
         let mut tuple = |kind: u64, value: u64, learn: bool| {
@@ -232,13 +252,26 @@ impl Baselines {
             }
             let key = mix(actor, mix(value, kind));
             let new = self.tuples.get(key).is_none_or(|tuple| !is_fresh(tuple.last, at));
+            let since = match kind {
+                AGENT => at,
+                NETWORK if arrives => at,
+                _ => 0,
+            };
             if learn {
-                self.tuples.update(key, || Tuple { last: at }, |tuple| tuple.last = tuple.last.max(at));
+                self.tuples.update(
+                    key,
+                    || Tuple { last: at, since },
+                    |tuple| {
+                        tuple.since = if new { since } else { tuple.since };
+                        tuple.last = tuple.last.max(at);
+                    },
+                );
             }
             known.then_some(new)
         };
-        facts.new_agent = tuple(AGENT, trace.agent, true);
-        facts.new_address = tuple(NETWORK, trace.network, true).filter(|_| !(new_pod && trace.private));
+        facts.new_agent = tuple(AGENT, trace.agent, !trace.asks);
+        let public = trace.asks && !trace.private;
+        facts.new_address = tuple(NETWORK, trace.network, !public).filter(|_| !(new_pod && trace.private));
         // Databases may have come after the history: then there is nothing to compare the first place with.
         let mut place = |kind: u64, value: u64| {
             let compared = value != 0 && tuple(kind, ANY, true) == Some(false);
@@ -248,6 +281,11 @@ impl Baselines {
         facts.new_asn = place(ASN, trace.asn);
         facts.new_namespace = tuple(NAMESPACE, trace.namespace, trace.allowed);
         facts.new_secret = tuple(SECRET, trace.secret, trace.done);
+        if trace.agent != 0 {
+            let agent = self.tuples.get(mix(actor, mix(trace.agent, AGENT)));
+            let since = agent.filter(|agent| is_fresh(agent.last, at)).map_or(at, |agent| agent.since);
+            facts.agent_age = Some(i64::from(at.saturating_sub(since)));
+        }
         self.action(trace, known, facts);
     }
 

@@ -38,7 +38,7 @@ const RUNS: [&str; 16] = [
 ];
 
 /// What is written all the time, and nothing follows from it; besides reviews, which ask something.
-const CHATTER: [&str; 4] = ["leases", "events", "endpoints", "endpointslices"];
+pub(super) const CHATTER: [&str; 4] = ["leases", "events", "endpoints", "endpointslices"];
 
 /// What stands behind something.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -72,6 +72,9 @@ impl Behind {
         }
     }
 }
+
+/// The bit of [`Cause::parent_flags`] that says that something was made from the request.
+const FOLLOWED: u8 = 0x80;
 
 /// A request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -167,6 +170,7 @@ impl Causes {
     ) {
         let user = names.put(user, at);
         let acting = draft.acting.as_deref().map_or(0, |name| names.put(name, at));
+        self.followed(behind.map_or(0, |behind| behind.key));
         let (parent, parent_user) = behind.map_or((0, 0), |behind| (behind.key, behind.user));
         let parent_flags = behind.map_or(0, |behind| behind.because << 1 | u8::from(behind.sure));
         let make = || Cause {
@@ -182,6 +186,22 @@ impl Causes {
             what: draft.what.clone(),
         };
         self.table.update(draft.key, make, |cause| cause.last = cause.last.max(at));
+    }
+
+    /// Takes note that something was made from a request.
+    pub(super) fn followed(&mut self, key: u64) {
+        if key != 0
+            && let Some(cause) = self.table.get_mut(key)
+        {
+            cause.parent_flags |= FOLLOWED;
+        }
+    }
+
+    /// Forgets a request whose object was written anew, if nothing was made from it.
+    pub(super) fn replaced(&mut self, key: u64, by: u64) {
+        if key != by && self.table.get(key).is_some_and(|cause| cause.parent_flags & FOLLOWED == 0) {
+            self.table.remove(key);
+        }
     }
 
     /// The chain from something on, the nearest first.
@@ -203,7 +223,7 @@ impl Causes {
                 workload: cause.and_then(|cause| text(cause.workload)),
             });
             next = cause.filter(|cause| cause.parent != 0 || cause.parent_user != 0).map(|cause| Behind {
-                because: cause.parent_flags >> 1,
+                because: (cause.parent_flags & !FOLLOWED) >> 1,
                 sure: cause.parent_flags & 1 == 1,
                 key: cause.parent,
                 user: cause.parent_user,

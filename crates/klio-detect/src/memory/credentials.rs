@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use klio_model::Facts;
+use klio_model::attribution::Because;
 use klio_model::event::UserKind;
 use serde::{Deserialize, Serialize};
 
 use super::DAY;
+use super::causes::Behind;
 use super::names::Names;
 use super::table::{Entry, Table};
 use super::trace::Trace;
@@ -124,6 +126,15 @@ impl Credentials {
                 (entry.issued, entry.issuer, entry.parent) = (trace.at.max(1), issuer, trace.credential);
             }
         });
+    }
+
+    /// Who had a credential issued, if that is no kubelet's or controller's own work. Other tables may have forgotten the
+    /// request.
+    pub(super) fn minted(&self, credential: u64, names: &Names) -> Option<Behind> {
+        let issuer = self.table.get(credential).map_or(0, |entry| entry.issuer);
+        let name = names.get(issuer).filter(|_| issuer != 0 && credential != 0)?;
+        let own = matches!(UserKind::of(Some(&name)), UserKind::System | UserKind::Node);
+        Behind::new(Because::Token, 0, issuer, true).filter(|_| !own)
     }
 
     /// Up the chain of TokenRequests: the first who is no service account, else the outermost. Kubelets and

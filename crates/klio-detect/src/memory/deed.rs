@@ -3,7 +3,7 @@
 use klio_model::event::UserKind;
 use klio_model::{Event, Field, Json};
 
-use super::causes::Draft;
+use super::causes::{CHATTER, Draft};
 use super::trace::{address, hash, mix};
 
 /// What only few events do.
@@ -121,16 +121,22 @@ fn write(event: &Event<'_>, kind: UserKind, done: bool) -> Option<(Write, String
     let text = |field: Field| event.text_of(field).unwrap_or_default();
     let (resource, namespace, verb) = (text(Field::Resource), text(Field::Namespace), text(Field::Verb));
     let controller = matches!(kind, UserKind::System | UserKind::Node);
-    let (mut name, mut uid) = (text(Field::Name).to_owned(), text(Field::ObjectUid).to_owned());
-    // Names and uids that the server gave; an object that was there before tells nothing new.
-    if verb == "create" && done && event.text_of(Field::Subresource).is_none() {
-        let given = |key: &str| event.response_object.at(&["metadata", key]);
-        if name.is_empty() {
-            name = given("name").and_then(|n| n.as_str().map(str::to_owned)).unwrap_or_default();
-        }
-        if uid.is_empty() {
-            uid = given("uid").and_then(|u| u.as_str().map(str::to_owned)).unwrap_or_default();
-        }
+    let is_whole = text(Field::Subresource).is_empty();
+    let (removes, creates) = (verb == "delete", verb == "create" && is_whole);
+    let given = |key: &str| {
+        let given = event.response_object.at(&["metadata", key]);
+        given.and_then(|json| json.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    let mut name = text(Field::Name).to_owned();
+    if name.is_empty() && creates && done {
+        name = given("name");
+    }
+    // The uid of a body that creates is the client's choice: the server makes another one. A patch has none. What
+    // controllers change is known by its name.
+    let mut uid = if creates { String::new() } else { text(Field::ObjectUid).to_owned() };
+    let changes = !controller && is_whole && !removes && !CHATTER.contains(&resource);
+    if uid.is_empty() && done && (creates || changes) {
+        uid = given("uid");
     }
     let owner =
         if controller && matches!(verb, "create" | "update") { owner(event, namespace) } else { None };
@@ -149,7 +155,6 @@ fn write(event: &Event<'_>, kind: UserKind, done: bool) -> Option<(Write, String
     if controller && key == 0 && owner.is_none() {
         return None;
     }
-    let (removes, creates) = (verb == "delete", verb == "create" && text(Field::Subresource).is_empty());
     Some((Write { controller, done, removes, creates, key, uid: by_uid(&uid), owner, guesses }, name))
 }
 

@@ -2,6 +2,7 @@
 
 use klio_model::Facts;
 use klio_model::attribution::Because;
+use klio_model::event::UserKind;
 use serde::{Deserialize, Serialize};
 
 use super::causes::{Behind, account};
@@ -35,6 +36,8 @@ pub(super) struct Object {
     author: u64,
     /// Whether that follows from recorded owners.
     sure: bool,
+    /// Its uid; 0 if that is unknown.
+    uid: u64,
     /// The name of the workload it belongs to; 0 for itself.
     workload: u64,
     /// The request by which its author wrote it; 0 if that is not remembered.
@@ -68,7 +71,8 @@ pub(super) struct Inventory {
 }
 
 impl Inventory {
-    /// Tells who is behind a write, and learns it.
+    /// Tells who is behind a write, and learns it. Returns the request that wrote the object before, if this is no
+    /// controller's write, and the one that this write follows from; 0 for none.
     pub(super) fn wrote(
         &mut self,
         deed: &Deed,
@@ -77,7 +81,7 @@ impl Inventory {
         minted: Option<Behind>,
         names: &mut Names,
         facts: &mut Facts,
-    ) {
+    ) -> (u64, u64) {
         let cause = deed.cause.as_ref().map_or(0, |cause| cause.key());
         let found = match (write.controller, minted) {
             (false, _) => {
@@ -95,16 +99,24 @@ impl Inventory {
             facts.author_sure = facts.author.as_ref().map(|_| found.sure);
         }
         if !write.done || write.removes {
-            return;
+            return (0, 0);
         }
+        let followed = found.map_or(0, |found| found.cause);
+        let before = self.objects.get(write.key).map_or(0, |object| object.cause);
         // What belongs to a workload: the owner's, or the owner itself.
         let workload = write.owner.as_ref().map_or(0, |owner| {
             let of_owner = self.objects.get(owner.key).map_or(0, |owner| owner.workload);
             if of_owner != 0 { of_owner } else { names.put(&owner.text, at) }
         });
-        let new = Object { last: at, workload, ..found.unwrap_or_default() };
-        for key in [write.key, write.uid] {
-            if key == 0 || (found.is_none() && workload == 0) {
+        // A request that does not say the uid is of the object that has the name.
+        let known =
+            |key: u64| self.objects.get(key).filter(|_| !write.creates).map_or(0, |object| object.uid);
+        let uid = if write.uid == 0 { known(write.key) } else { write.uid };
+        let new = Object { last: at, workload, uid, ..found.unwrap_or_default() };
+        for key in [write.key, uid] {
+            // Nothing is known of it; what is known of its name is of another.
+            let stale = || write.creates && self.objects.get(key).is_some();
+            if key == 0 || (found.is_none() && workload == 0 && !stale()) {
                 continue;
             }
             self.objects.update(
@@ -113,27 +125,41 @@ impl Inventory {
                 |object| {
                     // Late news do not replace later ones.
                     if at >= object.last {
-                        let workload = if new.workload == 0 { object.workload } else { new.workload };
-                        *object = Object { workload, ..new };
+                        let keeps = new.workload == 0 && !write.creates;
+                        *object =
+                            Object { workload: if keeps { object.workload } else { new.workload }, ..new };
                     }
                 },
             );
         }
+        (if write.controller { 0 } else { before }, if followed == cause { 0 } else { followed })
     }
 
     /// Who is behind what a controller writes: by the owner that stands in it, by what is known of the object itself,
     /// by the owners that its name allows.
     fn behind(&self, write: &Write) -> Option<Object> {
-        let known = |key: u64| self.objects.get(key).copied().filter(|object| key != 0 && object.author != 0);
         let own = match &write.owner {
-            Some(owner) => known(owner.uid).or_else(|| known(owner.key)),
+            Some(owner) => self.author(owner.key, owner.uid),
             None if write.creates => None,
-            None => known(write.uid).or_else(|| known(write.key)),
+            None => self.author(write.key, write.uid),
         };
         own.or_else(|| {
-            let guessed = write.guesses.iter().find_map(|key| known(*key))?;
+            let guessed = write.guesses.iter().find_map(|key| self.author(*key, 0))?;
             Some(Object { sure: false, ..guessed })
         })
+    }
+
+    /// Who wrote an object last. Of two entries the one by uid is of that object, and the one by name may be of another;
+    /// but not each request says the uid.
+    fn author(&self, key: u64, uid: u64) -> Option<Object> {
+        let known = |key: u64| self.objects.get(key).copied().filter(|object| key != 0 && object.author != 0);
+        let (by_uid, Some(by_key)) = (known(uid), known(key)) else { return known(uid) };
+        let is_other = uid != 0 && by_key.uid != 0 && by_key.uid != uid;
+        match by_uid {
+            Some(by_uid) if is_other || by_key.last < by_uid.last => Some(by_uid),
+            Some(_) => Some(Object { sure: by_key.sure && by_key.uid == uid, ..by_key }),
+            None => Some(Object { sure: by_key.sure && !is_other, ..by_key }),
+        }
     }
 
     /// The request behind what a controller wrote.
@@ -153,7 +179,7 @@ impl Inventory {
         let workload = self.pods.get(trace.pod).map_or(0, |pod| pod.workload);
         let place = trace.pod_name.as_deref().and_then(|name| name.split_once('/'));
         let pod = place.and_then(|(namespace, name)| self.objects.get(object("pods", namespace, name)));
-        let is_recorded = pod.is_some_and(|pod| pod.sure || pod.workload != 0);
+        let is_recorded = pod.is_some_and(|pod| pod.workload != 0 || is_persons(pod, names));
         let behind = |of: &Object, sure| Behind::new(Because::Workload, of.cause, of.author, sure);
         let of_pod = pod.and_then(|pod| behind(pod, pod.sure));
         let of_workload = || {
@@ -214,8 +240,18 @@ impl Inventory {
     fn workload(&self, pod: &str, at: u32, names: &mut Names) -> u64 {
         let Some((namespace, name)) = pod.split_once('/') else { return 0 };
         let of = |resource: &str, name: &str| self.objects.get(object(resource, namespace, name));
-        if let Some(object) = of("pods", name).filter(|object| object.workload != 0) {
-            return object.workload;
+        if let Some(object) = of("pods", name) {
+            if object.workload != 0 {
+                return object.workload;
+            }
+            // Who writes a pod himself chooses its name, which then says nothing of a controller.
+            if is_persons(object, names) {
+                return names.put(&format!("pods/{namespace}/{name}"), at);
+            }
+            if object.sure {
+                let base = name.rsplit_once('-').map_or(name, |(base, _)| base);
+                return names.put(&format!("pods/{namespace}/{base}"), at);
+            }
         }
         let owners = owners_by_name("pods", name);
         for (resource, owner) in owners.into_iter().flatten() {
@@ -229,6 +265,12 @@ impl Inventory {
         }
         names.put(&by_name(namespace, name), at)
     }
+}
+
+/// Whether a person wrote the object himself.
+fn is_persons(object: &Object, names: &Names) -> bool {
+    let is_human = |name: &str| UserKind::of(Some(name)) == UserKind::Human;
+    object.sure && object.workload == 0 && names.get(object.author).is_some_and(|name| is_human(&name))
 }
 
 /// What a pod's name says of its workload.

@@ -12,7 +12,7 @@ use super::table::{Entry, Table};
 use super::{Days, Memory};
 
 /// What a snapshot begins with; the last byte is the version of the layout.
-const MARK: &[u8; 8] = b"klio-me\x02";
+const MARK: &[u8; 8] = b"klio-me\x03";
 /// No snapshot asks for more.
 const MOST: u64 = 64 << 30;
 

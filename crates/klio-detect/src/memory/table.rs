@@ -26,6 +26,8 @@ pub(super) struct Table<E> {
     most: usize,
     heap: usize,
     most_heap: usize,
+    /// Places of removed entries that may still be taken.
+    removed: usize,
     evicted: u64,
 }
 
@@ -35,11 +37,30 @@ impl<E: Entry> Table<E> {
         // One byte for each place besides the entry (hashbrown), places by powers of two, seven of eight filled.
         let places = bytes.saturating_sub(heap) / (size_of::<(u64, E)>() + 1);
         let places = if places > LEAST { 1 << places.ilog2() } else { LEAST };
-        Self { map: HashMap::default(), most: places / 8 * 7, heap: 0, most_heap: heap, evicted: 0 }
+        Self {
+            map: HashMap::default(),
+            most: places / 8 * 7,
+            heap: 0,
+            most_heap: heap,
+            removed: 0,
+            evicted: 0,
+        }
     }
 
     pub(super) fn get(&self, key: u64) -> Option<&E> {
         self.map.get(&key)
+    }
+
+    /// An entry, whose heap must not change.
+    pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut E> {
+        self.map.get_mut(&key)
+    }
+
+    pub(super) fn remove(&mut self, key: u64) {
+        if let Some(old) = self.map.remove(&key) {
+            self.heap = self.heap.saturating_sub(old.heap());
+            self.removed += 1;
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -82,7 +103,10 @@ impl<E: Entry> Table<E> {
     }
 
     pub(super) fn insert(&mut self, key: u64, entry: E) {
-        if self.map.len() >= self.most || self.heap > self.most_heap {
+        if self.removed > self.most / 8 {
+            self.renew(|_, _| true);
+        }
+        if self.map.len() + self.removed >= self.most || self.heap > self.most_heap {
             self.evict();
         }
         self.heap = self.heap.saturating_add(entry.heap());
@@ -91,19 +115,24 @@ impl<E: Entry> Table<E> {
         }
     }
 
-    /// Forgets the eighth that was not seen for the longest time. What stays moves to a new map: hashbrown doubles one
-    /// whose free places are those of removed entries.
+    /// Forgets the eighth that was not seen for the longest time.
     fn evict(&mut self) {
         let mut ages: Vec<(u32, u64)> = self.map.iter().map(|(key, entry)| (entry.last(), *key)).collect();
         let Some(middle) = ages.len().checked_sub(1).map(|last| last / 8) else { return };
         let (_, limit, _) = ages.select_nth_unstable(middle);
         let limit = *limit;
-        let old = std::mem::take(&mut self.map);
-        let before = old.len();
-        self.map.reserve(before);
-        self.map.extend(old.into_iter().filter(|(key, entry)| (entry.last(), *key) > limit));
-        self.heap = self.map.values().map(Entry::heap).sum();
+        let before = self.map.len();
+        self.renew(|key, entry| (entry.last(), key) > limit);
         self.evicted += (before - self.map.len()) as u64;
+    }
+
+    /// Moves what stays to a new map: hashbrown doubles one whose free places are those of removed entries.
+    fn renew(&mut self, stays: impl Fn(u64, &E) -> bool) {
+        let old = std::mem::take(&mut self.map);
+        self.map.reserve(old.len());
+        self.map.extend(old.into_iter().filter(|(key, entry)| stays(*key, entry)));
+        self.heap = self.map.values().map(Entry::heap).sum();
+        self.removed = 0;
     }
 
     /// All entries in the order of their keys.

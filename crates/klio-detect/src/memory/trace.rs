@@ -17,6 +17,9 @@ pub struct Trace {
     pub(super) kind: UserKind,
     /// The authorizer let the request pass and it was no dry run: it makes action and namespace known.
     pub(super) allowed: bool,
+    /// It only asks what the API server serves, or whether it runs: nobody is at work by that, and it makes neither
+    /// client nor public network known.
+    pub(super) asks: bool,
     /// It was also answered well: it makes secrets known.
     pub(super) done: bool,
     /// The user's name and the name it impersonates; 0 for who has no baselines.
@@ -102,6 +105,7 @@ impl Trace {
             at: seconds(event.time()?.micros()),
             kind,
             allowed: false,
+            asks: false,
             done: false,
             actor: 0,
             peers: 0,
@@ -156,6 +160,7 @@ impl Trace {
             Outcome::Failed => event.annotation("authorization.k8s.io/decision").as_deref() == Some("allow"),
             Outcome::Denied | Outcome::Unknown => false,
         } && !event.dry_run();
+        self.asks = asks(event);
         self.done = self.allowed && event.code.is_some_and(|code| code < 300);
         self.actor = hash(name);
         if let Some(other) = event.text_of(Field::Impersonated) {
@@ -185,6 +190,18 @@ impl Trace {
             self.secret = event.text_of(Field::Name).map_or(0, |name| mix(self.namespace, hash(name)));
         }
     }
+}
+
+/// Whether a request is one by which clients learn what there is (`client-go/discovery`), asks for health, or who one is.
+fn asks(event: &Event<'_>) -> bool {
+    if let Some(resource) = event.text_of(Field::Resource).filter(|resource| !resource.is_empty()) {
+        return resource.starts_with("selfsubject") && resource.ends_with("reviews");
+    }
+    let path = event.path().unwrap_or_default();
+    let first = path.split('/').find(|part| !part.is_empty()).unwrap_or_default();
+    first.starts_with("swagger")
+        || ["", "api", "apis", "openapi", "version", "healthz", "livez", "readyz", ".well-known"]
+            .contains(&first)
 }
 
 /// Verbs that do the same: an exec is a `get` over WebSockets and a `create` over SPDY.

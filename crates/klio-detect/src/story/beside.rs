@@ -21,7 +21,7 @@ impl Storyteller {
     /// as a client without a name; and the numbers of the small findings that they bring.
     pub(super) fn besides(&self) -> Vec<(Tale, Vec<u32>)> {
         let mut known: HashMap<u64, Known<'_>> = HashMap::new();
-        for tale in &self.tales {
+        for (_, tale) in self.tales.iter() {
             let address = tale.actor.source_ip.as_deref().unwrap_or_default();
             if SourceScope::of(address) != Some(SourceScope::Public) {
                 continue;
@@ -38,7 +38,11 @@ impl Storyteller {
             }
         }
         let mut found = Vec::new();
-        for (key, session) in self.sessions.iter().filter(|(_, s)| s.story.is_none()) {
+        for (key, session) in self
+            .sessions
+            .iter()
+            .filter(|(_, s)| s.story.is_none_or(|story| self.tales.last_clue(story).is_none()))
+        {
             let Some(place) = known.get(&session.stranger) else { continue };
             let (from, to) = (place.first.saturating_sub(AROUND), place.last.saturating_add(AROUND));
             let mut tale = Tale::beside(
@@ -54,11 +58,17 @@ impl Storyteller {
                 tale.tell(entry, true);
             }
             let mut numbers = Vec::new();
-            for small in session.suspicions.iter().filter(|s| s.last() >= from && s.last() <= to) {
+            for small in session.suspicions().iter().filter(|s| s.last() >= from && s.last() <= to) {
                 numbers.extend(small.numbers());
-                small.clone().join(&mut tale, usize::MAX);
+                let (telling, clues) = small.clone().clues();
+                for (clue, evidence) in clues {
+                    tale.note(&clue, &mut || telling.clone());
+                    for entry in evidence {
+                        tale.tell(entry, true);
+                    }
+                }
             }
-            if tale.listed() > 0 {
+            if !tale.is_empty() {
                 found.push((tale, numbers));
             }
         }

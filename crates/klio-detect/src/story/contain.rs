@@ -5,12 +5,15 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::deed::Deed;
 use super::{Reach, Story};
 
 /// Steps that are told.
 const MOST: usize = 60;
+/// Characters of a name that the name of a file takes over.
+const LONGEST: usize = 180;
 
 /// One step.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -50,17 +53,20 @@ pub fn steps(story: &Story, reach: &Reach) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut made: BTreeSet<(usize, String, String, String)> = BTreeSet::new();
     let mut changed: BTreeSet<(String, String, String)> = BTreeSet::new();
-    for deed in
-        story.events.iter().filter_map(Deed::of).filter(|deed| deed.is_done && deed.writes() && deed.is_one())
+    for deed in story
+        .events
+        .iter()
+        .filter_map(Deed::of)
+        .filter(|deed| deed.is_done() && deed.writes() && deed.is_one())
     {
         let own = |text: &str| text.to_owned();
         if let Some(rank) = GRAVE.iter().position(|resource| *resource == deed.resource) {
-            if deed.verb == "create" {
+            if deed.makes() {
                 made.insert((rank, own(deed.resource), own(deed.namespace), own(deed.name)));
             } else {
                 changed.insert((own(deed.resource), own(deed.namespace), own(deed.name)));
             }
-        } else if deed.verb == "create" && deed.resource == "serviceaccounts" {
+        } else if deed.makes() && deed.resource == "serviceaccounts" {
             made.insert((GRAVE.len(), own(deed.resource), own(deed.namespace), own(deed.name)));
         }
     }
@@ -106,8 +112,8 @@ fn people(story: &Story) -> BTreeSet<String> {
 }
 
 fn take_away(resource: &str, namespace: &str, name: &str) -> Step {
-    let (at, object) = (scope(namespace), format!("{} {}", word(resource), word(name)));
-    let file = word(&format!("{resource}-{name}.yaml"));
+    let (at, object) = (scope(namespace), one(resource, name));
+    let file = file(resource, name, "yaml");
     Step {
         command: format!("kubectl{at} get {object} -o yaml > {file} && kubectl{at} delete {object}"),
         effect: format!("removes what was created in this incident: {resource} {name}"),
@@ -117,12 +123,13 @@ fn take_away(resource: &str, namespace: &str, name: &str) -> Step {
 }
 
 fn renew(namespace: &str, name: &str) -> Step {
-    let (ns, account) = (word(namespace), word(name));
-    let file = word(&format!("serviceaccount-{name}.yaml"));
+    let (at, account) = (scope(namespace), one("serviceaccount", name));
+    let file = file("serviceaccount", name, "yaml");
     Step {
         command: format!(
-            "kubectl -n {ns} get serviceaccount {account} -o yaml > {file} && kubectl -n {ns} delete serviceaccount {account} && \
-             kubectl -n {ns} create serviceaccount {account}"
+            "kubectl{at} get {account} -o yaml > {file} && kubectl{at} delete {account} && \
+             kubectl{at} create serviceaccount -- {}",
+            word(name)
         ),
         effect: format!("every token of {namespace}/{name} is refused: they name the account's uid, and the new one has another"),
         collateral: "its pods cannot reach the API server until they are started anew; annotations and pull secrets are to be put back \
@@ -134,7 +141,7 @@ fn renew(namespace: &str, name: &str) -> Step {
 
 fn review(user: &str) -> Step {
     Step {
-        command: format!("kubectl auth can-i --list --as {}", word(user)),
+        command: format!("kubectl auth can-i --list --as={}", word(user)),
         effect: format!(
             "shows what {user} may do. Kubernetes cannot refuse one person: end the session at the identity provider, or remove the bindings"
         ),
@@ -144,7 +151,7 @@ fn review(user: &str) -> Step {
 }
 
 fn look(resource: &str, namespace: &str, name: &str) -> Step {
-    let (at, object) = (scope(namespace), format!("{} {}", word(resource), word(name)));
+    let (at, object) = (scope(namespace), one(resource, name));
     Step {
         command: format!("kubectl{at} get {object} -o yaml"),
         effect: format!(
@@ -156,11 +163,10 @@ fn look(resource: &str, namespace: &str, name: &str) -> Step {
 }
 
 fn replace_pod(namespace: &str, name: &str) -> Step {
-    let (ns, pod) = (word(namespace), word(name));
+    let (at, pod, file) = (scope(namespace), one("pod", name), file("pod", name, "log"));
     Step {
         command: format!(
-            "kubectl -n {ns} logs {pod} --all-containers --prefix > {} && kubectl -n {ns} delete pod {pod}",
-            word(&format!("{name}.log"))
+            "kubectl{at} logs {pod} --all-containers --prefix > {file} && kubectl{at} delete {pod}"
         ),
         effect: format!(
             "ends what runs in {namespace}/{name} and replaces it, if a controller stands behind it; its logs are saved"
@@ -174,8 +180,8 @@ fn rotate(secret: &str) -> Step {
     let (namespace, name) = secret.split_once('/').unwrap_or(("", secret));
     let which = match (namespace, name) {
         ("", _) => "kubectl get secrets -A".to_owned(),
-        (ns, "*") => format!("kubectl -n {} get secrets", word(ns)),
-        (ns, name) => format!("kubectl -n {} describe secret {}", word(ns), word(name)),
+        (ns, "*") => format!("kubectl{} get secrets", scope(ns)),
+        (ns, name) => format!("kubectl{} describe {}", scope(ns), one("secret", name)),
     };
     Step {
         command: which,
@@ -187,18 +193,52 @@ fn rotate(secret: &str) -> Step {
     }
 }
 
+/// The option that says where; nothing for what is in no namespace.
 fn scope(namespace: &str) -> String {
-    if namespace.is_empty() { String::new() } else { format!(" -n {}", word(namespace)) }
+    if namespace.is_empty() { String::new() } else { format!(" --namespace={}", word(namespace)) }
 }
 
-/// A word as a shell takes it for one (POSIX.1-2024, Shell Command Language, 2.2.2), and never for an option.
+/// One object, as a single word that does not begin with the name: names of roles and bindings may be anything without `/` and `%`
+/// (`apimachinery/pkg/api/validation/path/name.go`), so that `-lapp!=x` is one, and quotes do not keep kubectl from taking it for an
+/// option.
+fn one(resource: &str, name: &str) -> String {
+    word(&format!("{resource}/{name}"))
+}
+
+/// A file for what is saved: of plain characters, in this directory, not longer than file systems take, and another for each name.
+fn file(resource: &str, name: &str, ending: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    let plain: String = name.chars().take(LONGEST).map(|c| if is_plain(c) { c } else { '_' }).collect();
+    if plain == name {
+        format!("{resource}-{name}.{ending}")
+    } else {
+        format!("{resource}-{plain}-{:08x}.{ending}", xxh3_64(name.as_bytes()) as u32)
+    }
+}
+
+/// A word as a shell takes it for one (POSIX.1-2024, Shell Command Language, 2.2.2), where needed with dollar-single-quotes (2.2.4):
+/// control and invisible characters are written as octal bytes, so that what is printed is what is run. It may still be an option.
 fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '@' | '/');
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+    if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
     }
-    let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-    format!("'{}'", clean.replace('\'', "'\\''"))
+    let is_shown = |c: char| c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric();
+    if text.chars().all(is_shown) {
+        return format!("'{}'", text.replace('\'', "'\\''"));
+    }
+    let mut out = String::from("$'");
+    for c in text.chars() {
+        // No argument holds a NUL, and the name without it may be somebody else's.
+        let c = if c == '\0' { char::REPLACEMENT_CHARACTER } else { c };
+        match c {
+            '\\' | '\'' => out.extend(['\\', c]),
+            c if is_shown(c) => out.push(c),
+            c => out.extend(c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\{byte:03o}"))),
+        }
+    }
+    out.push('\'');
+    out
 }
 
 #[cfg(test)]
@@ -213,9 +253,97 @@ mod tests {
             ("x; rm -rf ~", "'x; rm -rf ~'"),
             ("it's", "'it'\\''s'"),
             ("$(id)", "'$(id)'"),
-            ("-o", "'-o'"),
+            ("josé", "'josé'"),
+            ("a\nb", r"$'a\012b'"),
+            ("a\u{202e}'b\\", r"$'a\342\200\256\'b\\'"),
+            ("", "''"),
         ] {
             assert_eq!(word(text), want);
         }
+    }
+
+    /// What `sh` makes of a command: the arguments of each kubectl.
+    fn arguments(command: &str) -> Vec<Vec<String>> {
+        let directory = std::env::temp_dir().join(format!("klio-contain-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let script = format!(
+            "kubectl() {{ printf '%s\\0' \"$@\" >&3; printf '\\1\\0' >&3; }}\nexec 3>&1 >/dev/null\n{command}"
+        );
+        let output = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .current_dir(&directory)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        std::fs::remove_dir_all(directory).unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let calls = said.split_terminator("\u{1}\0");
+        calls.map(|call| call.split_terminator('\0').map(str::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn a_name_is_never_an_option_nor_another_name() {
+        let names = [
+            "-lapp!=x",
+            "-A",
+            "--all",
+            "-",
+            "--",
+            "it's",
+            "a\"b",
+            "a\nb",
+            "a b",
+            "$(id)",
+            "`id`",
+            "a;b&c|d>e",
+            "*",
+            "\u{202e}x",
+            "x\\",
+        ];
+        for name in names {
+            let (ns, role) = (format!("--namespace={name}"), format!("rolebindings/{name}"));
+            let (account, pod, secret) =
+                (format!("serviceaccount/{name}"), format!("pod/{name}"), format!("secret/{name}"));
+            assert_eq!(
+                arguments(&take_away("rolebindings", name, name).command),
+                [vec![&*ns, "get", &*role, "-o", "yaml"], vec![&*ns, "delete", &*role]]
+            );
+            assert_eq!(
+                arguments(&renew(name, name).command),
+                [
+                    vec![&*ns, "get", &*account, "-o", "yaml"],
+                    vec![&*ns, "delete", &*account],
+                    vec![&*ns, "create", "serviceaccount", "--", name]
+                ]
+            );
+            assert_eq!(
+                arguments(&review(name).command),
+                [["auth", "can-i", "--list", &*format!("--as={name}")]]
+            );
+            assert_eq!(
+                arguments(&look("roles", "", name).command),
+                [["get", &*format!("roles/{name}"), "-o", "yaml"]]
+            );
+            assert_eq!(
+                arguments(&replace_pod(name, name).command),
+                [vec![&*ns, "logs", &*pod, "--all-containers", "--prefix"], vec![&*ns, "delete", &*pod]]
+            );
+            if name != "*" {
+                assert_eq!(
+                    arguments(&rotate(&format!("{name}/{name}")).command),
+                    [[&*ns, "describe", &*secret]]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn files_are_in_this_directory_and_not_too_long() {
+        assert_eq!(file("roles", "reader", "yaml"), "roles-reader.yaml");
+        assert!(!file("roles", "../../x", "yaml").contains('/'));
+        assert_ne!(file("roles", "a b", "yaml"), file("roles", "a;b", "yaml"));
+        let (a, b) = ("n".repeat(252) + "a", "n".repeat(252) + "b");
+        assert!(file("mutatingadmissionpolicybindings", &a, "yaml").len() < 255);
+        assert_ne!(file("roles", &a, "yaml"), file("roles", &b, "yaml"));
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::Story;
 use super::deed::Deed;
+use super::{Story, StoryEvent};
 
 /// Entries of each kind that are listed; more are counted.
 const MOST: usize = 500;
@@ -33,6 +33,18 @@ pub struct Reach {
     pub more: u64,
 }
 
+/// One of the lists of a [`Reach`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Reached {
+    Secrets,
+    Tokens,
+    Entered,
+    Nodes,
+    Written,
+    Deleted,
+}
+
 impl Reach {
     /// Of a story.
     pub fn of(story: &Story) -> Self {
@@ -43,27 +55,22 @@ impl Reach {
         reach
     }
 
+    /// What one request reached: which list it belongs to, and as what. Nothing if the server did not do it.
+    pub fn by(event: &StoryEvent) -> Option<(Reached, String)> {
+        reached(&Deed::of(event)?)
+    }
+
     fn add(&mut self, deed: &Deed<'_>) {
-        if !deed.is_done {
-            self.refused += 1;
-            return;
-        }
-        let place = if deed.name.is_empty() { "*".to_owned() } else { deed.place() };
-        let object = || format!("{} {place}", deed.resource);
-        let set = match (deed.verb, deed.resource, deed.subresource) {
-            ("get" | "list" | "watch", "secrets", "") => Some((&mut self.secrets, place.clone())),
-            ("create", "serviceaccounts", "token") => Some((&mut self.tokens, place.clone())),
-            (_, "pods", "exec" | "attach" | "portforward" | "ephemeralcontainers") => {
-                Some((&mut self.entered, place.clone()))
-            }
-            (_, "nodes", "proxy") => Some((&mut self.nodes, place.clone())),
-            ("create" | "update" | "patch", _, "") if !is_question(deed.resource) => {
-                Some((&mut self.written, object()))
-            }
-            ("delete" | "deletecollection", _, "") => Some((&mut self.deleted, object())),
-            _ => None,
+        self.refused += u64::from(deed.is_refused());
+        let Some((what, one)) = reached(deed) else { return };
+        let set = match what {
+            Reached::Secrets => &mut self.secrets,
+            Reached::Tokens => &mut self.tokens,
+            Reached::Entered => &mut self.entered,
+            Reached::Nodes => &mut self.nodes,
+            Reached::Written => &mut self.written,
+            Reached::Deleted => &mut self.deleted,
         };
-        let Some((set, one)) = set else { return };
         if set.len() < MOST {
             set.insert(one);
         } else if !set.contains(&one) {
@@ -73,6 +80,25 @@ impl Reach {
             self.namespaces.insert(deed.namespace.to_owned());
         }
     }
+}
+
+fn reached(deed: &Deed<'_>) -> Option<(Reached, String)> {
+    if !deed.is_done() {
+        return None;
+    }
+    let place = if deed.name.is_empty() { "*".to_owned() } else { deed.place() };
+    let object = |place: String| format!("{} {place}", deed.resource);
+    Some(match (deed.verb, deed.resource, deed.subresource) {
+        ("get" | "list" | "watch", "secrets", "") => (Reached::Secrets, place),
+        ("create", "serviceaccounts", "token") => (Reached::Tokens, place),
+        (_, "pods", "exec" | "attach" | "portforward" | "ephemeralcontainers") => (Reached::Entered, place),
+        (_, "nodes", "proxy") => (Reached::Nodes, place),
+        ("create" | "update" | "patch", resource, "") if !is_question(resource) => {
+            (Reached::Written, object(place))
+        }
+        ("delete" | "deletecollection", _, "") => (Reached::Deleted, object(place)),
+        _ => return None,
+    })
 }
 
 /// Resources that are created to ask something and that nobody stores (`authorization.k8s.io`, `authentication.k8s.io`).

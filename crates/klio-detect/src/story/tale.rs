@@ -5,14 +5,18 @@ use klio_model::{Actor, Attribution, Severity, Timestamp};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Clue, EVENTS_CAP, Request, Telling, stamp};
+use super::link::Touched;
+use super::{Clue, EVENTS_CAP, Ending, ID_CAP, Request, Telling, WORDS_CAP, cut, stamp};
+use crate::bound;
 
 /// Finding ids that a story lists; more are counted.
 const FINDINGS_CAP: usize = 10_000;
 /// Identities that a story lists.
 const ACTORS_CAP: usize = 1_000;
-/// Objects that a tale remembers for linking.
-const OBJECTS_CAP: usize = 256;
+/// Sessions that a tale is known by, if it is told of more than one.
+const SESSIONS_CAP: usize = 4_096;
+/// What a request in a tale costs besides its texts, bytes.
+const ENTRY: usize = 96;
 
 /// Why a request is in a story.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -31,7 +35,8 @@ pub(super) struct Entry {
     pub time: i64,
     pub stage: &'static str,
     pub role: Role,
-    /// Audit id, then what it did.
+    ending: Ending,
+    /// Audit id, then what it did; neither longer than its cap.
     text: Box<str>,
     id: u32,
 }
@@ -42,13 +47,20 @@ impl Entry {
         time: i64,
         stage: &'static str,
         role: Role,
-        id: &str,
-        what: &str,
+        (id, what): (&str, &str),
+        ending: Ending,
     ) -> Self {
-        let mut text = String::with_capacity(id.len() + what.len());
+        let (id, words) = (cut(id, ID_CAP), cut(what, WORDS_CAP));
+        let ending = Ending { is_cut: ending.is_cut || words.len() < what.len(), ..ending };
+        let mut text = String::with_capacity(id.len() + words.len());
         text.push_str(id);
-        text.push_str(what);
-        Self { request, time, stage, role, text: text.into(), id: id.len() as u32 }
+        text.push_str(words);
+        Self { request, time, stage, role, ending, text: text.into(), id: id.len() as u32 }
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        ENTRY + self.text.len()
     }
 
     fn texts(&self) -> (&str, &str) {
@@ -56,7 +68,7 @@ impl Entry {
     }
 
     pub(super) fn of(r: &Request<'_>, role: Role) -> Self {
-        Self::new(r.request, r.time, r.stage, role, r.audit_id, r.what)
+        Self::new(r.request, r.time, r.stage, role, (r.audit_id, r.what), r.ending)
     }
 }
 
@@ -72,17 +84,23 @@ struct Tally {
 #[derive(Clone, Debug)]
 pub(super) struct Tale {
     pub session: u64,
+    /// Further sessions of the same actor, which are told with it.
+    pub sessions: HashSet<u64>,
     /// The severity of its first finding.
     pub opened_as: Severity,
     pub actor: Actor,
     pub first_clue: i64,
     pub last_clue: i64,
-    pub wrote: HashSet<u64>,
-    pub reached: HashSet<u64>,
-    pub bindings: HashSet<u64>,
+    pub wrote: Touched,
+    pub reached: Touched,
+    pub bindings: Touched,
     severity: Severity,
     findings: Vec<u64>,
-    finding_count: u64,
+    pub finding_count: u64,
+    /// Bytes of its texts.
+    texts: usize,
+    /// Bytes of its requests.
+    pub listed: usize,
     rules: HashMap<u32, Tally>,
     entries: Vec<Entry>,
     by_request: HashMap<u64, u32>,
@@ -93,16 +111,19 @@ impl Tale {
     pub(super) fn open(session: u64, clue: &Clue<'_>, actor: &Actor) -> Self {
         Self {
             session,
+            sessions: HashSet::new(),
             opened_as: clue.severity,
             actor: actor.clone(),
             first_clue: clue.time,
             last_clue: clue.time,
-            wrote: HashSet::new(),
-            reached: HashSet::new(),
-            bindings: HashSet::new(),
+            wrote: Touched::default(),
+            reached: Touched::default(),
+            bindings: Touched::default(),
             severity: clue.severity,
             findings: Vec::new(),
             finding_count: 0,
+            texts: bound::bytes_of(actor),
+            listed: 0,
             rules: HashMap::new(),
             entries: Vec::new(),
             by_request: HashMap::new(),
@@ -126,9 +147,26 @@ impl Tale {
         Self::open(session, &clue, actor)
     }
 
-    /// How many requests it lists.
-    pub(super) fn listed(&self) -> usize {
-        self.entries.len()
+    /// Whether it lists nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// About how many bytes it takes without its requests.
+    pub(super) fn weight(&self) -> usize {
+        let objects = self.wrote.len() + self.reached.len() + self.bindings.len();
+        size_of::<Self>()
+            + self.texts
+            + 8 * self.findings.capacity()
+            + 16 * self.sessions.len()
+            + 64 * objects
+    }
+
+    /// Tells another session of the same actor with it.
+    pub(super) fn adopt(&mut self, session: u64) {
+        if self.sessions.len() < SESSIONS_CAP {
+            self.sessions.insert(session);
+        }
     }
 
     /// Adds a finding. `tell` is called if it is the first of its rule.
@@ -145,8 +183,8 @@ impl Tale {
             (&mut self.reached, clue.reached),
             (&mut self.bindings, clue.binding),
         ] {
-            if set.len() < OBJECTS_CAP {
-                set.extend(one);
+            if let Some(object) = one {
+                set.add(object, clue.time);
             }
         }
         match self.rules.entry(clue.rule) {
@@ -155,12 +193,16 @@ impl Tale {
                 tally.count += 1;
                 tally.severity = tally.severity.max(clue.severity);
                 if clue.time < tally.first {
-                    (tally.first, tally.telling) = (clue.time, tell());
+                    self.texts -= tally.telling.bytes();
+                    (tally.first, tally.telling) = (clue.time, tell().bounded());
+                    self.texts += tally.telling.bytes();
                 }
             }
             hashbrown::hash_map::Entry::Vacant(new) => {
                 let (first, severity) = (clue.time, clue.severity);
-                new.insert(Tally { count: 1, first, severity, telling: tell() });
+                let telling = tell().bounded();
+                self.texts += size_of::<Tally>() + telling.bytes();
+                new.insert(Tally { count: 1, first, severity, telling });
             }
         }
     }
@@ -173,18 +215,20 @@ impl Tale {
         true
     }
 
-    /// Adds a request unless it is there; returns whether it was added.
-    pub(super) fn tell(&mut self, entry: Entry, room: bool) -> bool {
+    /// Adds a request unless it is there; returns how many bytes were added.
+    pub(super) fn tell(&mut self, entry: Entry, room: bool) -> usize {
         if self.knows(entry.request, entry.role) {
-            return false;
+            return 0;
         }
         if !room || self.entries.len() >= EVENTS_CAP {
             self.unlisted += 1;
-            return false;
+            return 0;
         }
+        let weight = entry.weight();
+        self.listed += weight;
         self.by_request.insert(entry.request, self.entries.len() as u32);
         self.entries.push(entry);
-        true
+        weight
     }
 }
 
@@ -199,8 +243,57 @@ pub struct StoryEvent {
     pub time: Option<Timestamp>,
     /// Why it is here.
     pub role: Role,
-    /// What it did, in a few words.
+    /// What it did, in a few words; then the response's code, and whether it was a dry run.
     pub what: Box<str>,
+    /// The response's code.
+    pub code: Option<u16>,
+    /// Whether it was a dry run: nothing was stored.
+    pub dry_run: bool,
+    /// How many bytes of `what` are words.
+    #[serde(skip)]
+    words: usize,
+    /// The words were cut.
+    #[serde(skip)]
+    pub(super) is_cut: bool,
+}
+
+impl StoryEvent {
+    fn of(entry: &Entry) -> Self {
+        let (id, words) = entry.texts();
+        let Ending { code, is_dry, is_cut } = entry.ending;
+        let mut what = words.to_owned();
+        if is_cut {
+            what.push('…');
+        }
+        if let Some(code) = code {
+            what.push_str(&format!(" {code}"));
+        }
+        if is_dry {
+            what.push_str(" (dry run)");
+        }
+        Self {
+            audit_id: id.into(),
+            stage: entry.stage,
+            time: stamp(entry.time),
+            role: entry.role,
+            words: words.len(),
+            what: what.into(),
+            code,
+            dry_run: is_dry,
+            is_cut,
+        }
+    }
+
+    /// What it did, without code.
+    pub(super) fn words(&self) -> &str {
+        &self.what[..self.words]
+    }
+
+    /// An event with these words.
+    #[cfg(test)]
+    pub(super) fn made(what: &str, ending: Ending) -> Self {
+        Self::of(&Entry::new(0, 0, "ResponseComplete", Role::Evidence, ("a", what), ending))
+    }
 }
 
 /// What one rule found in a story.
@@ -317,16 +410,7 @@ pub(super) fn tell_story(mut tales: Vec<Tale>) -> Story {
                 attribution: t.telling.attribution,
             })
             .collect(),
-        events: entries
-            .into_iter()
-            .map(|e| StoryEvent {
-                audit_id: e.texts().0.into(),
-                stage: e.stage,
-                time: stamp(e.time),
-                role: e.role,
-                what: e.texts().1.into(),
-            })
-            .collect(),
+        events: entries.iter().map(StoryEvent::of).collect(),
         unlisted,
     }
 }

@@ -32,6 +32,8 @@ pub struct Made {
     uri: String,
     code: i64,
     body: String,
+    /// The uid that the answer gives the object.
+    uid: String,
     place: Option<Place>,
     time: i64,
     audit_id: String,
@@ -55,6 +57,7 @@ impl Made {
             uri: text("/x"),
             code: 200,
             body: text(""),
+            uid: text(""),
             place: None,
             time: at(0, 0),
             audit_id: text(""),
@@ -123,6 +126,10 @@ impl Made {
         self.body = body.into();
         self
     }
+    pub fn uid(mut self, uid: &str) -> Self {
+        self.uid = uid.into();
+        self
+    }
     pub fn lies_in(mut self, country: &str, asn: i64) -> Self {
         self.place = Some(Place { country: Some(country.into()), asn: Some(asn), ..Place::default() });
         self
@@ -154,10 +161,14 @@ impl Made {
             part("name", &self.name),
             part("subresource", &self.sub)
         );
-        let (level, body) = match self.body.as_str() {
+        let (mut level, mut body) = match self.body.as_str() {
             "" => ("Metadata", String::new()),
             body => ("Request", format!(r#","requestObject":{body}"#)),
         };
+        if !self.uid.is_empty() {
+            level = "RequestResponse";
+            body += &format!(r#","responseObject":{{"metadata":{{"uid":"{}"}}}}"#, self.uid);
+        }
         format!(
             r#"{{"level":"{level}","auditID":"{}","stage":"ResponseComplete","requestURI":"{}","verb":"{}","user":{{"username":"{}","extra":{{{extra}}}}},{acting}"sourceIPs":["{}"],"userAgent":"{}","objectRef":{object},"responseStatus":{{"code":{}}}{body},"requestReceivedTimestamp":"{}","annotations":{{{annotations}}}}}"#,
             self.audit_id,

@@ -1,6 +1,6 @@
 //! An incident told in plain English, each paragraph with the audit ids of what it rests on.
 
-use klio_detect::story::{Reach, Role, Story};
+use klio_detect::story::{Reach, Reached, Role, Story};
 use klio_model::Tactic;
 use serde::Serialize;
 
@@ -103,28 +103,24 @@ pub(super) fn at(story: &Story, time: Option<klio_model::Timestamp>) -> Vec<Stri
 
 fn reached(story: &Story, reach: &Reach) -> Vec<Paragraph> {
     let sets = [
-        ("Secrets that were read", &reach.secrets),
-        ("Tokens were minted for", &reach.tokens),
-        ("Pods that were entered", &reach.entered),
-        ("Nodes that were reached through the API server", &reach.nodes),
-        ("Made or changed", &reach.written),
-        ("Deleted", &reach.deleted),
+        (Reached::Secrets, "Secrets that were read", &reach.secrets),
+        (Reached::Tokens, "Tokens were minted for", &reach.tokens),
+        (Reached::Entered, "Pods that were entered", &reach.entered),
+        (Reached::Nodes, "Nodes that were reached through the API server", &reach.nodes),
+        (Reached::Written, "Made or changed", &reach.written),
+        (Reached::Deleted, "Deleted", &reach.deleted),
     ];
+    let deeds: Vec<_> =
+        story.events.iter().filter_map(|event| Some((Reach::by(event)?.0, &*event.audit_id))).collect();
     let mut told = Vec::new();
-    for (title, set) in sets.into_iter().filter(|(_, set)| !set.is_empty()) {
+    for (kind, title, set) in sets.into_iter().filter(|(.., set)| !set.is_empty()) {
         let named: Vec<&str> = set.iter().take(NAMED).map(String::as_str).collect();
         let more = set.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let is_of = |what: &str| {
-            set.iter().any(|one| {
-                let (resource, place) = one.split_once(' ').unwrap_or(("", one));
-                what.contains(place) && what.contains(resource)
-            })
-        };
-        let proves = story.events.iter().filter(|event| is_of(&event.what)).take(PROOFS);
+        let proves = deeds.iter().filter(|(of, _)| *of == kind).take(PROOFS);
         told.push(Paragraph {
             text: format!("{title}: {}{more}.", named.join(", ")),
-            evidence: proves.map(|event| event.audit_id.to_string()).collect(),
+            evidence: proves.map(|(_, id)| (*id).to_owned()).collect(),
         });
     }
     told

@@ -83,11 +83,12 @@ pub fn run(
 ) {
     let watcher = Watcher { pipeline, metrics, upkeep: RefCell::new(Upkeep::new()) };
     let orders = &pipeline.orders;
+    let mut carried = None;
     while !orders.is_over() {
         orders.changed.store(false, Ordering::Release);
         let rules = orders.rules.load_full();
         let stream = Stream { rules: &rules, terms: &pipeline.terms, intake: pipeline.intake.spool(), every };
-        let (back, ended) = follow(&stream, keeper, &mut memories, &watcher);
+        let (back, ended) = follow(&stream, keeper, &mut memories, &mut carried, &watcher);
         let Some(back) = back else { return };
         keeper = back;
         let Err(mut failure) = ended else { continue };

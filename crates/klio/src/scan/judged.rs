@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use klio_detect::Match;
 use klio_detect::memory::Trace;
+use klio_detect::story::Ending;
 use klio_model::Stage;
 use klio_source::{Rejected, Skipped};
 
@@ -21,6 +22,8 @@ pub(super) struct Seen {
     pub content: u64,
     /// User, credential, client and address.
     pub session: u64,
+    /// User and address.
+    pub actor: u64,
     /// The same for all stages of a request.
     pub request: u64,
     /// Microseconds; `i64::MIN` if it has no time.
@@ -33,6 +36,8 @@ pub(super) struct Seen {
     pub issued: u64,
     /// Index into [`Judged::users`].
     pub user: u32,
+    /// How it ended.
+    pub ending: Ending,
     /// Where its audit id and words stand in [`Judged::texts`].
     pub text: (u32, u16, u16),
     /// Its hits.

@@ -42,11 +42,16 @@ pub(super) fn request_key(audit_id_hash: u64, time: i64) -> u64 {
     mix(audit_id_hash, time as u64)
 }
 
-/// Who acts, with which credential and client and from where. The raw text of `user.extra` stands for the
-/// credential: it holds the credential's id and the pod it is bound to.
-pub(super) fn session(event: &Event<'_>, kind: UserKind) -> u64 {
+/// Who acts and from where.
+pub(super) fn actor(event: &Event<'_>) -> u64 {
     let hash = |field: Field| event.text_of(field).map_or(1, |t| xxh3_64(t.as_bytes()));
-    let mut key = mix(hash(Field::User), hash(Field::SourceIp));
+    mix(hash(Field::User), hash(Field::SourceIp))
+}
+
+/// With which credential and client [`actor`] acts. The raw text of `user.extra` stands for the credential: it holds the
+/// credential's id and the pod it is bound to.
+pub(super) fn session(event: &Event<'_>, kind: UserKind, actor: u64) -> u64 {
+    let mut key = actor;
     if kind != UserKind::Anonymous {
         // `kubectl/v1.32.4 (linux/amd64) kubernetes/8985ff5`: the product tells clients apart, its build does not.
         let agent = event.text_of(Field::UserAgent).unwrap_or_default();

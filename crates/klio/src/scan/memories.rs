@@ -1,11 +1,11 @@
-//! What the judge remembers of each cluster's past, between its runs and over restarts: a file for each cluster, written after a
-//! flush, so that nothing in it is judged again. What came between the last file and a crash is learnt from the lake.
+//! What the judge remembers of each cluster's past over restarts: a file for each cluster, written after a flush, so that nothing
+//! in it is judged again. What came between the last file and a crash is learnt from the lake.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use klio_detect::{Memory, Trace};
 use klio_model::{Field, Filter, Stage};
 use klio_store::{Kept, Lake};
@@ -17,25 +17,20 @@ const EVERY: Duration = Duration::from_mins(1);
 /// Bytes of a file that is read.
 const MOST: u64 = 1 << 30;
 
-/// The memories of all clusters.
+/// The files of all clusters.
 pub struct Memories {
     dir: PathBuf,
-    /// Those that nobody has taken.
-    all: HashMap<String, Memory>,
     saved: Option<Instant>,
 }
 
 impl Memories {
     /// Those of a data directory.
     pub fn open(dir: &Path) -> Self {
-        Self { dir: dir.join("memory"), all: HashMap::new(), saved: None }
+        Self { dir: dir.join("memory"), saved: None }
     }
 
-    /// The memory of a cluster: as it was given back, or as it was written and what the lake was given since, or a new one.
-    pub fn take(&mut self, cluster: &str, lake: &mut Lake) -> Memory {
-        if let Some(memory) = self.all.remove(cluster) {
-            return memory;
-        }
+    /// The memory of a cluster: as it was written and what the lake was given since, or a new one.
+    pub fn take(&self, cluster: &str, lake: &mut Lake) -> Memory {
         let Some((upto, mut memory)) = self.read(cluster) else { return Memory::new(MEMORY_BYTES) };
         let (mut learnt, mut started) = (0_u64, HashSet::new());
         let read = lake.since(upto, &Filter::All, &mut |mut events| {
@@ -67,11 +62,6 @@ impl Memories {
             }
         }
         memory
-    }
-
-    /// Gives one back.
-    pub fn put(&mut self, cluster: String, memory: Memory) {
-        self.all.insert(cluster, memory);
     }
 
     /// Whether it is time to write them.
@@ -135,7 +125,7 @@ mod tests {
         let mut memory = memories.take("prod", writer.lake());
         memory.observe(&trace);
         memories.save(0, [("prod", &memory)].into_iter());
-        let mut again = Memories::open(dir.path());
+        let again = Memories::open(dir.path());
         assert_eq!(again.take("prod", writer.lake()).snapshot(), memory.snapshot());
         assert_ne!(again.take("other", writer.lake()).snapshot(), memory.snapshot());
         std::fs::write(dir.path().join("memory/prod"), b"no memory").unwrap();

@@ -1,6 +1,8 @@
 //! The part of a scan that must see events in order: duplicates, requests and their stages, correlations,
 //! stories, and the numbers of the summary.
 
+#[cfg(feature = "lake")]
+mod endless;
 mod made;
 mod merge;
 
@@ -24,18 +26,16 @@ use super::tally::{Times, rule_ref};
 use super::telling::{Maker, Yes, attributed, severity, telling};
 use crate::failure::Failure;
 use crate::keep::Keeper;
+#[cfg(feature = "lake")]
+pub(super) use endless::Past;
 
 /// The check that is made without a rule: its id and title.
 pub const REUSE: (&str, &str) = ("klio-audit-id-reuse", "Audit ID used by two different requests");
 
 /// Identities that are counted one by one; more are counted together.
 const IDENTITIES_CAP: usize = 50_000;
-/// Requests whose session is remembered for correlations.
-const SESSIONS_CAP: usize = 200_000;
 /// Rejections that the summary lists one by one.
 const REASONS_CAP: usize = 1_000;
-/// How long an incident may be quiet and still go on, in microseconds: a night.
-const MEMORY: i64 = 12 * 3600 * 1_000_000;
 /// Bytes that the memory of a cluster's past may take.
 pub(super) const MEMORY_BYTES: usize = 128 << 20;
 /// Cut events that the summary lists one by one.
@@ -43,8 +43,11 @@ const SALVAGED_CAP: usize = 20;
 
 /// All state that depends on the order of events.
 pub(super) struct Sequence<'e> {
-    /// Rules, correlations and the built-in check, by their numbers.
+    /// Rules, correlations and the built-in check, by the numbers that stories and the horizon know them by.
     rules: Vec<RuleCount>,
+    /// The number of each rule of the engine, then of each correlation, then of the built-in check. They are counted through until the
+    /// rules are read again.
+    numbers: Vec<u32>,
     engine: &'e Engine,
     set: &'e RuleSet,
     /// Of the cluster.
@@ -61,8 +64,8 @@ pub(super) struct Sequence<'e> {
     correlator: Correlator,
     horizon: Horizon,
     stories: Storyteller,
-    /// Sessions of the requests that correlations watch, and what they did in a few words.
-    session_of: HashMap<u64, (u64, Box<str>), foldhash::fast::RandomState>,
+    /// The requests that correlations watch.
+    watched: made::Watched,
     spill: Spill,
     waiting: Vec<merge::Waiting>,
     times: Times,
@@ -105,6 +108,7 @@ impl<'e> Sequence<'e> {
             count: 0,
         });
         Self {
+            numbers: (0..rules.len() as u32).collect(),
             rules,
             engine,
             set,
@@ -119,7 +123,7 @@ impl<'e> Sequence<'e> {
             correlator: Correlator::new(set),
             horizon: Horizon::default(),
             stories: Storyteller::new(),
-            session_of: HashMap::default(),
+            watched: made::Watched::default(),
             spill: Spill::new(),
             waiting: Vec::new(),
             times: Times::default(),
@@ -197,6 +201,7 @@ impl<'e> Sequence<'e> {
         let is_stranger = facts.as_ref().is_none_or(|facts| facts.address_age.is_some());
         let request = Request {
             session: seen.session,
+            actor: seen.actor,
             request: seen.request,
             time: seen.time,
             stranger: if is_stranger { seen.stranger } else { 0 },
@@ -204,6 +209,7 @@ impl<'e> Sequence<'e> {
             audit_id: &judged.texts[start..start + id],
             stage: seen.stage.name(),
             what: &judged.texts[start + id..start + id + what],
+            ending: seen.ending,
         };
         if seen.stage != Stage::RequestReceived && !second {
             self.stories.request(&request);
@@ -230,7 +236,7 @@ impl<'e> Sequence<'e> {
                 (hit, &judged.listed)
             };
             // Stages of one request, and one request recorded by two backends, give one finding per rule.
-            if self.horizon.finding_made(seen.request, hit.rule) {
+            if self.horizon.finding_made(seen.request, self.numbers[hit.rule as usize]) {
                 continue;
             }
             if let Some(count) = self.summary.allowed.get_mut(hit.allowed as usize) {
@@ -242,10 +248,7 @@ impl<'e> Sequence<'e> {
                 self.hit(hit, &request, judged, listed, behind.as_ref())?;
             }
             if let Some(matched) = &hit.matched {
-                if self.session_of.len() >= SESSIONS_CAP {
-                    self.session_of.clear();
-                }
-                self.session_of.insert(seen.request, (seen.session, request.what.into()));
+                self.watched.note(&request);
                 let results = self.correlator.observe(matched);
                 if !results.is_empty() {
                     let behind = behind.get_or_insert_with(|| self.attribution(seen, hit, judged));
@@ -321,7 +324,7 @@ impl<'e> Sequence<'e> {
         let clue = Clue {
             number: self.findings,
             id: hit.id,
-            rule: hit.rule,
+            rule: self.numbers[hit.rule as usize],
             severity: severity(rule.severity, hit.proven),
             time: request.time,
             wrote: scene.wrote.filter(|_| matters),
@@ -367,52 +370,6 @@ impl<'e> Sequence<'e> {
         Ok(())
     }
 
-    /// A sequence that does not end, for one cluster. The keeper is lent to it ([`Self::lend`]).
-    #[cfg(feature = "lake")]
-    pub(super) fn endless(engine: &'e Engine, set: &'e RuleSet, cluster: &str, memory: Memory) -> Self {
-        Self { stories: Storyteller::endless(), memory, ..Self::new(engine, set, true, None, Some(cluster)) }
-    }
-
-    /// What is known of the past.
-    #[cfg(feature = "lake")]
-    pub(super) fn memory(&self) -> &Memory {
-        &self.memory
-    }
-
-    /// Gives what is known of the past away.
-    #[cfg(feature = "lake")]
-    pub(super) fn into_memory(self) -> Memory {
-        self.memory
-    }
-
-    /// Lends it the keeper, or takes it back.
-    #[cfg(feature = "lake")]
-    pub(super) fn lend(&mut self, keeper: Option<Keeper>) -> Option<Keeper> {
-        std::mem::replace(&mut self.keeper, keeper)
-    }
-
-    /// The entries of the allow-list, and what each excused.
-    #[cfg(feature = "lake")]
-    pub(super) fn allowed(&self) -> &[Allowed] {
-        &self.summary.allowed
-    }
-
-    /// How many findings there were.
-    #[cfg(feature = "lake")]
-    pub(super) fn findings(&self) -> u32 {
-        self.findings
-    }
-
-    /// The incidents so far. Those that were quiet for long are told a last time and forgotten.
-    #[cfg(feature = "lake")]
-    pub(super) fn incidents(&mut self, cluster: &str) -> Vec<crate::keep::Verdict> {
-        let stories = self.stories.stories();
-        if let Some(latest) = stories.iter().filter_map(|story| story.last).max() {
-            self.stories.retire(latest.micros().saturating_sub(MEMORY));
-        }
-        stories.iter().map(|story| crate::keep::incident(story, &self.rules, cluster)).collect()
-    }
-
     /// Ends the scan.
     pub(super) fn finish(
         mut self,
@@ -439,8 +396,8 @@ impl<'e> Sequence<'e> {
         identities.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         identities.truncate(10);
         summary.top_identities = identities.into_iter().map(|(n, c)| (n.into_string(), c)).collect();
-        summary.findings_untold = self.stories.untold;
-        summary.sessions_forgotten = self.stories.forgotten;
+        summary.findings_untold = self.stories.untold();
+        summary.sessions_forgotten = self.stories.forgotten();
         summary.correlations_forgotten = self.correlator.stats().evicted;
         summary.memory_forgotten = self.memory.stats().evicted;
         let (stories, story_of) = self.stories.finish();

@@ -15,7 +15,7 @@ use super::judged::Judged;
 use super::keys;
 use super::memories::Memories;
 use super::report::Allowed;
-use super::sequence::Sequence;
+use super::sequence::{Past, Sequence};
 use super::worker::Worker;
 use crate::failure::Failure;
 use crate::keep::{Keeper, Spooled, Terms, Verdict};
@@ -54,7 +54,7 @@ pub trait Watch {
 /// What is judged, and how.
 pub struct Stream<'s> {
     /// The rules.
-    pub rules: &'s RuleSet,
+    pub rules: &'s Arc<RuleSet>,
     /// How events are kept.
     pub terms: &'s Arc<Terms>,
     /// Where they come from.
@@ -63,16 +63,35 @@ pub struct Stream<'s> {
     pub every: Duration,
 }
 
+/// What a run of the judge hands on to the next: all that it knows of what is in the lake.
+pub struct Carried {
+    /// Contents are hashed with it, so that repeats are known.
+    secret: Box<[u8; 192]>,
+    /// What was judged by.
+    rules: Arc<RuleSet>,
+    clusters: Vec<(String, Past, Told)>,
+}
+
 /// Judges the batches after those in the lake, until the watch wants it to stop; then what was judged is flushed, and the rest
-/// stays in the spool. On an error the keeper is to be reopened: what was not flushed is still in the spool.
+/// stays in the spool. The next run goes on with what this one leaves in `carried`, also by other rules. On an error the keeper is to be
+/// reopened: what was not flushed is still in the spool, to be judged again, and nothing is carried.
 pub fn follow(
     stream: &Stream<'_>,
     keeper: Keeper,
     memories: &mut Memories,
+    carried: &mut Option<Carried>,
     watch: &dyn Watch,
 ) -> (Option<Keeper>, Result<(), Failure>) {
     let engine = Engine::new(stream.rules.awake(), Options::of(Vec::new()).matching);
-    let secret = keys::secret();
+    let Carried { secret, rules: before, clusters } = carried.take().unwrap_or_else(|| Carried {
+        secret: keys::secret(),
+        rules: stream.rules.clone(),
+        clusters: Vec::new(),
+    });
+    let resumed = clusters.into_iter().map(|(name, past, told)| {
+        let sequence = Sequence::resumed(&engine, stream.rules, &name, past, &before);
+        (name, Cluster { sequence, told, excused: Vec::new() })
+    });
     let options = Options::of(Vec::new());
     let mut judge = Judge {
         stream,
@@ -81,7 +100,7 @@ pub fn follow(
         worker: Worker::new(&engine, &secret, stream.rules, &options, Some(stream.terms)),
         keeper: Some(keeper),
         memories,
-        clusters: HashMap::new(),
+        clusters: resumed.collect(),
         done: Vec::new(),
         since: None,
         upto: 0,
@@ -92,7 +111,10 @@ pub fn follow(
     if ended.is_ok() {
         memories
             .save(upto, clusters.iter().map(|(name, cluster)| (name.as_str(), cluster.sequence.memory())));
-        clusters.into_iter().for_each(|(name, cluster)| memories.put(name, cluster.sequence.into_memory()));
+        let clusters = clusters.into_iter();
+        let clusters = clusters.map(|(name, cluster)| (name, cluster.sequence.into_past(), cluster.told));
+        let clusters = clusters.collect();
+        *carried = Some(Carried { secret: secret.clone(), rules: stream.rules.clone(), clusters });
     }
     (keeper, ended)
 }
@@ -114,12 +136,18 @@ struct Judge<'j> {
 
 struct Cluster<'c> {
     sequence: Sequence<'c>,
-    /// Findings when its incidents were told last.
-    told: u32,
-    /// Its incidents as they were told last, hashed.
-    last: HashMap<String, u64>,
+    told: Told,
     /// What each entry of the allow-list had excused when that was told last.
     excused: Vec<u64>,
+}
+
+/// What was told of a cluster's incidents.
+#[derive(Default)]
+struct Told {
+    /// Its findings at that time.
+    findings: u32,
+    /// The incidents as they were told last, hashed.
+    last: HashMap<String, u64>,
 }
 
 impl Judge<'_> {
@@ -196,10 +224,8 @@ impl Judge<'_> {
             let keeper = self.keeper.as_mut().ok_or_else(given_away)?;
             let memory = self.memories.take(name, keeper.writer().lake());
             let sequence = Sequence::endless(self.engine, self.stream.rules, name, memory);
-            self.clusters.insert(
-                name.to_owned(),
-                Cluster { sequence, told: 0, last: HashMap::new(), excused: Vec::new() },
-            );
+            let cluster = Cluster { sequence, told: Told::default(), excused: Vec::new() };
+            self.clusters.insert(name.to_owned(), cluster);
         }
         let cluster = self.clusters.get_mut(name).ok_or_else(given_away)?;
         let before = self.keeper.as_ref().map_or(0, |keeper| keeper.waiting().len());
@@ -247,13 +273,17 @@ fn given_away() -> Failure {
 impl Cluster<'_> {
     /// Incidents that are new, or have grown since they were told.
     fn news(&mut self, name: &str) -> Vec<Verdict> {
-        if std::mem::replace(&mut self.told, self.sequence.findings()) == self.sequence.findings() {
+        let findings = self.sequence.findings();
+        if std::mem::replace(&mut self.told.findings, findings) == findings {
             return Vec::new();
         }
         let mut all = self.sequence.incidents(name);
         let now = all.iter().map(|incident| (incident.id.clone(), keys::text(&incident.json))).collect();
-        let last = std::mem::replace(&mut self.last, now);
-        all.retain(|incident| last.get(&incident.id) != self.last.get(&incident.id));
+        let last = std::mem::replace(&mut self.told.last, now);
+        all.retain(|incident| last.get(&incident.id) != self.told.last.get(&incident.id));
         all
     }
 }
+
+#[cfg(test)]
+mod tests;

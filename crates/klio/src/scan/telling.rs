@@ -174,7 +174,7 @@ pub(super) fn scene(event: &Event<'_>, json: (u32, u32)) -> Scene {
     }
 }
 
-/// A request in a few words: `create pods/exec shop/cart 101`.
+/// A request in a few words: `create pods/exec shop/cart`.
 pub(super) fn describe(event: &Event<'_>, out: &mut String) {
     use klio_model::Field;
     let text = |f: Field| event.text_of(f);
@@ -198,10 +198,6 @@ pub(super) fn describe(event: &Event<'_>, out: &mut String) {
             out.push_str(text(Field::Name).unwrap_or(if namespace.is_some() { "*" } else { "" }));
         }
         None => out.push_str(text(Field::UriPath).unwrap_or("/")),
-    }
-    if let Some(code) = event.code {
-        use std::fmt::Write;
-        let _ = write!(out, " {code}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use klio_detect::engine::{Bench, Sight, Verdict};
 use klio_detect::lookup::{Lookup, Places};
 use klio_detect::memory::Trace;
+use klio_detect::story::{Ending, ID_CAP, WORDS_CAP, cut};
 use klio_detect::{AllowList, Engine, RuleSet};
 use klio_model::event::Level;
 use klio_model::{Event, Field, Filter, People, Stage, TimeRange, event::UserKind};
@@ -16,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Options;
 use super::feed::Next;
 use super::judged::{Hit, Judged, Seen};
-use super::keys::{is_long, mix, place_of, request_key, salt, session};
+use super::keys::{actor, is_long, mix, place_of, request_key, salt, session};
 use super::telling::{Maker, Yes, describe, scene, severity};
 use crate::keep::{Spooled, Terms, cluster_of, head, source};
 
@@ -162,17 +163,19 @@ impl<'e> Worker<'e> {
         let content = keyed_content_hash(record.json, self.secret);
         let audit_id = event.audit_id.as_ref().map_or("", |s| s.0.as_ref());
         let id = if audit_id.is_empty() { content } else { xxh3_64(audit_id.as_bytes()) };
-        let kind = event.user_kind();
+        let (kind, actor) = (event.user_kind(), actor(event));
         let mut seen = Seen {
             key: mix(id, 1 + event.stage as u64),
             content,
-            session: session(event, kind),
+            session: session(event, kind, actor),
+            actor,
             request: request_key(id, time),
             time,
             line: record.line,
             stranger: place_of(event, kind),
             issued: 0,
             user: self.user(event, out),
+            ending: Ending::default(),
             text: (0, 0, 0),
             hits: (out.hits.len() as u32, 0),
             trace: u32::MAX,
@@ -193,16 +196,19 @@ impl<'e> Worker<'e> {
             out.traces.push(trace);
         }
         let start = out.texts.len();
-        out.texts.push_str(audit_id);
-        let id_len = out.texts.len() - start;
+        out.texts.push_str(cut(audit_id, ID_CAP));
+        let words = out.texts.len();
         if !verdicts.is_empty() || (!seen.quiet && event.stage != Stage::RequestReceived) {
             describe(event, &mut out.texts);
+            let (all, kept) = (out.texts.len(), words + cut(&out.texts[words..], WORDS_CAP).len());
+            out.texts.truncate(kept);
+            seen.ending = Ending {
+                code: event.code.and_then(|code| u16::try_from(code).ok()),
+                is_dry: event.dry_run(),
+                is_cut: kept < all,
+            };
         }
-        let what_len = out.texts.len() - start - id_len;
-        match (u16::try_from(id_len), u16::try_from(what_len)) {
-            (Ok(id), Ok(what)) => seen.text = (start as u32, id, what),
-            _ => out.texts.truncate(start),
-        }
+        seen.text = (start as u32, (words - start) as u16, (out.texts.len() - words) as u16);
         if !verdicts.is_empty() {
             self.hits(event, record, &verdicts, out);
         }

@@ -71,3 +71,17 @@ fn bookkeeping_returns_to_nothing() {
     assert!(correlator.weight() < open);
     assert!(correlator.finish().is_empty());
 }
+
+#[test]
+fn memory_is_counted_in_bytes() {
+    let mut correlator = Correlator::with_limit(&set(COUNT), 20_000);
+    for i in 0..200 {
+        let mut long = at("a", f64::from(i), &format!("user-{i}-{}", "q".repeat(60_000)), "");
+        long.actor.user_agent = Some("q".repeat(60_000));
+        long.evidence[0].fields.push(("uri".into(), "q".repeat(60_000)));
+        correlator.observe(&long);
+        // A key of 60,000 bytes counts as what it is.
+        assert!(correlator.weight() <= 20_000 + 10_000);
+    }
+    assert!(correlator.stats().evicted > 190, "{}", correlator.stats().evicted);
+}

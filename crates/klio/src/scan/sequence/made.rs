@@ -1,8 +1,9 @@
 //! Findings that no single event makes: correlations, and audit ids that come twice.
 
+use hashbrown::HashMap;
 use klio_detect::Match;
 use klio_detect::correlate::{Correlation, CorrelationKind};
-use klio_detect::story::{Clue, Request, Telling};
+use klio_detect::story::{Clue, Ending, Request, Telling};
 use klio_model::{Actor, Attribution, Evidence, Finding, Object, Proof, Severity, Tactic, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,6 +12,46 @@ use crate::failure::Failure;
 use crate::output::identity;
 use crate::scan::keys::{mix, request_key};
 use crate::scan::telling::severity;
+
+/// Memory for the requests that correlations watch, bytes.
+const WATCHED_CAP: usize = 48 << 20;
+/// What one of them costs besides its words, bytes.
+const WATCHED: usize = 96;
+
+/// What correlations do not remember of a request.
+#[derive(Clone, Debug, Default)]
+struct Past {
+    /// 0 if it is not known.
+    session: u64,
+    what: Box<str>,
+    ending: Ending,
+}
+
+/// The requests that correlations watch.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    requests: HashMap<u64, Past, foldhash::fast::RandomState>,
+    bytes: usize,
+}
+
+impl Watched {
+    /// Remembers a request. When memory is full, all are forgotten: a correlation is over sooner.
+    pub(super) fn note(&mut self, request: &Request<'_>) {
+        if self.bytes > WATCHED_CAP {
+            *self = Self::default();
+        }
+        let (session, ending) = (request.session, request.ending);
+        let past = Past { session, what: request.what.into(), ending };
+        self.bytes += WATCHED + past.what.len();
+        if let Some(past) = self.requests.insert(request.request, past) {
+            self.bytes -= WATCHED + past.what.len();
+        }
+    }
+
+    fn of(&self, request: u64) -> Past {
+        self.requests.get(&request).cloned().unwrap_or_default()
+    }
+}
 
 impl Sequence<'_> {
     /// What correlations found; who made the request that completed them, and who is behind him.
@@ -24,7 +65,7 @@ impl Sequence<'_> {
                 continue;
             };
             let correlation = &self.set.correlations[index];
-            let number = (self.set.rules.len() + index) as u32;
+            let number = self.numbers[self.set.rules.len() + index];
             let count = result.evidence.len();
             let end = |e: Option<&Evidence>| xxh3_64(e.map_or("", |e| &e.audit_id).as_bytes());
             let ends = mix(end(result.evidence.first()), end(result.evidence.last()));
@@ -52,18 +93,16 @@ impl Sequence<'_> {
                 evidence: result.evidence,
             };
             let mut requests: Vec<Request<'_>> = finding.evidence.iter().map(request).collect();
-            let known: Vec<(u64, Box<str>)> = requests
-                .iter()
-                .map(|r| self.session_of.get(&r.request).cloned().unwrap_or_default())
-                .collect();
-            for (request, (_, what)) in requests.iter_mut().zip(&known) {
-                request.what = what;
+            let known: Vec<Past> = requests.iter().map(|r| self.watched.of(r.request)).collect();
+            for (request, past) in requests.iter_mut().zip(&known) {
+                (request.what, request.ending) = (&*past.what, past.ending);
             }
-            let session = known.iter().rev().map(|(session, _)| *session).find(|session| *session != 0);
+            let session = known.iter().rev().map(|past| past.session).find(|session| *session != 0);
             // Where places are counted, the other place is the owner's: it proves the finding, and is no deed of the
             // one who is told of.
             if counts_places(correlation) {
-                let mut sessions = known.iter().map(|(of, _)| Some(*of) == session || *of == 0);
+                let mut sessions =
+                    known.iter().map(|past| Some(past.session) == session || past.session == 0);
                 requests.retain(|_| sessions.next().unwrap_or(true));
             }
             self.made(number, id, &finding, session.unwrap_or(id), &requests)?;
@@ -79,7 +118,7 @@ impl Sequence<'_> {
         user: Option<&str>,
         (file, line): (&str, u64),
     ) -> Result<(), Failure> {
-        let number = (self.rules.len() - 1) as u32;
+        let number = self.numbers[self.set.rules.len() + self.set.correlations.len()];
         let time = (request.time != i64::MIN).then_some(Timestamp(request.time));
         let finding = Finding {
             id: format!("{id:016x}"),
@@ -151,6 +190,7 @@ fn request(evidence: &Evidence) -> Request<'_> {
     let time = evidence.time.map_or(i64::MIN, |t| t.micros());
     Request {
         session: 0,
+        actor: 0,
         request: request_key(xxh3_64(evidence.audit_id.as_bytes()), time),
         time,
         stranger: 0,
@@ -158,5 +198,6 @@ fn request(evidence: &Evidence) -> Request<'_> {
         audit_id: &evidence.audit_id,
         stage: evidence.stage,
         what: "",
+        ending: Ending::default(),
     }
 }
