@@ -108,11 +108,15 @@ customElements.define("klio-chart", class extends HTMLElement {
       from = brush = null;
       if (!done) return;
       // The press was a drag and no press on a link.
-      addEventListener("click", (click) => { click.preventDefault(); click.stopPropagation(); }, { capture: true, once: true });
+      const swallow = (click) => { click.preventDefault(); click.stopPropagation(); };
+      addEventListener("click", swallow, { capture: true });
       const to = new URL(this.dataset.to, location.href);
       to.searchParams.set("from", time(left));
       to.searchParams.set("to", time(right));
-      go(to.pathname + to.search);
+      setTimeout(() => {
+        removeEventListener("click", swallow, { capture: true });
+        go(to.pathname + to.search);
+      });
     };
     svg.addEventListener("pointerup", end);
     svg.addEventListener("pointercancel", () => { brush?.remove(); from = brush = null; });
