@@ -9,11 +9,7 @@ const GROUPS: usize = 64;
 
 /// The text's beginning, at most so many bytes.
 pub fn cut(text: &str, most: usize) -> &str {
-    if text.len() <= most {
-        return text;
-    }
-    let end = (0..=most).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-    &text[..end]
+    &text[..text.floor_char_boundary(most)]
 }
 
 /// Cuts a text in place, and shows it.

@@ -261,6 +261,13 @@ impl<'a> Event<'a> {
         self
     }
 
+    /// Gives the user groups as they stand in another event ([`Part::text`]), for the same purpose.
+    #[must_use]
+    pub fn with_groups(mut self, json: &'a str) -> Self {
+        self.user.groups = Part::new(Some(json));
+        self
+    }
+
     fn empty(json: &'a str) -> Self {
         Self {
             json,

@@ -8,9 +8,6 @@ use serde::Deserialize;
 
 use crate::failure::Failure;
 
-/// Bytes of a file.
-const MOST: u64 = 4 << 20;
-
 /// An entry as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,19 +22,11 @@ struct Entry {
 
 /// Reads a file, and holds it against the rules that run.
 pub fn read(path: &Path, set: &RuleSet) -> Result<Vec<Allow>, Failure> {
-    let named =
-        |failure: Failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure };
-    let length = std::fs::metadata(path).map_err(|e| named(Failure::usage(e)))?.len();
-    if length > MOST {
-        return Err(named(Failure::usage("larger than 4 MiB")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| named(Failure::usage(e)))?;
-    parse(&text, set).map_err(named)
+    crate::files::written(path, |text| parse(text, set))
 }
 
 fn parse(text: &str, set: &RuleSet) -> Result<Vec<Allow>, Failure> {
-    let is_empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-    let entries: Vec<Entry> = if is_empty {
+    let entries: Vec<Entry> = if crate::files::is_blank(text) {
         Vec::new()
     } else {
         serde_saphyr::from_str(text).map_err(|e| {

@@ -1,7 +1,7 @@
 //! The events of files, one file after the other.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use klio_model::Event;
 use klio_source::{Chunks, Item, Options, Pool, decode, diagnose, discover};
@@ -93,4 +93,24 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// Bytes of a file that people write by hand.
+const WRITTEN: u64 = 4 << 20;
+
+/// Reads a file that people write by hand; what is wrong with it is told with its name.
+pub fn written<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, Failure>) -> Result<T, Failure> {
+    let read = || {
+        if std::fs::metadata(path).map_err(Failure::usage)?.len() > WRITTEN {
+            return Err(Failure::usage("larger than 4 MiB"));
+        }
+        parse(&std::fs::read_to_string(path).map_err(Failure::usage)?)
+    };
+    read()
+        .map_err(|failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure })
+}
+
+/// Whether a YAML text says nothing: empty lines and comments.
+pub fn is_blank(text: &str) -> bool {
+    text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
 }

@@ -14,9 +14,6 @@ use serde_saphyr::Spanned;
 
 use crate::failure::Failure;
 
-/// Bytes of a file.
-const MOST: u64 = 4 << 20;
-
 /// A person as he is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,14 +27,7 @@ struct Entry {
 
 /// Reads a file.
 pub fn read(path: &Path) -> Result<Arc<People>, Failure> {
-    let named =
-        |failure: Failure| Failure { message: format!("{}: {}", path.display(), failure.message), ..failure };
-    let length = std::fs::metadata(path).map_err(|e| named(Failure::usage(e)))?.len();
-    if length > MOST {
-        return Err(named(Failure::usage("larger than 4 MiB")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| named(Failure::usage(e)))?;
-    parse(&text).map(Arc::new).map_err(named)
+    crate::files::written(path, parse).map(Arc::new)
 }
 
 /// Of a file that is there, else nobody.
@@ -61,8 +51,7 @@ pub fn demand(filter: &Filter, people: &People, hint: &str) -> Result<(), Failur
 }
 
 fn parse(text: &str) -> Result<People, Failure> {
-    let is_empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-    if is_empty {
+    if crate::files::is_blank(text) {
         return Ok(People::default());
     }
     let entries: Vec<Entry> = serde_saphyr::from_str(text).map_err(|e| {

@@ -3,7 +3,8 @@
 //! Most conditions of a rule look at one field only, or at what the request does (verb, resource, subresource,
 //! group), or at its result (stage, level, code): few different values each. So each such condition is asked once
 //! per value, the answers for all rules are remembered as two bit sets (*possible*: not false; *certain*: true), and
-//! an event costs a few lookups and ANDs. What a rule asks besides is its [`Branch::rest`].
+//! an event costs a few lookups and ANDs. Clients repeat themselves, so what came out for all values together is
+//! remembered too: most events cost one lookup. What a rule asks besides is its [`Branch::rest`].
 
 use std::hash::BuildHasher as _;
 
@@ -16,13 +17,14 @@ use super::cost::cost;
 use crate::rule::Rule;
 
 /// The fields that values are remembered of, each with those that are computed from it alone.
-const KEYS: [(&[Field], &[Field]); 6] = [
+const KEYS: [(&[Field], &[Field]); 7] = [
     (ACTION, ACTION),
     (&[Field::Namespace], &[Field::Namespace]),
     (&[Field::User], &[Field::User, Field::UserKind, Field::UserNamespace]),
     (&[Field::UserAgent], &[Field::UserAgent]),
     (&[Field::SourceIp], &[Field::SourceIp, Field::SourceScope]),
     (&[Field::Impersonated], &[Field::Impersonated]),
+    (&[Field::Groups], &[Field::Groups]),
 ];
 /// What a request does.
 const ACTION: &[Field] = &[Field::Verb, Field::Resource, Field::Subresource, Field::ApiGroup];
@@ -33,6 +35,8 @@ const RESULT: [Field; 4] = [Field::Stage, Field::Level, Field::Code, Field::Outc
 const VALUES: usize = 8_000;
 /// Longer values are not worth a place in memory.
 const VALUE_LENGTH: usize = 512;
+/// Longer combinations of values neither, in bytes.
+const COMBINATION: usize = 1_024;
 /// A rule is split into at most so many alternatives.
 const BRANCHES: usize = 16;
 
@@ -78,6 +82,14 @@ struct Known {
     sets: Sets,
 }
 
+/// What came out for all values of an event.
+#[derive(Debug)]
+struct Whole {
+    /// The values, as [`written`] writes them.
+    values: Box<[u8]>,
+    sets: Sets,
+}
+
 /// Answers that one thread has seen.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
@@ -86,6 +98,9 @@ pub(super) struct Memory {
     /// For events without any value of the key.
     by_absence: [Option<Sets>; KEYS.len()],
     by_result: HashMap<(Stage, Level, Option<i64>), Sets, RandomState>,
+    by_all: HashTable<Whole>,
+    /// The values of the event at hand.
+    written: Vec<u8>,
     /// The branches that are possible for the event at hand.
     pub possible: Vec<u64>,
     /// Those of them whose conditions on keys all hold.
@@ -168,15 +183,37 @@ impl Dispatch {
     /// Finds the branches of the rules that could match; they stand in [`Memory::possible`] and
     /// [`Memory::certain`] then.
     pub(super) fn candidates(&self, event: &Event<'_>, memory: &mut Memory) {
-        let Memory { by_value, state, by_absence, by_result, possible, certain } = memory;
-        possible.clear();
-        certain.clear();
-        // What a cut event lacks may have been cut off.
-        if event.salvaged {
-            possible.resize(self.words, u64::MAX);
-            certain.resize(self.words, 0);
+        memory.possible.clear();
+        memory.certain.clear();
+        // What a cut event lacks may have been cut off; groups that were never text are no key.
+        if event.salvaged || (event.user.groups.text().is_none() && event.user.groups.tree().is_some()) {
+            memory.possible.resize(self.words, u64::MAX);
+            memory.certain.resize(self.words, 0);
             return;
         }
+        written(event, &mut memory.written);
+        let hash = memory.state.hash_one(memory.written.as_slice());
+        if let Some(known) = memory.by_all.find(hash, |known| *known.values == *memory.written) {
+            let (possible, certain) = known.sets.split_at(self.words);
+            memory.possible.extend_from_slice(possible);
+            memory.certain.extend_from_slice(certain);
+            return;
+        }
+        self.look_up(event, memory);
+        if memory.written.len() <= COMBINATION {
+            if memory.by_all.len() >= VALUES {
+                memory.by_all.clear();
+            }
+            let sets = [memory.possible.as_slice(), &memory.certain].concat().into();
+            let whole = Whole { values: memory.written.as_slice().into(), sets };
+            let state = &memory.state;
+            memory.by_all.insert_unique(hash, whole, |known| state.hash_one(&*known.values));
+        }
+    }
+
+    /// [`Dispatch::candidates`] from what is known about each value.
+    fn look_up(&self, event: &Event<'_>, memory: &mut Memory) {
+        let Memory { by_value, state, by_absence, by_result, possible, certain, .. } = memory;
         if by_result.len() >= VALUES {
             by_result.clear();
         }
@@ -196,11 +233,12 @@ impl Dispatch {
             }
             let mut values: Values<&str> = [None; ACTION.len()];
             for (value, field) in values.iter_mut().zip(*fields) {
-                *value = event.text_of(*field);
+                *value = value_of(event, *field);
             }
             let learn = || {
                 let alone =
                     fields.iter().zip(values).fold(Event::blank(), |alone, (field, value)| match value {
+                        Some(json) if *field == Field::Groups => alone.with_groups(json),
                         Some(text) => alone.with(*field, text),
                         None => alone,
                     });
@@ -228,6 +266,28 @@ impl Dispatch {
                     state.hash_one(k.values.each_ref().map(|v| v.as_deref()))
                 });
             }
+        }
+    }
+}
+
+/// The text of a key's field; of groups, the JSON text.
+fn value_of<'e>(event: &'e Event<'_>, field: Field) -> Option<&'e str> {
+    if field == Field::Groups { event.user.groups.text() } else { event.text_of(field) }
+}
+
+/// All that keys look at in an event, so that two events are written alike only if they are alike. UTF-8 has no
+/// bytes 0xFE and 0xFF.
+fn written(event: &Event<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend([event.stage as u8, event.level as u8, u8::from(event.code.is_some())]);
+    out.extend(event.code.unwrap_or_default().to_le_bytes());
+    for field in KEYS.iter().flat_map(|(fields, _)| *fields) {
+        match value_of(event, *field) {
+            Some(text) => {
+                out.extend_from_slice(text.as_bytes());
+                out.push(0xFF);
+            }
+            None => out.push(0xFE),
         }
     }
 }

@@ -256,3 +256,56 @@ fn a_rule_about_the_past_waits_for_facts() {
     assert_eq!(ask(write, None).0.last(), Some(&later("body")));
     assert_eq!(again(write, new, 3), (None, 1, 0));
 }
+
+#[test]
+fn groups_decide_before_a_rule_is_asked_and_each_time_anew() {
+    let engine = Engine::new(
+        vec![
+            rule("masters", Dialect::Sigma, is("groups", "system:masters")),
+            rule("others", Dialect::Sigma, Filter::not(is("groups", "system:masters"))),
+        ],
+        FalcoMatching::First,
+    );
+    let mut bench = engine.bench();
+    let mut names = |text: &str| {
+        let (event, mut out) = (Event::parse(text).unwrap(), Vec::new());
+        engine.judge(&event, &mut bench, &mut |v| out.push(engine.rules()[v.rule as usize].id.clone()));
+        out
+    };
+    let masters = r#"{"verb":"get","user":{"username":"a","groups":["dev","system:masters"]}}"#;
+    let others = r#"{"verb":"get","user":{"username":"a","groups":["dev"]}}"#;
+    for _ in 0..2 {
+        assert_eq!(names(masters), ["masters"]);
+        assert_eq!(names(others), ["others"]);
+        assert_eq!(names(r#"{"verb":"get","user":{"username":"a"}}"#), ["others"]);
+        // Groups that are no JSON are unknown: neither is certain, and a negation does not need to be.
+        assert_eq!(names(r#"{"verb":"get","user":{"username":"a","groups":["dev" "b"]}}"#), ["others"]);
+    }
+    // An event that was made and not read has its groups too.
+    let made = Event::blank().in_groups(["system:masters"]);
+    let mut out = Vec::new();
+    engine.judge(&made, &mut engine.bench(), &mut |v| out.push(v.rule));
+    assert_eq!(out, [0]);
+}
+
+#[test]
+fn values_of_neighbouring_fields_are_never_taken_for_each_other() {
+    let engine = Engine::new(
+        vec![
+            rule("subresource", Dialect::Sigma, is("subresource", "log")),
+            rule("resource", Dialect::Sigma, is("resource", "log")),
+        ],
+        FalcoMatching::First,
+    );
+    let mut bench = engine.bench();
+    let mut names = |text: &str| {
+        let (event, mut out) = (Event::parse(text).unwrap(), Vec::new());
+        engine.judge(&event, &mut bench, &mut |v| out.push(engine.rules()[v.rule as usize].id.clone()));
+        out
+    };
+    for _ in 0..2 {
+        assert_eq!(names(r#"{"verb":"get","objectRef":{"resource":"log"}}"#), ["resource"]);
+        assert_eq!(names(r#"{"verb":"get","objectRef":{"subresource":"log"}}"#), ["subresource"]);
+        assert_eq!(names(r#"{"verb":"getlog","objectRef":{}}"#), [""; 0]);
+    }
+}
