@@ -151,6 +151,38 @@ await journey("a viewer sees no bodies and is told why something is not for him"
   check(!(await page.locator(".tree").innerText()).includes("requestObject"), "a body is shown");
 });
 
+await journey("an entry of the allow-list from a finding, tried on history, made and taken back", async (open) => {
+  const page = await open("ana");
+  await page.goto(`${base}/detections?state=hit`);
+  await page.locator("table tbody a").first().click();
+  await page.waitForURL(/\/detections\/[^/?]+$/);
+  const rule = page.url();
+  await page.locator("a", { hasText: "excuse…" }).first().click();
+  await page.waitForURL(/\/excuse\?event=/);
+  const filter = await page.inputValue("#filter");
+  check(/user:/.test(filter), `the filter that is proposed says nobody: ${filter}`);
+  const said = async () => (await page.locator("section.note h2").innerText()).match(/removed ([\d,]+) of/)[1];
+  check((await said()) !== "0", "the finding itself is not removed");
+  check(/incident/.test(await page.locator("section.note").innerText()), "nothing is said of incidents");
+  // Something that never was removes nothing; something that is no filter is marked.
+  await page.fill("#filter", `${filter} and namespace:nowhere-at-all`);
+  await page.click("text=Try on history");
+  await page.waitForURL(/nowhere/);
+  check((await said()) === "0", "what never was removes something");
+  await page.goto(`${base}${new URL(rule).pathname}/excuse?filter=usr:x`);
+  check((await page.locator("#wrong mark").innerText()).includes("usr"), "the wrong word is not marked");
+  await page.goto(`${base}${new URL(rule).pathname}/excuse?filter=${encodeURIComponent(filter)}`);
+  await page.fill('input[name="reason"]', "a rehearsal of ours");
+  await page.click('form.fields button.main');
+  await page.waitForURL((url) => url.pathname === new URL(rule).pathname);
+  await page.locator("li", { hasText: "a rehearsal of ours" }).locator("button", { hasText: "Take back" }).click();
+  await page.locator("li", { hasText: "a rehearsal of ours" }).waitFor({ state: "detached" });
+  // Who may not make entries may try them, and is told why he may not.
+  const vic = await open("vic");
+  await vic.goto(`${base}${new URL(rule).pathname}/excuse?filter=verb:get`);
+  check(/You cannot make the entry/.test(await vic.locator("main").innerText()), "a viewer is not told why");
+});
+
 const PAGES = ["/", "/incidents", "/explore?from=1970", "/tail", "/detections", "/hunts", "/trends", "/sources", "/integrity", "/own-audit", "/settings"];
 
 await journey("all pages at three widths in both themes, without a serious accessibility violation", async (open) => {

@@ -3,6 +3,7 @@
 //! Sigma and Falco rules compile to a [`Filter`]; `klio hunt` and `--where` take one as text.
 //! Its text form is [`Filter::parse`] and `Display`.
 
+pub mod alike;
 mod any_of;
 mod eval;
 mod matcher;

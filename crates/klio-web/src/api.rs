@@ -3,6 +3,7 @@
 // The macros that describe the routes write whole paths.
 #![allow(unused_qualifications)]
 
+pub(crate) mod allow;
 mod complete;
 pub(crate) mod dead;
 pub(crate) mod events;
@@ -74,7 +75,9 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(history::get))
         .routes(routes!(rules::list))
         .routes(routes!(rules::get))
-        .routes(routes!(rules::allowed))
+        .routes(routes!(rules::allowed, allow::create))
+        .routes(routes!(allow::replay))
+        .routes(routes!(allow::remove))
         .routes(routes!(rules::hunts))
         .routes(routes!(rules::hunt))
         .routes(routes!(sources::list))

@@ -7,6 +7,7 @@ mod chart;
 mod connect;
 mod draw;
 mod event;
+mod excuse;
 mod explore;
 mod frame;
 mod incident;
@@ -49,6 +50,7 @@ pub(crate) fn routes() -> Router<Web> {
         .route("/events/{auditId}", get(event::page))
         .route("/detections", get(library::detections))
         .route("/detections/{id}", get(library::detection))
+        .route("/detections/{id}/excuse", get(excuse::page))
         .route("/hunts", get(library::hunts))
         .route("/hunts/{name}", get(library::hunt))
         .route("/actors/{name}", get(subject::actor))

@@ -76,6 +76,13 @@ impl Problem {
         self
     }
 
+    /// The text of a filter: before what is wrong, that, and after it.
+    pub(crate) fn marked<'t>(&self, text: &'t str) -> Option<(&'t str, &'t str, &'t str)> {
+        let at = self.position? as usize;
+        let end = at.checked_add(self.length? as usize)?;
+        Some((text.get(..at)?, text.get(at..end)?, text.get(end..)?))
+    }
+
     /// What was asked cannot be meant so.
     pub fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)

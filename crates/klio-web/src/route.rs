@@ -69,7 +69,7 @@ const fn entry(
 
 use Need::{Anybody, May, Open, Whole};
 use Right::{
-    Export, ManageOwnAccount, ManageOwnTokens, ManageUsers, ReadBodies, ReadEvents, ReadFindings,
+    Export, ManageOwnAccount, ManageOwnTokens, ManageRules, ManageUsers, ReadBodies, ReadEvents, ReadFindings,
     ReadOwnAudit, ReplayDeadLetters, RunSql, VerifyIntegrity,
 };
 
@@ -111,6 +111,9 @@ pub const ROUTES: &[Entry] = &[
     entry("GET", "/api/v1/rules", May(&[ReadFindings]), "list", "rules"),
     entry("GET", "/api/v1/rules/{id}", May(&[ReadFindings]), "get", "rules"),
     entry("GET", "/api/v1/allow", May(&[ReadFindings]), "list", "allowances"),
+    entry("POST", "/api/v1/allow", Whole(&[ManageRules]), "create", "allowances"),
+    entry("POST", "/api/v1/allow/replay", May(&[ReadFindings, ReadEvents]), "list", "findings"),
+    entry("DELETE", "/api/v1/allow/{id}", Whole(&[ManageRules]), "delete", "allowances"),
     entry("GET", "/api/v1/hunts", May(&[ReadEvents]), "list", "hunts"),
     entry("GET", "/api/v1/hunts/{name}", May(&[ReadEvents]), "get", "hunts"),
     entry("GET", "/api/v1/sources", May(&[ReadEvents]), "list", "sources"),
@@ -145,6 +148,7 @@ pub const PAGES: &[Entry] = &[
     entry("GET", "/events/{auditId}", May(&[ReadEvents]), "get", "events"),
     entry("GET", "/detections", May(&[ReadFindings]), "list", "rules"),
     entry("GET", "/detections/{id}", May(&[ReadFindings]), "get", "rules"),
+    entry("GET", "/detections/{id}/excuse", May(&[ReadFindings, ReadEvents]), "list", "findings"),
     entry("GET", "/hunts", May(&[ReadEvents]), "list", "hunts"),
     entry("GET", "/hunts/{name}", May(&[ReadEvents]), "get", "hunts"),
     entry("GET", "/actors/{name}", May(&[ReadEvents]), "get", "actors"),

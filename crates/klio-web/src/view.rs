@@ -24,7 +24,7 @@ pub use finding::{
     RuleHits, RuleInFinding, RulePage, RuleView,
 };
 pub use history::HistoryView;
-pub use library::{AllowPage, AllowView, HuntPage, HuntView};
+pub use library::{AllowPage, AllowView, HuntPage, HuntView, NewAllow, TriedView};
 pub use incident::{
     BriefView, IncidentView, QueueFacet, QueueValue, QueueView, ReachView, RequestView, RuleInIncident,
 };

@@ -13,7 +13,7 @@ use klio_model::Timestamp;
 use crate::gate::Identify;
 use crate::journey::{Journeys, Providers};
 use crate::pace::{Pace, Rate, Turns};
-use crate::view::{AllowView, HuntView};
+use crate::view::{AllowView, HuntView, NewAllow};
 use crate::{Archive, OwnAudit, Problem};
 
 /// How much anybody gets.
@@ -98,6 +98,18 @@ pub trait Library: Send + Sync {
     /// The entries of the allow-list.
     fn allowed(&self) -> Vec<AllowView> {
         Vec::new()
+    }
+
+    /// Excuses from now on.
+    fn allow(&self, entry: NewAllow) -> Result<AllowView, Problem> {
+        let _ = entry;
+        Err(Problem::unavailable("there is no allow-list to write to"))
+    }
+
+    /// Removes an entry that [`Library::allow`] made.
+    fn disallow(&self, id: &str) -> Result<(), Problem> {
+        let _ = id;
+        Err(Problem::not_found())
     }
 
     /// Questions that somebody should ask now and then.

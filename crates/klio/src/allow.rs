@@ -5,19 +5,38 @@ use std::path::Path;
 use klio_detect::{Allow, RuleSet};
 use klio_model::{Filter, Timestamp};
 use serde::Deserialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::failure::Failure;
 
+/// What a file says that Klio writes.
+const HEAD: &str = "# Written by Klio: entries of the allow-list that were made in the window or through the API.
+# Entries may be changed by hand; comments do not stay.
+";
+
 /// An entry as it is written.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
-    rule: Option<String>,
+pub struct Entry {
+    /// See [`Allow`].
+    pub rule: Option<String>,
+    /// Which events.
     #[serde(rename = "where")]
-    filter: String,
-    owner: String,
-    reason: String,
-    until: String,
+    pub filter: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why it is right.
+    pub reason: String,
+    /// A day or a time.
+    pub until: String,
+}
+
+impl Entry {
+    /// A name that follows from what it says.
+    pub fn id(&self) -> String {
+        let Self { rule, filter, owner, reason, until } = self;
+        format!("{:016x}", xxh3_64(format!("{rule:?}{filter:?}{owner:?}{reason:?}{until:?}").as_bytes()))
+    }
 }
 
 /// Reads a file, and holds it against the rules that run.
@@ -25,15 +44,56 @@ pub fn read(path: &Path, set: &RuleSet) -> Result<Vec<Allow>, Failure> {
     crate::files::written(path, |text| parse(text, set))
 }
 
-fn parse(text: &str, set: &RuleSet) -> Result<Vec<Allow>, Failure> {
-    let entries: Vec<Entry> = if crate::files::is_blank(text) {
-        Vec::new()
-    } else {
-        serde_saphyr::from_str(text).map_err(|e| {
-            Failure::usage(e).hint("a list of entries with `where`, `owner`, `reason`, `until` and, unless all rules are meant, `rule`")
-        })?
+/// Reads the file that Klio writes, if it is there. An entry that is not right any more, such as one about a rule that is gone, is
+/// handed to `wrong` and left out.
+pub fn kept(
+    path: &Path,
+    set: &RuleSet,
+    wrong: &mut dyn FnMut(&Entry, Failure),
+) -> Result<Vec<Allow>, Failure> {
+    let mut right = Vec::new();
+    for entry in of_file(path)? {
+        match check(entry.clone(), set) {
+            Ok(allow) => right.push(allow),
+            Err(failure) => wrong(&entry, failure),
+        }
+    }
+    Ok(right)
+}
+
+/// The entries of the file that Klio writes; none if it is not there.
+pub fn of_file(path: &Path) -> Result<Vec<Entry>, Failure> {
+    if path.exists() { crate::files::written(path, entries) } else { Ok(Vec::new()) }
+}
+
+/// The text of that file. Scalars are written as JSON has them, which YAML reads alike.
+pub fn print(entries: &[Entry]) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let entry = |entry: &Entry| {
+        let rule = entry.rule.as_deref().map(|rule| ("rule", rule));
+        let others = [
+            ("where", entry.filter.as_str()),
+            ("owner", &entry.owner),
+            ("reason", &entry.reason),
+            ("until", &entry.until),
+        ];
+        let lines = rule.into_iter().chain(others).map(|(key, value)| format!("{key}: {}\n", quoted(value)));
+        format!("- {}", lines.collect::<Vec<_>>().join("  "))
     };
-    let checked = entries.into_iter().enumerate();
+    HEAD.to_owned() + &entries.iter().map(entry).collect::<String>()
+}
+
+fn entries(text: &str) -> Result<Vec<Entry>, Failure> {
+    if crate::files::is_blank(text) {
+        return Ok(Vec::new());
+    }
+    serde_saphyr::from_str(text).map_err(|e| {
+        Failure::usage(e).hint("a list of entries with `where`, `owner`, `reason`, `until` and, unless all rules are meant, `rule`")
+    })
+}
+
+fn parse(text: &str, set: &RuleSet) -> Result<Vec<Allow>, Failure> {
+    let checked = entries(text)?.into_iter().enumerate();
     checked
         .map(|(number, entry)| {
             check(entry, set).map_err(|failure| Failure {
@@ -44,7 +104,8 @@ fn parse(text: &str, set: &RuleSet) -> Result<Vec<Allow>, Failure> {
         .collect()
 }
 
-fn check(entry: Entry, set: &RuleSet) -> Result<Allow, Failure> {
+/// An entry held against the rules that run.
+pub fn check(entry: Entry, set: &RuleSet) -> Result<Allow, Failure> {
     let Entry { rule, filter: text, owner, reason, until } = entry;
     let filter = Filter::parse(&text).map_err(|e| {
         let failure = Failure::usage(format!("`where`: {e}"));
@@ -94,5 +155,29 @@ mod tests {
         }
         assert!(parse("- where: 'usr:ci'\n  owner: a\n  reason: b\n  until: 2027-01-01\n", &set).is_err());
         assert!(parse("# nothing yet\n", &set).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_klio_writes_is_read_again_and_one_that_is_wrong_does_not_spoil_the_others() {
+        let entry = |rule: Option<&str>, reason: &str| Entry {
+            rule: rule.map(str::to_owned),
+            filter: "user:\"a: b\" and verb:get".into(),
+            owner: "team #1 'x'".into(),
+            reason: reason.into(),
+            until: "2027-03-31".into(),
+        };
+        let all = [entry(None, "two\nlines \u{1b} \\ \u{e9}: - x"), entry(Some("gone"), "y")];
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("allow.yaml");
+        assert!(of_file(&path).unwrap().is_empty());
+        std::fs::write(&path, print(&all)).unwrap();
+        let read = of_file(&path).unwrap();
+        assert_eq!(read.iter().map(Entry::id).collect::<Vec<_>>(), all.each_ref().map(Entry::id));
+        let mut wrong = Vec::new();
+        let right = kept(&path, &RuleSet::default(), &mut |entry, failure| {
+            wrong.push((entry.reason.clone(), failure.message));
+        });
+        assert_eq!(right.unwrap()[0].reason, all[0].reason);
+        assert_eq!(wrong, [("y".to_owned(), "there is no rule `gone`".to_owned())]);
     }
 }

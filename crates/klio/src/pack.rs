@@ -12,6 +12,10 @@ use crate::lookup::Lists;
 /// Klio's own rules with their pages, as they are in the repository.
 static PACK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../rules");
 
+/// The allow-list that Klio writes, in its data directory.
+#[cfg(feature = "lake")]
+const KEPT: &str = "allow.yaml";
+
 /// A rule file larger than this is refused.
 const FILE_CAP: u64 = 16 << 20;
 
@@ -35,6 +39,9 @@ pub struct Rules {
     pub only_rules: bool,
     #[command(flatten)]
     pub lists: Lists,
+    /// The allow-list that Klio writes into its data directory.
+    #[arg(skip)]
+    pub kept: Option<PathBuf>,
 }
 
 /// Loaded rules and what was wrong with some of them.
@@ -46,11 +53,12 @@ pub struct Loaded {
 }
 
 impl Rules {
-    /// With what the settings say: more lists, and people where the command line names none.
+    /// With what the settings say (more lists, and people where the command line names none) and the allow-list of the data directory.
     #[cfg(feature = "lake")]
     #[must_use]
-    pub fn with(&self, config: &crate::config::Config) -> Self {
+    pub fn with(&self, config: &crate::config::Config, dir: &Path) -> Self {
         Self {
+            kept: Some(dir.join(KEPT)),
             lists: self.lists.and(&config.lookup),
             people: self.people.clone().or_else(|| config.people.clone()),
             ..self.clone()
@@ -78,6 +86,12 @@ impl Rules {
         }
         for path in &self.allow {
             set.allow.extend(crate::allow::read(path, &set)?);
+        }
+        if let Some(path) = &self.kept {
+            let mut wrong = |entry: &crate::allow::Entry, failure: Failure| {
+                eprintln!("warning: {}: entry of {}: {}", path.display(), entry.owner, failure.message);
+            };
+            set.allow.extend(crate::allow::kept(path, &set, &mut wrong)?);
         }
         set.lookup = Arc::new(self.lists.load()?);
         set.people = crate::people::of(self.people.as_deref())?;

@@ -122,7 +122,7 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     // Bound before the lake is opened: whoever cannot listen need not try.
     let listen = bind(config.server.listen).await?;
     let ops = bind(config.server.ops).await?;
-    let (set, _) = rules.with(&config).load()?.told();
+    let (set, _) = rules.with(&config, &dir).load()?.told();
     let secret = redaction_key(&dir)?;
     let terms = Arc::new(Terms::new("default", &config.lake, secret, config.redaction.clone())?);
     let metrics = Arc::new(Metrics::new());
@@ -168,7 +168,7 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     let options = klio_desk::Options { mapping, ..klio_desk::Options::default() };
     let desk = Desk::open(&place, own.clone(), options).await.map_err(Failure::world)?;
     let people =
-        people(&shared, &desk, own, secret).ok_or_else(|| Failure::world("there is no key for places"))?;
+        people(&shared, &desk, own, secret, rules).ok_or_else(|| Failure::world("there is no key for places"))?;
     let (close, closing) = watch::channel(false);
     let address =
         |listener: &TcpListener| listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string());
@@ -229,7 +229,13 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
 }
 
 /// The API, over the lake and the desk, and who may come in.
-fn people(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 32]) -> Option<People> {
+fn people(
+    shared: &Arc<Shared>,
+    desk: &Desk,
+    own: Arc<audit::Own>,
+    secret: [u8; 32],
+    rules: &Rules,
+) -> Option<People> {
     let config = shared.config.load();
     let sources = shared.pipeline.clone();
     let memory = archive::Memory::new(
@@ -245,7 +251,7 @@ fn people(shared: &Arc<Shared>, desk: &Desk, own: Arc<audit::Own>, secret: [u8; 
         providers: Some(vouch.clone()),
         proxies: config.server.proxies.clone(),
         origins: config.server.url.iter().cloned().collect(),
-        library: Arc::new(library::Shelf::new(shared)),
+        library: Arc::new(library::Shelf::new(shared.clone(), rules.clone())),
         ..klio_web::Options::default()
     };
     let web = klio_web::Web::new(Arc::new(memory), desk.clone(), own, options);

@@ -90,11 +90,7 @@ struct Explore {
 impl Explore {
     /// The filter with what is wrong in the middle.
     fn marked(&self) -> Option<(&str, &str, &str)> {
-        let problem = self.view.problem.as_ref()?;
-        let text = self.view.question.filter.as_str();
-        let at = problem.position? as usize;
-        let end = at.checked_add(problem.length? as usize)?;
-        Some((text.get(..at)?, text.get(at..end)?, text.get(end..)?))
+        self.view.problem.as_ref()?.marked(&self.view.question.filter)
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::frame::{About, Asked, Frame, Screen};
-use super::{draw, markdown};
+use super::{draw, markdown, words};
 use crate::api::{findings, rules};
 use crate::archive::SqlPart;
 use crate::route::ROUTES;
@@ -48,6 +48,8 @@ pub(crate) struct DetectionsView {
 #[template(path = "detections.html")]
 struct Detections {
     frame: Frame,
+    /// Why the reader may not change the allow-list.
+    no_change: Option<String>,
     view: DetectionsView,
     wanted: WantedRules,
     all: usize,
@@ -121,8 +123,10 @@ pub(crate) async fn detections(
         command: Some("klio rule list".to_owned()),
     };
     let view = DetectionsView { items, allowed };
+    let no_change = words::why_not(&visitor, "DELETE", "/api/v1/allow/{id}");
     screen.show(&web, &visitor, about, view, |frame, view| Detections {
         frame,
+        no_change,
         view,
         wanted,
         all,
@@ -153,6 +157,8 @@ pub(crate) struct DetectionView {
 #[template(path = "detection.html")]
 struct Detection {
     frame: Frame,
+    /// Why the reader may not change the allow-list.
+    no_change: Option<String>,
     view: DetectionView,
     page: String,
 }
@@ -176,7 +182,8 @@ pub(crate) async fn detection(
         command: Some(format!("klio rule explain {}", draw::shell(&rule.id))),
     };
     let view = DetectionView { rule, findings: found, allowed };
-    screen.show(&web, &visitor, about, view, |frame, view| Detection { frame, view, page })
+    let no_change = words::why_not(&visitor, "DELETE", "/api/v1/allow/{id}");
+    screen.show(&web, &visitor, about, view, |frame, view| Detection { frame, no_change, view, page })
 }
 
 /// The library of hunts.

@@ -1,13 +1,17 @@
 //! What is excused, and what should be asked now and then.
 
 use klio_model::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::{BriefView, FindingView};
 
 /// An entry of the allow-list.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowView {
+    /// By which it can be removed; nothing if it stands in a file that people write.
+    pub id: Option<String>,
     /// The rule whose findings it excuses, by id, name or title; nothing for all rules.
     pub rule: Option<String>,
     /// Which events.
@@ -21,6 +25,45 @@ pub struct AllowView {
     pub until: Timestamp,
     /// Findings that it excused since the server runs, in all clusters.
     pub findings: u64,
+}
+
+/// An entry to be made.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAllow {
+    /// The rule whose findings it excuses, by id, name or title; nothing for all rules.
+    pub rule: Option<String>,
+    /// Which events: a filter that is not true of all.
+    pub filter: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why it is right.
+    pub reason: String,
+    /// A day (`2027-03-31`) or a time, in UTC. From then on it excuses nothing.
+    pub until: String,
+}
+
+/// What an entry would have removed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TriedView {
+    /// Findings that were looked at: the newest of the rule, or of all rules.
+    pub findings: usize,
+    /// Whether there were more.
+    pub more: bool,
+    /// Findings all of whose evidence it excuses: they would not have been.
+    pub removed: usize,
+    /// Findings of whose evidence it excuses a part: a correlation may have needed it.
+    pub touched: usize,
+    /// How many of these are in incidents of medium or above.
+    pub in_incidents: usize,
+    /// Those incidents.
+    #[schema(value_type = Vec<Object>)]
+    pub incidents: Vec<BriefView>,
+    /// The newest findings that it removes.
+    pub examples: Vec<FindingView>,
+    /// The newest that it leaves.
+    pub left: Vec<FindingView>,
 }
 
 /// The allow-list.

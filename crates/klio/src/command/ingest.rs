@@ -48,7 +48,7 @@ impl Ingest {
         let dir = self.data.own()?;
         own_place(&dir).map_err(refused)?;
         let config = self.data.config()?;
-        let (set, wrong) = self.rules.with(&config).load()?.told();
+        let (set, wrong) = self.rules.with(&config, &dir).load()?.told();
         let terms = Terms::new(&self.cluster, &config.lake, redaction_key(&dir)?, config.redaction)?;
         let terms = Arc::new(terms);
         let keeper = Keeper::open(&dir, &config.lake, terms.clone())?;

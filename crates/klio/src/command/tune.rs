@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use klio_detect::RuleSet;
-use klio_model::filter::{Case, Piece};
-use klio_model::{Field, FieldRef, Filter, Matcher, Severity, TextMatch, Timestamp};
+use klio_model::filter::alike::{MARKS, Mark, alike, mark};
+use klio_model::{Severity, Timestamp};
 use serde_json::Value;
 
 use super::scan::Window;
@@ -59,9 +59,6 @@ struct Finding {
 /// A rule, and what its findings have in common.
 type Group = (String, Vec<Mark>);
 
-/// A field and its value.
-type Mark = (Field, String);
-
 impl Tune {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
@@ -113,7 +110,7 @@ impl Tune {
             let days = plural(days.len() as u64, "day");
             writeln!(out, "# {} on {days}, none in an incident.", plural(count, "finding"))?;
             writeln!(out, "- rule: {}", yaml(&rule))?;
-            writeln!(out, "  where: {}", yaml(&filter(&marks).to_string()))?;
+            writeln!(out, "  where: {}", yaml(&alike(&marks).to_string()))?;
             writeln!(out, "  owner: ''   # who answers for it")?;
             writeln!(out, "  reason: ''  # why it is right")?;
             writeln!(out, "  until: '{until}'")?;
@@ -171,44 +168,24 @@ fn findings(report: &mut Report) -> Result<Vec<Finding>, Failure> {
         let story = stories.get(number as usize).copied().flatten();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (actor, object) = (&finding["actor"], &finding["object"]);
-        let agent = text(&actor["user_agent"]);
-        // The product without its version: it stays the same over updates.
-        let agent = agent.split_once('/').map(|(product, _)| format!("{product}/*"));
-        let marks = [
-            (Field::User, Some(text(&actor["user"]))),
-            (Field::UserAgent, agent),
-            (Field::Resource, Some(text(&object["resource"]))),
-            (Field::Subresource, Some(text(&object["subresource"]))),
-            (Field::Namespace, Some(text(&object["namespace"]))),
+        let values = [
+            &actor["user"],
+            &actor["user_agent"],
+            &object["resource"],
+            &object["subresource"],
+            &object["namespace"],
         ];
+        let marks = MARKS.into_iter().zip(values).filter_map(|(field, value)| mark(field, value.as_str()));
         all.push(Finding {
             id: text(&finding["id"]),
             rule: text(&finding["rule"]["title"]),
             time: finding["time"].as_str().and_then(Timestamp::parse),
             is_told: story.is_some_and(|story| grave.get(story as usize).copied().unwrap_or_default()),
-            marks: marks
-                .into_iter()
-                .filter_map(|(f, v)| Some((f, v?)))
-                .filter(|(_, v)| !v.is_empty())
-                .collect(),
+            marks: marks.collect(),
         });
         Ok(())
     })?;
     Ok(all)
-}
-
-/// The filter that the marks make, as it is written.
-fn filter(marks: &[Mark]) -> Filter {
-    Filter::and(marks.iter().map(|(field, value)| {
-        let matcher = match value.strip_suffix("/*") {
-            // A client's product, whatever its version.
-            Some(product) if *field == Field::UserAgent => {
-                TextMatch::new([Piece::Literal(format!("{product}/")), Piece::Many], Case::Insensitive)
-            }
-            _ => TextMatch::exactly(value),
-        };
-        Filter::test(FieldRef::of(*field), Matcher::Text(matcher))
-    }))
 }
 
 /// A text as YAML quotes it. What cannot be printed is no part of it: filters and titles have none.

@@ -1,34 +1,100 @@
-//! What can be read about the judgement: rules with their pages, what is excused, hunts.
+//! What can be read about the judgement: rules with their pages, what is excused, hunts. And what is excused from now on.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use klio_detect::About;
-use klio_web::Library;
-use klio_web::view::{AllowView, HuntView};
+use klio_detect::{About, Allow};
+use klio_model::Timestamp;
+use klio_web::view::{AllowView, HuntView, NewAllow};
+use klio_web::{Library, Problem};
 
-use super::metrics::Metrics;
 use super::{Shared, sources};
+use crate::allow::{self, Entry};
+use crate::failure::Failure;
 use crate::hunts::{self, Ask};
-use crate::pack;
-use crate::pipeline::Pipeline;
+use crate::pack::{self, Rules};
+
+/// Entries that are kept at most: each is asked of every finding of its rule.
+const MOST: usize = 2_000;
 
 /// The pages and files of what judges now.
 pub struct Shelf {
-    pipeline: Arc<Pipeline>,
-    metrics: Arc<Metrics>,
+    shared: Arc<Shared>,
+    /// As the command line has them.
+    rules: Rules,
+    /// Held by who writes the allow-list.
+    writing: Mutex<()>,
 }
 
 impl Shelf {
     /// Of a server.
-    pub fn new(shared: &Shared) -> Self {
-        Self { pipeline: shared.pipeline.clone(), metrics: shared.metrics.clone() }
+    pub fn new(shared: Arc<Shared>, rules: Rules) -> Self {
+        Self { shared, rules, writing: Mutex::default() }
     }
+
+    fn now_rules(&self) -> Rules {
+        self.rules.with(&self.shared.config.load(), &self.shared.dir)
+    }
+
+    /// The file with the entries that Klio writes.
+    fn kept(&self) -> PathBuf {
+        self.now_rules().kept.unwrap_or_default()
+    }
+
+    /// Changes the entries that Klio writes. They count when this returns.
+    fn change(&self, f: impl FnOnce(&mut Vec<Entry>) -> Result<(), Problem>) -> Result<(), Problem> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.kept();
+        let mut all = allow::of_file(&path).map_err(broken)?;
+        f(&mut all)?;
+        write(&path, &allow::print(&all)).map_err(|e| broken(Failure::world(e)))?;
+        let (set, _) = self.now_rules().load().map_err(broken)?.told();
+        self.shared.pipeline.orders.reload(set);
+        Ok(())
+    }
+
+    fn view(&self, entry: &Allow, kept: &[Entry]) -> AllowView {
+        let until = |text: &str| text == entry.until.to_string() || entry.until.to_string().starts_with(text);
+        let same = |own: &&Entry| {
+            own.rule == entry.rule
+                && own.filter == entry.text
+                && own.owner == entry.owner
+                && own.reason == entry.reason
+                && until(&own.until)
+        };
+        AllowView {
+            id: kept.iter().find(same).map(Entry::id),
+            rule: entry.rule.clone(),
+            filter: entry.text.clone(),
+            owner: entry.owner.clone(),
+            reason: entry.reason.clone(),
+            until: entry.until,
+            findings: self.shared.metrics.excused_by(entry.rule.as_deref(), &entry.owner, &entry.text),
+        }
+    }
+}
+
+/// The file cannot be read or written: said to the log, since it is about the server's disk.
+#[allow(clippy::needless_pass_by_value)]
+fn broken(failure: Failure) -> Problem {
+    tracing::error!(error = %failure.message, "the allow-list cannot be changed");
+    Problem::unavailable("the allow-list cannot be changed now; the server's log says why")
+}
+
+/// Durable, and whole at any time.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    std::fs::File::open(dir)?.sync_all()
 }
 
 impl Library for Shelf {
     fn rules(&self) -> Vec<About> {
-        let set = self.pipeline.orders.rules();
+        let set = self.shared.pipeline.orders.rules();
         let rules = set.rules.iter().map(|rule| rule.about.clone());
         let correlations = set.correlations.iter().map(|rule| rule.about.clone());
         rules.chain(correlations).chain([sources::rule()]).collect()
@@ -44,16 +110,40 @@ impl Library for Shelf {
     }
 
     fn allowed(&self) -> Vec<AllowView> {
-        let set = self.pipeline.orders.rules();
-        let entries = set.allow.iter().map(|entry| AllowView {
-            rule: entry.rule.clone(),
-            filter: entry.text.clone(),
-            owner: entry.owner.clone(),
-            reason: entry.reason.clone(),
-            until: entry.until,
-            findings: self.metrics.excused_by(entry.rule.as_deref(), &entry.owner, &entry.text),
-        });
-        entries.collect()
+        let set = self.shared.pipeline.orders.rules();
+        let kept = allow::of_file(&self.kept()).unwrap_or_default();
+        set.allow.iter().map(|entry| self.view(entry, &kept)).collect()
+    }
+
+    fn allow(&self, new: NewAllow) -> Result<AllowView, Problem> {
+        let NewAllow { rule, filter, owner, reason, until } = new;
+        let entry = Entry { rule, filter, owner, reason, until };
+        let set = self.shared.pipeline.orders.rules();
+        let checked = allow::check(entry.clone(), &set)
+            .map_err(|failure| Problem::bad([vec![failure.message], failure.hints].concat().join(": ")))?;
+        let now = Timestamp(jiff::Timestamp::now().as_microsecond());
+        if checked.until <= now {
+            return Err(Problem::bad("`until` has passed: the entry would excuse nothing"));
+        }
+        self.change(|all| {
+            if all.iter().any(|known| known.id() == entry.id()) {
+                return Err(Problem::bad("there is this very entry"));
+            }
+            if all.len() >= MOST {
+                return Err(Problem::bad(format!("there are {MOST} entries: remove some, or put them into a file (--allow)")));
+            }
+            all.push(entry.clone());
+            Ok(())
+        })?;
+        Ok(self.view(&checked, &[entry]))
+    }
+
+    fn disallow(&self, id: &str) -> Result<(), Problem> {
+        self.change(|all| {
+            let before = all.len();
+            all.retain(|entry| entry.id() != id);
+            if all.len() < before { Ok(()) } else { Err(Problem::not_found()) }
+        })
     }
 
     fn hunts(&self) -> Vec<HuntView> {

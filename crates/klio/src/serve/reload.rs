@@ -34,7 +34,7 @@ pub async fn watch(shared: Arc<Shared>, people: People, rules: Rules, mut before
             settings(&shared, &people);
         }
         if now.rules != before.rules {
-            match rules.with(&shared.config.load()).load() {
+            match rules.with(&shared.config.load(), &shared.dir).load() {
                 Ok(loaded) => {
                     let (set, wrong) = loaded.told();
                     tracing::info!(rules = set.rules.len(), wrong, "the rules were read again");
@@ -74,9 +74,9 @@ pub fn look(settings: &Path, dir: &Path, config: &Config, rules: &Rules) -> Seen
         }
         hash.finish()
     };
-    let rules = rules.with(config);
-    let people: Vec<PathBuf> = rules.people.iter().cloned().collect();
-    let files = [rules.rules.clone(), rules.falco_rules.clone(), rules.allow.clone(), people].concat();
+    let rules = rules.with(config, dir);
+    let others = rules.people.iter().chain(&rules.kept).cloned().collect();
+    let files = [rules.rules.clone(), rules.falco_rules.clone(), rules.allow.clone(), others].concat();
     Seen { settings: of(&paths), rules: of(&files) ^ states(&rules.lists) }
 }
 
