@@ -244,6 +244,8 @@ impl<'a> Event<'a> {
             Field::Uri => self.request_uri = text,
             Field::User => self.user.name = text,
             Field::UserAgent => self.user_agent = text,
+            Field::Level => self.level = wire::level(Some(value)),
+            Field::Stage => self.stage = wire::stage(Some(value)),
             Field::Impersonated => self.impersonated = Some(Identity { name: text, ..Identity::default() }),
             Field::SourceIp => {
                 self.source_ips = Part::known(Json::Array(vec![Json::String(value.to_owned().into())]));

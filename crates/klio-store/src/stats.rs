@@ -4,6 +4,7 @@
 //! counted; other events are read. Fresh events are counted with the rest.
 
 mod codes;
+mod several;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use crate::group::Group;
 use crate::lake::Lake;
 use crate::scan::{Candidates, Question, Scanned};
 
+pub use several::{Combination, Counts};
+use several::Sink;
 use tally::Tally;
 
 /// More buckets than this are no picture any more.
@@ -190,7 +193,17 @@ impl Lake {
         &mut self,
         filter: &Filter,
         range: TimeRange,
-        f: &mut dyn FnMut(Seen<'_, '_>) -> Result<bool, StoreError>,
+        f: &mut Sink<'_>,
+    ) -> Result<Scanned, StoreError> {
+        self.survey_each(filter, range, &mut [Box::new(f)])
+    }
+
+    /// The same for several, in one pass.
+    fn survey_each(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+        sinks: &mut [Box<Sink<'_>>],
     ) -> Result<Scanned, StoreError> {
         let mut view = self.view(range)?;
         let question = Question::new(filter, range, self);
@@ -200,17 +213,34 @@ impl Lake {
                 scanned.rows += file.rows(group) as u64;
                 let group = Group::new(&file, group);
                 let Some(found) = question.candidates(&group)? else { continue };
-                let told = f(Seen::Columns(&group, &found.certain))?;
-                if told {
-                    scanned.matched += found.certain.count_set_bits() as u64;
+                let mut left = Vec::new();
+                for (number, sink) in sinks.iter_mut().enumerate() {
+                    if !sink(Seen::Columns(&group, &found.certain))? {
+                        left.push(number);
+                    }
                 }
-                let each = &mut |event: &Event<'_>| f(Seen::Event(event)).map(drop);
-                read(&question, &group, found, told, &mut scanned, each)?;
+                // Those whom the columns told nothing get the events that the others have counted.
+                if !left.is_empty() {
+                    let certain = found.certain.clone();
+                    let whole = Candidates { may: certain.clone(), certain };
+                    let mut again = Scanned::default();
+                    read(&question, &group, whole, false, &mut again, &mut |event| {
+                        left.iter().try_for_each(|number| match sinks.get_mut(*number) {
+                            Some(sink) => sink(Seen::Event(event)).map(drop),
+                            None => Ok(()),
+                        })
+                    })?;
+                    scanned.records += again.records;
+                }
+                scanned.matched += found.certain.count_set_bits() as u64;
+                read(&question, &group, found, true, &mut scanned, &mut |event| {
+                    sinks.iter_mut().try_for_each(|sink| sink(Seen::Event(event)).map(drop))
+                })?;
             }
         }
         let mut failed = Ok(());
         view.each_fresh(&question, &mut scanned, &mut |_, event| {
-            failed = f(Seen::Event(event)).map(drop);
+            failed = sinks.iter_mut().try_for_each(|sink| sink(Seen::Event(event)).map(drop));
             if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         failed.map(|()| scanned)

@@ -5,6 +5,7 @@
 
 pub(crate) mod allow;
 mod complete;
+pub(crate) mod coverage;
 pub(crate) mod dead;
 pub(crate) mod events;
 mod export;
@@ -37,7 +38,7 @@ use crate::problem::PROBLEM;
 use crate::route::Need;
 use crate::{COOKIE, Problem, ROUTES, Web};
 
-pub(crate) use events::{is, over_time, view as event_view};
+pub(crate) use events::{is, over_time, split, step_of, view as event_view};
 pub(crate) use sign_in::{is_local, ways_of};
 
 /// An answer of JSON.
@@ -78,6 +79,7 @@ fn described() -> OpenApiRouter<Web> {
         .routes(routes!(rules::allowed, allow::create))
         .routes(routes!(allow::replay))
         .routes(routes!(allow::remove))
+        .routes(routes!(coverage::get))
         .routes(routes!(rules::hunts))
         .routes(routes!(rules::hunt))
         .routes(routes!(sources::list))

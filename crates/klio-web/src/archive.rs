@@ -13,8 +13,8 @@ use crate::view::{Bar, DeadLetterView, IntegrityView, ReplayView, RuleHits, Sour
 
 pub(crate) use question::Stop;
 pub use question::{
-    ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Verdict, VerdictKind,
-    Wanted,
+    ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Survey, Surveyed,
+    Verdict, VerdictKind, Wanted,
 };
 
 /// The archive did not answer.
@@ -73,6 +73,15 @@ pub trait Archive: Send + Sync + 'static {
         field: &FieldRef,
         most: usize,
     ) -> Result<Top, ArchiveError>;
+
+    /// Several counts of the events that match, in one pass.
+    fn survey(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        question: &Question,
+        survey: &Survey,
+    ) -> Result<Surveyed, ArchiveError>;
 
     /// How many events match in each step of so many microseconds, counted from 1970; steps without events are left out.
     fn histogram(

@@ -2,6 +2,7 @@
 //! microseconds; names are camelCase.
 
 mod complete;
+mod coverage;
 mod event;
 mod explore;
 mod finding;
@@ -17,6 +18,7 @@ mod tally;
 mod trend;
 
 pub use complete::{CompletionItem, CompletionView};
+pub use coverage::{CoveragePage, CoverageView};
 pub use event::{EventPage, EventStages, EventView, ProofView};
 pub use explore::{ColumnView, ExploreView, FacetValue, FacetView, PartView, QuestionView, RowView};
 pub use finding::{

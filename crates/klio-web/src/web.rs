@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use klio_desk::{Clock, Desk, DeskError, Principal};
 use klio_detect::About;
+use klio_detect::coverage::Observed;
 use klio_model::Timestamp;
 
 use crate::gate::Identify;
 use crate::journey::{Journeys, Providers};
 use crate::pace::{Pace, Rate, Turns};
-use crate::view::{AllowView, HuntView, NewAllow};
+use crate::view::{AllowView, CoverageView, HuntView, NewAllow};
 use crate::{Archive, OwnAudit, Problem};
 
 /// How much anybody gets.
@@ -100,6 +101,12 @@ pub trait Library: Send + Sync {
         Vec::new()
     }
 
+    /// Whether each rule can work with what was recorded.
+    fn coverage(&self, seen: &Observed) -> Vec<CoverageView> {
+        let _ = seen;
+        Vec::new()
+    }
+
     /// Excuses from now on.
     fn allow(&self, entry: NewAllow) -> Result<AllowView, Problem> {
         let _ = entry;
@@ -183,6 +190,7 @@ pub(crate) struct Inner {
     pub(crate) tails: Turns,
     pub(crate) known: Mutex<Known>,
     pub(crate) journeys: Journeys,
+    pub(crate) coverage: crate::api::coverage::Known,
 }
 
 impl Web {
@@ -196,6 +204,7 @@ impl Web {
             tails: Turns::new(limits.tails, limits.all_tails),
             known: Mutex::default(),
             journeys: Journeys::default(),
+            coverage: crate::api::coverage::Known::default(),
             archive,
             desk,
             audit,

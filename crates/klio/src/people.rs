@@ -76,27 +76,54 @@ pub fn top(
     (filter, range): (&Filter, TimeRange),
     most: usize,
 ) -> Result<klio_store::Top, klio_store::StoreError> {
-    if !matches!(field.field(), Field::Person | Field::Team) {
+    if !is_of_people(field) {
         return lake.top(field, filter, range, most);
     }
-    let mut top = lake.top(&FieldRef::of(Field::User), filter, range, ACCOUNTS)?;
-    top.missing += std::mem::take(&mut top.other);
-    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for (account, count) in std::mem::take(&mut top.values) {
-        let person = people.of_name(&account);
-        let value = match field.field() {
-            Field::Team => person.and_then(|person| person.team.as_ref()),
-            _ => person.map(|person| &person.name),
-        };
+    let top = lake.top(&FieldRef::of(Field::User), filter, range, ACCOUNTS)?;
+    let accounts = top.values.into_iter().map(|(account, count)| (Some(account), count));
+    let mut found = klio_store::Top { missing: top.missing + top.other, ..top };
+    found.values = Vec::new();
+    found.other = 0;
+    for (value, count) in named(people, field, accounts) {
         match value {
-            Some(value) => *counts.entry(value.clone()).or_default() += count,
-            None => top.missing += count,
+            None => found.missing += count,
+            Some(value) if found.values.len() < most => found.values.push((value, count)),
+            Some(_) => found.other += count,
         }
     }
-    top.values = counts.into_iter().collect();
-    top.values.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
-    top.other = top.values.drain(most.min(top.values.len())..).map(|(_, count)| count).sum();
-    Ok(top)
+    Ok(found)
+}
+
+/// Whether the values of a field are told by who uses an account.
+#[cfg(feature = "lake")]
+pub fn is_of_people(field: &FieldRef) -> bool {
+    matches!(field.field(), Field::Person | Field::Team)
+}
+
+/// Numbers of accounts as those of persons or teams, if the field is about them; the most frequent first.
+#[cfg(feature = "lake")]
+pub fn named(
+    people: &People,
+    field: &FieldRef,
+    accounts: impl IntoIterator<Item = (Option<String>, u64)>,
+) -> Vec<(Option<String>, u64)> {
+    if !is_of_people(field) {
+        return accounts.into_iter().collect();
+    }
+    let mut counts: BTreeMap<Option<String>, u64> = BTreeMap::new();
+    for (account, count) in accounts {
+        *counts.entry(account.and_then(|account| name(people, field, &account))).or_default() += count;
+    }
+    let mut sorted: Vec<_> = counts.into_iter().collect();
+    sorted.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
+    sorted
+}
+
+/// What a field about people says of an account.
+#[cfg(feature = "lake")]
+pub fn name(people: &People, field: &FieldRef, account: &str) -> Option<String> {
+    let person = people.of_name(account)?;
+    if field.field() == Field::Team { person.team.clone() } else { Some(person.name.clone()) }
 }
 
 fn line<T>(of: &Spanned<T>) -> u64 {

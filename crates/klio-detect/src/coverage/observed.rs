@@ -46,6 +46,11 @@ fn beginning(path: &str) -> &str {
 impl Observed {
     /// Takes note of an event. One that was cut, or does not state its level, says nothing.
     pub fn note(&mut self, event: &Event<'_>) {
+        self.note_many(event, 1);
+    }
+
+    /// Takes note of so many events that are alike in all that a policy can name.
+    pub fn note_many(&mut self, event: &Event<'_>, events: u64) {
         if event.salvaged || event.level == Level::Unstated {
             return;
         }
@@ -57,12 +62,11 @@ impl Observed {
             [text(Field::ApiGroup), resource, text(Field::Subresource), text(Field::Verb)]
         };
         if request.iter().any(|part| part.len() > LENGTH) {
-            self.left_out += 1;
+            self.left_out += events;
             return;
         }
-        self.events += 1;
-        let seen =
-            Levels { least: event.level, most: event.level, stages: Stages::of(event.stage), events: 1 };
+        self.events += events;
+        let seen = Levels { least: event.level, most: event.level, stages: Stages::of(event.stage), events };
         self.add(request.map(Into::into), seen);
     }
 

@@ -37,7 +37,7 @@ fn fill<'a>(event: &mut Event<'a>, json: &'a str) -> Read<()> {
     if scan.at < json.len() { Err(scan.wrong("more text after the event's closing brace")) } else { Ok(()) }
 }
 
-fn level(text: Option<&str>) -> Level {
+pub(super) fn level(text: Option<&str>) -> Level {
     match text {
         Some("Metadata") => Level::Metadata,
         Some("Request") => Level::Request,
@@ -46,7 +46,7 @@ fn level(text: Option<&str>) -> Level {
     }
 }
 
-fn stage(text: Option<&str>) -> Stage {
+pub(super) fn stage(text: Option<&str>) -> Stage {
     match text {
         Some("RequestReceived") => Stage::RequestReceived,
         Some("ResponseStarted") => Stage::ResponseStarted,

@@ -25,7 +25,7 @@ impl Names {
         self.0.index(text) + 1
     }
 
-    fn text(&self, number: u32) -> Option<String> {
+    pub(super) fn text(&self, number: u32) -> Option<String> {
         number.checked_sub(1).map(|index| self.0.word(index).to_owned())
     }
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
 use super::Answer;
-use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice};
+use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice, Survey};
 use crate::cursor::Thread;
 use crate::input::{Asked, Which, field, limit, span};
 use crate::view::{Bar, CountView, EventPage, EventStages, EventView, HistogramView, ProofView, Series, TopView};
@@ -193,7 +193,26 @@ pub(crate) fn over_time(
     step: Option<i64>,
     by: Option<FieldRef>,
 ) -> Result<HistogramView, ArchiveError> {
-    let field = by.as_ref().map(|field| field.name().to_owned());
+    let Some(step) = step_of(archive, sight, patience, question, step)? else {
+        return Ok(split(step, by.as_ref(), Vec::new()));
+    };
+    let Some(by) = by else {
+        let all = archive.histogram(sight, patience, question, step)?;
+        return Ok(split(Some(step), None, vec![(None, all)]));
+    };
+    let survey = Survey { steps: Some((by.clone(), step)), ..Survey::default() };
+    let found = archive.survey(sight, patience, question, &survey)?;
+    Ok(split(Some(step), Some(&by), found.steps))
+}
+
+/// How long the steps of a histogram are, microseconds: as asked for, or as it fits the time; `None` if there is nothing to count.
+pub(crate) fn step_of(
+    archive: &dyn Archive,
+    sight: &Sight,
+    patience: &Patience,
+    question: &Question,
+    step: Option<i64>,
+) -> Result<Option<i64>, ArchiveError> {
     let TimeRange { start, end } = question.range;
     let span = match (start, end) {
         (Some(start), Some(end)) => Some((start, end)),
@@ -205,10 +224,7 @@ pub(crate) fn over_time(
             (start.unwrap_or(first), end.unwrap_or(last))
         }),
     };
-    let Some((start, end)) = span else {
-        let interval_seconds = step.map_or(60, |step| (step / 1_000_000) as u64);
-        return Ok(HistogramView { interval_seconds, field, series: Vec::new() });
-    };
+    let Some((start, end)) = span else { return Ok(None) };
     let length = end.micros().saturating_sub(start.micros()).max(1);
     let step = step.unwrap_or_else(|| usual_step(length));
     if length / step > MOST_BARS {
@@ -216,31 +232,33 @@ pub(crate) fn over_time(
             "this makes more than {MOST_BARS} steps; write a longer `interval`"
         )));
     }
-    let all = archive.histogram(sight, patience, question, step)?;
-    let interval_seconds = (step / 1_000_000) as u64;
-    let Some(by) = by else {
-        let series = vec![Series { value: None, bars: all }];
-        return Ok(HistogramView { interval_seconds, field, series });
-    };
-    let top = archive.top(sight, patience, question, &by, SERIES)?;
+    Ok(Some(step))
+}
+
+/// Steps of each value, the most frequent value first, as a histogram: those of the most frequent values, then of all others.
+pub(crate) fn split(
+    step: Option<i64>,
+    by: Option<&FieldRef>,
+    steps: Vec<(Option<String>, Vec<Bar>)>,
+) -> HistogramView {
     let mut series = Vec::new();
-    let mut rest: BTreeMap<Timestamp, u64> = all.into_iter().map(|bar| (bar.start, bar.count)).collect();
-    for (value, _) in top.values {
-        let mut of_value = question.clone();
-        let test = Filter::test(by.clone(), Matcher::Text(TextMatch::exactly(&value)));
-        of_value.filter = Filter::and([of_value.filter, archive.people().resolve(test)]);
-        let bars = archive.histogram(sight, patience, &of_value, step)?;
-        for bar in &bars {
-            rest.entry(bar.start).and_modify(|count| *count = count.saturating_sub(bar.count));
+    let mut rest: BTreeMap<Timestamp, u64> = BTreeMap::new();
+    for (value, bars) in steps {
+        if value.is_some() && series.len() < SERIES {
+            series.push(Series { value, bars });
+        } else {
+            bars.into_iter().for_each(|bar| *rest.entry(bar.start).or_default() += bar.count);
         }
-        series.push(Series { value: Some(value), bars });
     }
-    let rest = rest.into_iter().filter(|(_, count)| *count > 0);
-    let bars: Vec<Bar> = rest.map(|(start, count)| Bar { start, count }).collect();
-    if !bars.is_empty() {
+    if !rest.is_empty() {
+        let bars = rest.into_iter().map(|(start, count)| Bar { start, count }).collect();
         series.push(Series { value: None, bars });
     }
-    Ok(HistogramView { interval_seconds, field, series })
+    HistogramView {
+        interval_seconds: step.map_or(60, |step| (step / 1_000_000) as u64),
+        field: by.map(|field| field.name().to_owned()),
+        series,
+    }
 }
 
 /// A step that people count in, of which about a hundred make the time.

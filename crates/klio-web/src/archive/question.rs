@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use klio_model::{Filter, Severity, TimeRange, Timestamp};
+use klio_model::{FieldRef, Filter, Severity, TimeRange, Timestamp};
 
 use super::ArchiveError;
+use crate::view::{Bar, Top};
 use crate::{OWN_CLUSTER, Sight};
 
 /// Which events are meant.
@@ -33,6 +34,30 @@ impl Question {
         }
         Some(Filter::and([sight.filter_for(cluster)?, self.filter.clone()]))
     }
+}
+
+/// What is counted of events.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Survey {
+    /// The most frequent values of each field, at most so many.
+    pub tops: Vec<(FieldRef, usize)>,
+    /// The most frequent combinations of values of each list of fields, at most so many. None is of persons or teams.
+    pub combinations: Vec<(Vec<FieldRef>, usize)>,
+    /// Events in each step of so many microseconds, counted from 1970, by the value of a field.
+    pub steps: Option<(FieldRef, i64)>,
+}
+
+/// What was counted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Surveyed {
+    /// How many events match.
+    pub count: u64,
+    /// In the order of [`Survey::tops`].
+    pub tops: Vec<Top>,
+    /// In the order of [`Survey::combinations`], the most frequent first.
+    pub combinations: Vec<Vec<(Vec<Option<String>>, u64)>>,
+    /// For each value its steps, those without events left out; the most frequent value first.
+    pub steps: Vec<(Option<String>, Vec<Bar>)>,
 }
 
 /// A place in an answer, to go on from. The archive's own words: made of nothing but what the asker sees.

@@ -10,8 +10,8 @@ use super::address::{self, Address};
 use super::chart::Chart;
 use super::draw;
 use super::frame::{About, Asked, Frame, Screen};
-use crate::api::{event_view, over_time};
-use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice};
+use crate::api::{event_view, split, step_of};
+use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice, Survey};
 use crate::cursor::Thread;
 use crate::input::{Which, field, limit};
 use crate::view::{
@@ -234,15 +234,17 @@ fn survey(
         question.range = usual(archive, sight, patience, &question)?;
     }
     let range = question.range;
-    let histogram = over_time(archive, sight, patience, &question, None, Some(by))?;
-    let facets = facets.into_iter().map(|facet| {
-        let top = archive.top(sight, patience, &question, &facet.field, facet.most)?;
-        Ok((facet, top))
-    });
-    let facets = facets.collect::<Result<_, _>>()?;
-    let count = archive.count(sight, patience, &question)?;
+    let step = step_of(archive, sight, patience, &question, None)?;
+    let survey = Survey {
+        tops: facets.iter().map(|facet| (facet.field.clone(), facet.most)).collect(),
+        steps: step.map(|step| (by.clone(), step)),
+        ..Survey::default()
+    };
+    let found = archive.survey(sight, patience, &question, &survey)?;
+    let histogram = split(step, Some(&by), found.steps);
+    let facets = facets.into_iter().zip(found.tops).collect();
     let page = archive.events(sight, patience, &question, slice)?;
-    Ok(Found { range, count, histogram, facets, page })
+    Ok(Found { range, count: found.count, histogram, facets, page })
 }
 
 /// The day before the newest event: a cluster that has been silent since last week still shows what it did.

@@ -3,16 +3,17 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use klio_detect::coverage::Verdict as Sees;
 use klio_model::Severity;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, markdown, words};
-use crate::api::{findings, rules};
+use crate::api::{coverage, findings, rules};
 use crate::archive::SqlPart;
 use crate::route::ROUTES;
-use crate::view::{AllowView, FindingView, HuntView, RuleView};
+use crate::view::{AllowView, CoveragePage, CoverageView, FindingView, HuntView, RuleView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
 
@@ -31,7 +32,7 @@ pub(crate) struct WantedRules {
     tactic: Option<String>,
     /// The id of one of ATT&CK.
     technique: Option<String>,
-    /// `hit`: only those that fired.
+    /// `hit`: only those that fired; `works`, `partly`, `blind`, `unproven`: with what is recorded.
     state: Option<String>,
     from: Option<String>,
     to: Option<String>,
@@ -41,7 +42,16 @@ pub(crate) struct WantedRules {
 #[derive(Debug, Serialize)]
 pub(crate) struct DetectionsView {
     items: Vec<RuleView>,
+    /// Whether each can work.
+    coverage: CoveragePage,
     allowed: Vec<AllowView>,
+}
+
+impl DetectionsView {
+    /// Whether a rule can work.
+    fn sees(&self, rule: &RuleView) -> &'static str {
+        self.coverage.of(&rule.id).map_or("", |item| item.verdict)
+    }
 }
 
 #[derive(Template)]
@@ -57,6 +67,8 @@ struct Detections {
     tactics: Vec<(String, usize, String, bool)>,
     severities: Vec<(&'static str, usize, String, bool)>,
     hit: (usize, String, bool),
+    /// Whether rules can work, and how many can so.
+    sights: Vec<(&'static str, usize, String, bool)>,
 }
 
 /// The name of a tactic or the id of a technique as it is written in JSON.
@@ -104,6 +116,14 @@ pub(crate) async fn detections(
         (name, items.iter().filter(|rule| rule.severity == name).count(), to, is)
     });
     let severities = severities.collect();
+    let covered = coverage::covered(&web, &visitor).await?;
+    let sees = |rule: &RuleView| covered.of(&rule.id).map_or("", |item| item.verdict);
+    let sights = Sees::ALL.map(|verdict| {
+        let name = verdict.name();
+        let (to, is) = choice("state", name, &wanted.state);
+        (name, items.iter().filter(|rule| sees(rule) == name).count(), to, is)
+    });
+    let sights = sights.to_vec();
     let (to, is) = choice("state", "hit", &wanted.state);
     let hit = (items.iter().filter(|rule| rule.hits > 0).count(), to, is);
     let all = items.len();
@@ -113,7 +133,11 @@ pub(crate) async fn detections(
             && wanted.severity.as_deref().is_none_or(|s| s.is_empty() || rule.severity == s)
             && wanted.tactic.as_deref().is_none_or(|t| t.is_empty() || rule.tactics.iter().any(|own| word(own) == t))
             && wanted.technique.as_deref().is_none_or(|t| t.is_empty() || rule.techniques.iter().any(|own| word(own) == t))
-            && (wanted.state.as_deref() != Some("hit") || rule.hits > 0)
+            && match wanted.state.as_deref() {
+                Some("hit") => rule.hits > 0,
+                Some(state) => state.is_empty() || sees(rule) == state,
+                None => true,
+            }
     });
     items.sort_by(|a, b| (b.hits, &a.title).cmp(&(a.hits, &b.title)));
     let allowed = rules::allowed(State(web.clone()), visitor.clone()).await?.0.items;
@@ -122,7 +146,7 @@ pub(crate) async fn detections(
         place: "/detections",
         command: Some("klio rule list".to_owned()),
     };
-    let view = DetectionsView { items, allowed };
+    let view = DetectionsView { items, coverage: (*covered).clone(), allowed };
     let no_change = words::why_not(&visitor, "DELETE", "/api/v1/allow/{id}");
     screen.show(&web, &visitor, about, view, |frame, view| Detections {
         frame,
@@ -133,6 +157,7 @@ pub(crate) async fn detections(
         tactics,
         severities,
         hit,
+        sights,
     })
 }
 
@@ -151,6 +176,8 @@ pub(crate) struct DetectionView {
     findings: Vec<FindingView>,
     /// What is excused of it.
     allowed: Vec<AllowView>,
+    /// Whether it can work with what is recorded.
+    coverage: Option<CoverageView>,
 }
 
 #[derive(Template)]
@@ -181,7 +208,8 @@ pub(crate) async fn detection(
         place: "/detections",
         command: Some(format!("klio rule explain {}", draw::shell(&rule.id))),
     };
-    let view = DetectionView { rule, findings: found, allowed };
+    let coverage = coverage::covered(&web, &visitor).await?.of(&rule.id).cloned();
+    let view = DetectionView { rule, findings: found, allowed, coverage };
     let no_change = words::why_not(&visitor, "DELETE", "/api/v1/allow/{id}");
     screen.show(&web, &visitor, about, view, |frame, view| Detection { frame, no_change, view, page })
 }

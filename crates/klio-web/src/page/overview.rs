@@ -14,8 +14,8 @@ use super::address::{self, Address};
 use super::chart::Chart;
 use super::frame::{About, Frame, Screen};
 use super::{draw, incidents, sources, words};
-use crate::api::{self, findings, over_time};
-use crate::archive::{Archive, ArchiveError, Patience, Question, Slice};
+use crate::api::{self, findings, split, step_of};
+use crate::archive::{Archive, ArchiveError, Patience, Question, Slice, Survey, Surveyed};
 use crate::view::{
     self, BriefView, ChangeView, Completeness, HistogramView, OverviewView, RuleHits, SourceView, Verdict,
 };
@@ -121,7 +121,7 @@ pub(crate) async fn page(
         incident_count: now.len() as u64,
         severities: severities(&rules, &found),
         changes: changes(&all, &found, &explore),
-        attack: heat::attack(&rules, &found.month),
+        attack: heat::attack(&rules, &found.month, api::coverage::known(&web, &visitor).as_deref()),
         incidents: now.iter().take(SHOWN).map(|brief| (*brief).clone()).collect(),
         histogram: found.histogram,
         new_users: found.new_users,
@@ -174,44 +174,44 @@ fn survey(archive: &dyn Archive, sight: &Sight, patience: &Patience) -> Result<F
     let Some(newest) = newest else { return Ok(Found::default()) };
     let back = |days: i64| Some(Timestamp(newest.micros().saturating_sub(days * DAY)));
     let days = [TimeRange { start: back(1), end: None }, TimeRange { start: back(2), end: back(1) }];
-    let of = |range: TimeRange, filter: Filter| Question { filter, range, ..all.clone() };
-    let count = |filter: &Filter| -> Result<[u64; 2], ArchiveError> {
-        let [today, yesterday] = days.map(|range| archive.count(sight, patience, &of(range, filter.clone())));
-        Ok([today?, yesterday?])
+    let of = |range: TimeRange| Question { range, ..all.clone() };
+    let outcome = FieldRef::of(Field::Outcome);
+    let step = step_of(archive, sight, patience, &of(days[0]), None)?;
+    let tops = vec![
+        (outcome.clone(), COMPARED),
+        (FieldRef::of(Field::User), COMPARED),
+        (FieldRef::of(Field::SourceIp), COMPARED),
+    ];
+    let survey = Survey { tops, steps: step.map(|step| (outcome.clone(), step)), ..Survey::default() };
+    let today = archive.survey(sight, patience, &of(days[0]), &survey)?;
+    let before = archive.survey(sight, patience, &of(days[1]), &Survey { steps: None, ..survey })?;
+    let denied = |found: &Surveyed| {
+        let values = found.tops.first().map(|top| top.values.as_slice()).unwrap_or_default();
+        values.iter().find(|(value, _)| value == "denied").map_or(0, |(_, count)| *count)
     };
-    let events = count(&Filter::All)?;
-    let [today, yesterday] = days.map(|range| archive.rule_hits(sight, patience, range));
-    let fresh = |field: Field| -> Result<Vec<String>, ArchiveError> {
-        // Without a yesterday everything would be new.
-        if events[1] == 0 {
-            return Ok(Vec::new());
+    // Without a yesterday everything would be new.
+    let fresh = |number: usize| -> Vec<String> {
+        let (Some(now), Some(old)) = (today.tops.get(number), before.tops.get(number)) else {
+            return Vec::new();
+        };
+        if before.count == 0 || old.other > 0 {
+            return Vec::new();
         }
-        let field = FieldRef::of(field);
-        let top = |range| archive.top(sight, patience, &of(range, Filter::All), &field, COMPARED);
-        let (now, before) = (top(days[0])?, top(days[1])?);
-        if before.other > 0 {
-            return Ok(Vec::new());
-        }
-        let is_new = |value: &String| !before.values.iter().any(|(known, _)| known == value);
-        Ok(now.values.into_iter().map(|(value, _)| value).filter(is_new).collect())
+        let is_new = |value: &&String| !old.values.iter().any(|(known, _)| known == *value);
+        now.values.iter().map(|(value, _)| value).filter(is_new).cloned().collect()
     };
+    let hits = days.map(|range| archive.rule_hits(sight, patience, range));
+    let [hits_today, hits_before] = hits;
     Ok(Found {
-        histogram: over_time(
-            archive,
-            sight,
-            patience,
-            &of(days[0], Filter::All),
-            None,
-            Some(FieldRef::of(Field::Outcome)),
-        )?,
-        denied: count(&api::is(Field::Outcome, "denied"))?,
-        hits: [today?, yesterday?],
+        denied: [denied(&today), denied(&before)],
+        events: [today.count, before.count],
+        new_users: fresh(1),
+        new_addresses: fresh(2),
+        histogram: split(step, Some(&outcome), today.steps),
+        hits: [hits_today?, hits_before?],
         month: archive.rule_hits(sight, patience, TimeRange { start: back(HEAT_DAYS), end: None })?,
-        new_users: fresh(Field::User)?,
-        new_addresses: fresh(Field::SourceIp)?,
         start: back(1),
         newest: Some(newest),
-        events,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Trends: who asks how much of the API servers, what is heavy, refused, failed or slow, and how the events grow.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -10,8 +12,8 @@ use super::address::{self, Address};
 use super::chart::Chart;
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, words};
-use crate::api::{event_view, is, over_time};
-use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice};
+use crate::api::{event_view, is, split, step_of};
+use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice, Survey};
 use crate::input::{Which, field};
 use crate::view::{
     Forecast, Growth, HistogramView, Lister, Ranked, Series, Slow, SlowEvent, TrendsView, Trouble,
@@ -31,6 +33,8 @@ const VALUES: usize = 10;
 /// Listers, and resources of each.
 const LISTERS: usize = 8;
 const LISTED: usize = 3;
+/// Users and resources that are looked at together.
+const PAIRS: usize = 50_000;
 /// The newest slow requests that are looked at, and those that are shown.
 const LOOKED: usize = 500;
 const SLOWEST: usize = 10;
@@ -206,6 +210,31 @@ struct Parts {
     slow: Filter,
 }
 
+/// Users, resources, and how many events have both.
+struct Pairs(Vec<(Option<String>, Option<String>, u64)>);
+
+impl Pairs {
+    fn users(&self, most: usize) -> Vec<(String, u64)> {
+        summed(self.0.iter().filter_map(|(user, _, count)| Some((user.as_ref()?, *count))), most)
+    }
+
+    /// Those of a user, or of all.
+    fn resources(&self, of: Option<&str>, most: usize) -> Vec<(String, u64)> {
+        let own = self.0.iter().filter(|(user, _, _)| of.is_none() || user.as_deref() == of);
+        summed(own.filter_map(|(_, resource, count)| Some((resource.as_ref()?, *count))), most)
+    }
+}
+
+/// The most frequent names.
+fn summed<'p>(pairs: impl Iterator<Item = (&'p String, u64)>, most: usize) -> Vec<(String, u64)> {
+    let mut sums: BTreeMap<&String, u64> = BTreeMap::new();
+    pairs.for_each(|(name, count)| *sums.entry(name).or_default() += count);
+    let mut sorted: Vec<(String, u64)> = sums.into_iter().map(|(name, count)| (name.clone(), count)).collect();
+    sorted.sort_by(|a, b| b.1.cmp(&a.1));
+    sorted.truncate(most);
+    sorted
+}
+
 /// The archive, for one reader and one question.
 struct Survey<'a> {
     archive: &'a dyn Archive,
@@ -225,16 +254,22 @@ impl Survey<'_> {
         now: Timestamp,
     ) -> Result<TrendsView, ArchiveError> {
         let Self { archive, sight, patience, question, .. } = self;
-        let volume = over_time(*archive, sight, patience, question, None, Some(by))?;
-        let all = Filter::All;
+        let step = step_of(*archive, sight, patience, question, None)?;
+        let asked = Survey {
+            tops: vec![(FieldRef::of(Field::User), VALUES)],
+            steps: step.map(|step| (by.clone(), step)),
+            ..Survey::default()
+        };
+        let found = archive.survey(sight, patience, question, &asked)?;
+        let users = found.tops.into_iter().next().unwrap_or_default().values;
         Ok(TrendsView {
             cluster,
             start: question.range.start,
             end: question.range.end,
             by: name,
-            count: self.count(&all)?,
-            volume,
-            users: self.ranked(&all, Field::User, VALUES)?,
+            count: found.count,
+            volume: split(step, Some(&by), found.steps),
+            users: self.ranked(&Filter::All, Field::User, users, found.count),
             listers: self.listers(&parts.lists)?,
             throttled: self.trouble(&parts.throttled)?,
             failed: self.trouble(&parts.failed)?,
@@ -250,44 +285,52 @@ impl Survey<'_> {
         }
     }
 
-    fn count(&self, filter: &Filter) -> Result<u64, ArchiveError> {
-        self.archive.count(self.sight, self.patience, &self.with(filter))
-    }
-
     fn to(&self, filter: &Filter) -> String {
         let text = if *filter == Filter::All { String::new() } else { filter.to_string() };
         self.explore.clone().with("filter", text).to_string()
     }
 
-    /// The most frequent values of a field among the events of a filter.
-    fn ranked(&self, filter: &Filter, field: Field, most: usize) -> Result<Vec<Ranked>, ArchiveError> {
+    /// Values of a field with their share of so many events of a filter, and where those are found.
+    fn ranked(&self, filter: &Filter, field: Field, values: Vec<(String, u64)>, all: u64) -> Vec<Ranked> {
         let field = FieldRef::of(field);
-        let top = self.archive.top(self.sight, self.patience, &self.with(filter), &field, most)?;
-        let all = top.values.iter().map(|(_, count)| count).sum::<u64>() + top.other + top.missing;
         let one = |(value, count): (String, u64)| {
             let test = Filter::test(field.clone(), Matcher::Text(TextMatch::exactly(&value)));
             let share = count as f64 / all.max(1) as f64;
             Ranked { explore: self.to(&Filter::and([filter.clone(), test])), share, value, count }
         };
-        Ok(top.values.into_iter().map(one).collect())
+        values.into_iter().map(one).collect()
+    }
+
+    /// How many events match a filter, and how many of each user and resource.
+    fn pairs(&self, filter: &Filter) -> Result<(u64, Pairs), ArchiveError> {
+        let fields = vec![FieldRef::of(Field::User), FieldRef::of(Field::Resource)];
+        let survey = Survey { combinations: vec![(fields, PAIRS)], ..Survey::default() };
+        let found = self.archive.survey(self.sight, self.patience, &self.with(filter), &survey)?;
+        let rows = found.combinations.into_iter().next().unwrap_or_default();
+        let pair = |(values, count): (Vec<Option<String>>, u64)| {
+            let mut values = values.into_iter();
+            (values.next().flatten(), values.next().flatten(), count)
+        };
+        Ok((found.count, Pairs(rows.into_iter().map(pair).collect())))
     }
 
     fn listers(&self, lists: &Filter) -> Result<Vec<Lister>, ArchiveError> {
-        let users = self.ranked(lists, Field::User, LISTERS)?;
+        let (count, pairs) = self.pairs(lists)?;
+        let users = self.ranked(lists, Field::User, pairs.users(LISTERS), count);
         let one = |user: Ranked| {
             let of_user = Filter::and([lists.clone(), is(Field::User, &user.value)]);
-            Ok(Lister { resources: self.ranked(&of_user, Field::Resource, LISTED)?, user })
+            let resources = pairs.resources(Some(&user.value), LISTED);
+            Lister { resources: self.ranked(&of_user, Field::Resource, resources, user.count), user }
         };
-        users.into_iter().map(one).collect()
+        Ok(users.into_iter().map(one).collect())
     }
 
     fn trouble(&self, filter: &Filter) -> Result<Trouble, ArchiveError> {
-        let count = self.count(filter)?;
-        let ranked = |field| if count == 0 { Ok(Vec::new()) } else { self.ranked(filter, field, 5) };
+        let (count, pairs) = self.pairs(filter)?;
         Ok(Trouble {
             count,
-            users: ranked(Field::User)?,
-            resources: ranked(Field::Resource)?,
+            users: self.ranked(filter, Field::User, pairs.users(5), count),
+            resources: self.ranked(filter, Field::Resource, pairs.resources(None, 5), count),
             explore: self.to(filter),
         })
     }

@@ -69,6 +69,8 @@ pub struct TechniqueView {
     pub name: &'static str,
     /// Rules for it.
     pub rules: usize,
+    /// Those of them that are blind with what is recorded; none as long as that is not known.
+    pub blind: usize,
     /// Findings of those rules in the last 30 days.
     pub hits: u64,
     /// Why audit data cannot show it.

@@ -24,6 +24,7 @@ impl Archive for Nothing {
     fn events(&self, _: &Sight, _: &Patience, _: &Question, _: &Slice) -> Answer<Page<Record>> { Err(ArchiveError::NotFound) }
     fn count(&self, _: &Sight, _: &Patience, _: &Question) -> Answer<u64> { Err(ArchiveError::NotFound) }
     fn top(&self, _: &Sight, _: &Patience, _: &Question, _: &FieldRef, _: usize) -> Answer<Top> { Err(ArchiveError::NotFound) }
+    fn survey(&self, _: &Sight, _: &Patience, _: &Question, _: &Survey) -> Answer<Surveyed> { Err(ArchiveError::NotFound) }
     fn histogram(&self, _: &Sight, _: &Patience, _: &Question, _: i64) -> Answer<Vec<Bar>> { Err(ArchiveError::NotFound) }
     fn span(&self, _: &Sight, _: &Patience, _: &Question) -> Answer<Option<(Timestamp, Timestamp)>> { Err(ArchiveError::NotFound) }
     fn event(&self, _: &Sight, _: &Patience, _: &str, _: usize) -> Answer<Vec<Record>> { Err(ArchiveError::NotFound) }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use klio_model::{Event, FieldRef, TimeRange, Timestamp};
 use klio_web::archive::{
     Archive, ArchiveError, ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice,
-    SqlPart, Verdict, VerdictKind, Wanted,
+    SqlPart, Survey, Surveyed, Verdict, VerdictKind, Wanted,
 };
 use klio_web::view::{
     Bar, Completeness, DeadLetterView, IntegrityView, ReplayView, RuleHits, SourceView, Top, Verification,
@@ -166,6 +166,47 @@ impl Archive for Memory {
         values.truncate(most);
         top.values = values;
         Ok(top)
+    }
+
+    fn survey(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        question: &Question,
+        survey: &Survey,
+    ) -> Answer<Surveyed> {
+        let records = self.seen(sight, question);
+        let tops = survey.tops.iter().map(|(field, most)| self.top(sight, patience, question, field, *most));
+        let one = |fields: &[FieldRef], record: &Record| -> Vec<Option<String>> {
+            fields.iter().map(|field| field.values(&event(record)).into_iter().next()).collect()
+        };
+        let mut combinations = Vec::new();
+        for (fields, most) in &survey.combinations {
+            let mut counts = std::collections::BTreeMap::<Vec<Option<String>>, u64>::new();
+            records.iter().for_each(|record| *counts.entry(one(fields, record)).or_default() += 1);
+            let mut rows: Vec<_> = counts.into_iter().collect();
+            rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            rows.truncate(*most);
+            combinations.push(rows);
+        }
+        let mut steps = Vec::new();
+        if let Some((field, step)) = &survey.steps {
+            let mut values = std::collections::BTreeMap::<Option<String>, Vec<Record>>::new();
+            for record in &records {
+                values.entry(field.values(&event(record)).into_iter().next()).or_default().push(record.clone());
+            }
+            let mut sorted: Vec<_> = values.into_iter().collect();
+            sorted.sort_by_key(|(_, records)| std::cmp::Reverse(records.len()));
+            for (value, records) in sorted {
+                let mut bars = std::collections::BTreeMap::<i64, u64>::new();
+                for time in records.iter().filter_map(|record| event(record).time()) {
+                    *bars.entry(time.micros().div_euclid(*step) * step).or_default() += 1;
+                }
+                let bars = bars.into_iter().map(|(start, count)| Bar { start: Timestamp(start), count });
+                steps.push((value, bars.collect()));
+            }
+        }
+        Ok(Surveyed { count: records.len() as u64, tops: tops.collect::<Answer<_>>()?, combinations, steps })
     }
 
     fn histogram(&self, sight: &Sight, _: &Patience, question: &Question, step: i64) -> Answer<Vec<Bar>> {

@@ -16,8 +16,8 @@ use klio_model::{Field, FieldRef, Filter, Matcher, People, TextMatch, TimeRange,
 use klio_store::keys::Cipher;
 use klio_store::{Cancel, ExportColumns, Format, Kept, Lake, Limits, Settings, Sight as Seen, StoreError};
 use klio_web::archive::{
-    ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Verdict, VerdictKind,
-    Wanted,
+    ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Survey, Surveyed,
+    Verdict, VerdictKind, Wanted,
 };
 use klio_web::view::{Bar, DeadLetterView, IntegrityView, ReplayView, RuleHits, SourceView, Top};
 use klio_web::{Archive, ArchiveError, OWN_CLUSTER, Sight};
@@ -164,6 +164,41 @@ fn page<T>(all: Vec<(Option<Timestamp>, T)>, after: Option<(Option<i64>, usize)>
     Page { items, next }
 }
 
+/// The most frequent of values.
+fn most_of(rows: Vec<(Option<String>, u64)>, most: usize) -> Top {
+    let mut top = Top::default();
+    for (value, count) in rows {
+        match value {
+            None => top.missing += count,
+            Some(value) if top.values.len() < most => top.values.push((value, count)),
+            Some(_) => top.other += count,
+        }
+    }
+    top
+}
+
+/// Steps of each value; those of accounts as those of who uses them, if the field is about people.
+fn steps_of(
+    people: &People,
+    field: &FieldRef,
+    steps: Vec<(Option<String>, Vec<(Timestamp, u64)>)>,
+) -> Vec<(Option<String>, Vec<Bar>)> {
+    let bars = |steps: BTreeMap<Timestamp, u64>| -> Vec<Bar> {
+        steps.into_iter().map(|(start, count)| Bar { start, count }).collect()
+    };
+    if !crate::people::is_of_people(field) {
+        return steps.into_iter().map(|(value, steps)| (value, bars(steps.into_iter().collect()))).collect();
+    }
+    let mut of: BTreeMap<Option<String>, BTreeMap<Timestamp, u64>> = BTreeMap::new();
+    for (account, steps) in steps {
+        let own = of.entry(account.and_then(|name| crate::people::name(people, field, &name))).or_default();
+        steps.into_iter().for_each(|(start, count)| *own.entry(start).or_default() += count);
+    }
+    let mut sorted: Vec<_> = of.into_iter().map(|(value, steps)| (value, bars(steps))).collect();
+    sorted.sort_by_key(|(_, bars)| std::cmp::Reverse(bars.iter().map(|bar| bar.count).sum::<u64>()));
+    sorted
+}
+
 impl Archive for Memory {
     fn people(&self) -> Arc<People> {
         self.pipeline.orders.rules().people.clone()
@@ -210,6 +245,45 @@ impl Archive for Memory {
             crate::people::top(lake, &people, field, (&question.filter, question.range), most)
         })?;
         Ok(Top { values: top.values, other: top.other, missing: top.missing })
+    }
+
+    fn survey(
+        &self,
+        sight: &Sight,
+        patience: &Patience,
+        question: &Question,
+        survey: &Survey,
+    ) -> Result<Surveyed, ArchiveError> {
+        let people = self.people();
+        let counts = self.ask(seen(sight, &question.clusters), patience, |lake| {
+            let account = |field: &FieldRef| match field.field() {
+                Field::Person | Field::Team => FieldRef::of(Field::User),
+                _ => field.clone(),
+            };
+            let tops = survey.tops.iter().map(|(field, _)| vec![account(field)]);
+            let lists: Vec<Vec<FieldRef>> =
+                tops.chain(survey.combinations.iter().map(|(fields, _)| fields.clone())).collect();
+            let by = survey.steps.as_ref().map(|(field, step)| (account(field), *step));
+            let by = by.as_ref().map(|(field, step)| (field, *step));
+            lake.counts(&lists, by, &question.filter, question.range)
+        })?;
+        let mut values = counts.values.into_iter();
+        let tops = survey.tops.iter().zip(&mut values).map(|((field, most), rows)| {
+            let rows = rows.into_iter().map(|(mut value, count)| (value.pop().flatten(), count));
+            most_of(crate::people::named(&people, field, rows), *most)
+        });
+        let tops = tops.collect();
+        let combinations = survey.combinations.iter().zip(values).map(|((_, most), mut rows)| {
+            rows.truncate(*most);
+            rows
+        });
+        let steps = survey.steps.as_ref().map(|(field, _)| steps_of(&people, field, counts.steps));
+        Ok(Surveyed {
+            count: counts.scanned.matched,
+            tops,
+            combinations: combinations.collect(),
+            steps: steps.unwrap_or_default(),
+        })
     }
 
     fn histogram(

@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use klio_detect::coverage::{Coverage, Observed, Recording, assess};
 use klio_detect::{About, Allow};
 use klio_model::Timestamp;
-use klio_web::view::{AllowView, HuntView, NewAllow};
+use klio_web::view::{AllowView, CoverageView, HuntView, NewAllow};
 use klio_web::{Library, Problem};
 
 use super::{Shared, sources};
@@ -113,6 +114,18 @@ impl Library for Shelf {
         let set = self.shared.pipeline.orders.rules();
         let kept = allow::of_file(&self.kept()).unwrap_or_default();
         set.allow.iter().map(|entry| self.view(entry, &kept)).collect()
+    }
+
+    fn coverage(&self, seen: &Observed) -> Vec<CoverageView> {
+        let set = self.shared.pipeline.orders.rules();
+        let of = |coverage: &Coverage<'_>| CoverageView {
+            rule: coverage.about.id.clone(),
+            title: coverage.about.title.clone(),
+            verdict: coverage.verdict.name(),
+            mend: coverage.mend.yaml(),
+            notes: coverage.mend.notes.clone(),
+        };
+        assess(&set, Recording::Logs(seen)).iter().map(of).collect()
     }
 
     fn allow(&self, new: NewAllow) -> Result<AllowView, Problem> {

@@ -7,7 +7,7 @@ use klio_detect::About as Rule;
 use klio_detect::coverage::{Coverage, Mend, Verdict, matrices};
 
 use crate::page::address::Address;
-use crate::view::{RuleHits, TacticView, TechniqueView, capital};
+use crate::view::{CoveragePage, RuleHits, TacticView, TechniqueView, capital};
 
 /// A tactic as a column.
 pub(super) struct Heat {
@@ -29,11 +29,19 @@ pub(super) struct Cell {
     pub(super) href: Option<String>,
 }
 
-/// The matrix, with the rules' findings. Which rules can work with what is recorded is another matter: Detections says it.
-pub(super) fn attack(rules: &[Rule], hits: &[RuleHits]) -> Vec<TacticView> {
+/// The matrix, with the rules' findings and, as far as that is known, whether they can work with what is recorded.
+pub(super) fn attack(rules: &[Rule], hits: &[RuleHits], covered: Option<&CoveragePage>) -> Vec<TacticView> {
+    let verdicts: BTreeMap<&str, &str> = covered
+        .map(|page| page.items.iter().map(|item| (item.rule.as_str(), item.verdict)).collect())
+        .unwrap_or_default();
+    let verdict = |about: &Rule| {
+        let told = verdicts.get(about.id.as_str());
+        let named = Verdict::ALL.into_iter().find(|verdict| told == Some(&verdict.name()));
+        named.unwrap_or(Verdict::Works)
+    };
     let works = |about| Coverage {
         about,
-        verdict: Verdict::Works,
+        verdict: verdict(about),
         any: false,
         sights: Vec::new(),
         guesses: false,
@@ -58,6 +66,7 @@ pub(super) fn attack(rules: &[Rule], hits: &[RuleHits]) -> Vec<TacticView> {
             .map(|cell| TechniqueView {
                 hits: found.get(&cell.id).copied().unwrap_or(0),
                 rules: cell.rules.all(),
+                blind: cell.rules.blind,
                 name: cell.name,
                 hidden: cell.hidden,
                 id: cell.id,
@@ -83,7 +92,7 @@ pub(super) fn columns(attack: &[TacticView]) -> Vec<Heat> {
 }
 
 fn cell(tactic: &str, technique: &TechniqueView) -> Cell {
-    let TechniqueView { id, name, rules, hits, hidden } = technique;
+    let TechniqueView { id, name, rules, blind, hits, hidden } = technique;
     let counted = match rules {
         1 => "1 rule".to_owned(),
         n => format!("{n} rules"),
@@ -91,6 +100,9 @@ fn cell(tactic: &str, technique: &TechniqueView) -> Cell {
     let (class, word, said) = match (hits, rules, hidden) {
         (0, 0, Some(why)) => ("hidden", "invisible", format!("no audit log shows it: {why}")),
         (0, 0, None) => ("none", "no rule", "no rule looks for it".to_owned()),
+        (0, all, _) if blind == all => {
+            ("blind", "blind", format!("{counted}, blind: the audit policy does not record what they look at"))
+        }
         (0, ..) => ("h0", "", format!("{counted}, no finding")),
         (1..=4, ..) => ("h1", "", format!("{counted}, {hits} findings")),
         (5..=24, ..) => ("h2", "", format!("{counted}, {hits} findings")),

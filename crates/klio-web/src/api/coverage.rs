@@ -1,0 +1,119 @@
+//! Which rules can work with what is recorded: the audit policy as the newest events show it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Json;
+use axum::extract::State;
+use klio_detect::coverage::Observed;
+use klio_model::{Event, Field, FieldRef, Filter, Matcher, TimeRange, Timestamp};
+
+use super::Answer;
+use crate::archive::{ArchiveError, Patience, Question, Slice, Survey};
+use crate::view::CoveragePage;
+use crate::visitor::Visitor;
+use crate::{Archive, Problem, Sight, Web};
+
+/// Microseconds before the newest event.
+const BACK: i64 = 7 * 86_400_000_000;
+/// Kinds of requests that are told apart.
+const KINDS: usize = 50_000;
+/// How long an answer is good, microseconds: policies change seldom.
+const GOOD: i64 = 10 * 60 * 1_000_000;
+/// Answers that are kept, by what is seen.
+const KEPT: usize = 64;
+
+/// What was found, by whose sight, and when.
+#[derive(Default)]
+pub(crate) struct Known(Mutex<HashMap<String, (Timestamp, Arc<CoveragePage>)>>);
+
+impl Known {
+    fn get(&self, scope: &str, now: Timestamp) -> Option<Arc<CoveragePage>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, page) = known.get(scope)?;
+        (now.micros().saturating_sub(at.micros()) < GOOD).then(|| page.clone())
+    }
+
+    fn set(&self, scope: String, now: Timestamp, page: Arc<CoveragePage>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        known.insert(scope, (now, page));
+    }
+}
+
+/// Whether each rule can work with what was recorded in the seven days before the newest event. Good for ten minutes.
+#[utoipa::path(get, path = "/api/v1/coverage", tag = "rules",
+    responses((status = 200, description = "The rules", body = CoveragePage)))]
+pub(crate) async fn get(State(web): State<Web>, visitor: Visitor) -> Answer<CoveragePage> {
+    let page = covered(&web, &visitor).await?;
+    visitor.note.rows(page.items.len());
+    Ok(Json((*page).clone()))
+}
+
+/// The same, for a page.
+pub(crate) async fn covered(web: &Web, visitor: &Visitor) -> Result<Arc<CoveragePage>, Problem> {
+    let (scope, now) = (visitor.sight.scope().to_string(), web.now());
+    if let Some(page) = web.inner.coverage.get(&scope, now) {
+        return Ok(page);
+    }
+    let library = web.inner.options.library.clone();
+    let page = visitor.ask(web, move |archive, sight, patience| {
+        let (seen, events, start) = observed(archive, sight, patience)?;
+        Ok(CoveragePage { events, start, items: library.coverage(&seen) })
+    });
+    let page = Arc::new(page.await?);
+    web.inner.coverage.set(scope, now, page.clone());
+    Ok(page)
+}
+
+/// What is known already. If nothing is, it is found out behind the reader's back.
+pub(crate) fn known(web: &Web, visitor: &Visitor) -> Option<Arc<CoveragePage>> {
+    let known = web.inner.coverage.get(&visitor.sight.scope().to_string(), web.now());
+    if known.is_none() {
+        let (web, visitor) = (web.clone(), visitor.clone());
+        tokio::spawn(async move {
+            if let Err(problem) = covered(&web, &visitor).await {
+                tracing::warn!(problem = %problem.detail, "which rules can work is not known");
+            }
+        });
+    }
+    known
+}
+
+fn observed(
+    archive: &dyn Archive,
+    sight: &Sight,
+    patience: &Patience,
+) -> Result<(Observed, u64, Option<Timestamp>), ArchiveError> {
+    let mut question = Question { clusters: Vec::new(), filter: Filter::All, range: TimeRange::default() };
+    let newest = archive.events(sight, patience, &question, &Slice { after: None, most: 1 })?;
+    let newest = newest.items.first().and_then(|record| Event::parse(&record.raw).ok()?.time());
+    let start = newest.map(|newest| Timestamp(newest.micros().saturating_sub(BACK)));
+    question.range.start = start;
+    let mut seen = Observed::default();
+    let mut events = 0;
+    let object = Filter::test(FieldRef::of(Field::Resource), Matcher::Present);
+    let kinds: [(Filter, &[Field]); 2] = [
+        (object.clone(), &[Field::ApiGroup, Field::Resource, Field::Subresource]),
+        (Filter::not(object), &[Field::Uri]),
+    ];
+    for (filter, names) in kinds {
+        let fields = names.iter().chain(&[Field::Verb, Field::Level, Field::Stage]);
+        let fields: Vec<FieldRef> = fields.map(|field| FieldRef::of(*field)).collect();
+        let survey = Survey { combinations: vec![(fields.clone(), KINDS)], ..Survey::default() };
+        let found = archive.survey(sight, patience, &Question { filter, ..question.clone() }, &survey)?;
+        events += found.count;
+        for (values, count) in found.combinations.into_iter().flatten() {
+            let mut event = Event::blank();
+            for (field, value) in fields.iter().zip(&values) {
+                if let Some(value) = value {
+                    event = event.with(field.field(), value);
+                }
+            }
+            seen.note_many(&event, count);
+        }
+    }
+    Ok((seen, events, start))
+}
