@@ -27,6 +27,7 @@ use crate::time::Timestamp;
 pub use identity::{Outcome, SourceScope, UserKind};
 pub use recorded::Recorded;
 pub use uri::query_pairs;
+pub(crate) use wire::Flat;
 
 /// How much of a request the audit policy recorded (`audit.Level`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -189,6 +190,7 @@ pub struct Event<'a> {
     pub staged: Option<Str<'a>>,
     /// What admission, authorization and latency tracking noted.
     pub annotations: Part<'a>,
+    flat_annotations: OnceCell<Option<Flat<'a>>>,
     /// `authenticationMetadata` (constrained impersonation, Kubernetes 1.35 and later).
     pub authentication: Part<'a>,
     /// Recovered from a cut line: an absent member may have been cut off.
@@ -292,6 +294,7 @@ impl<'a> Event<'a> {
             received: None,
             staged: None,
             annotations: Part::default(),
+            flat_annotations: OnceCell::new(),
             authentication: Part::default(),
             salvaged: false,
             facts: None,
@@ -358,7 +361,12 @@ impl<'a> Event<'a> {
 
     /// The annotation, found without a tree; `None` if that cannot be done.
     pub(crate) fn flat_annotation(&self, key: &str) -> Option<Option<Cow<'_, str>>> {
-        wire::flat_member(self.annotations.text()?, key)
+        self.flat_annotations()?.get(key)
+    }
+
+    /// All annotations, if they are texts alone.
+    pub(crate) fn flat_annotations(&self) -> Option<&Flat<'a>> {
+        self.flat_annotations.get_or_init(|| Flat::of(self.annotations.text()?)).as_ref()
     }
 
     /// The request body with JSON patches folded into the object they would make of an empty one; other
@@ -390,6 +398,7 @@ impl<'a> Event<'a> {
 }
 
 /// The text of an optional string.
+#[inline]
 pub(crate) fn text<'e>(s: &'e Option<Str<'_>>) -> Option<&'e str> {
     s.as_ref().map(|s| s.0.as_ref())
 }

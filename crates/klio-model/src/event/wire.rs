@@ -445,37 +445,72 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The value of a key in a flat object of strings, without reading more of it than the strings' ends. `None` if the
-/// text is anything else, or repeats the key, or writes keys with escapes: then only a tree can tell.
-pub(super) fn flat_member<'a>(text: &'a str, key: &str) -> Option<Option<Cow<'a, str>>> {
-    let mut scan = Scan { text, at: 0 };
-    let mut found = None;
-    if !scan.eat("{") {
-        return None;
-    }
-    loop {
-        if !scan.eat("\"") {
-            break;
-        }
-        scan.at -= 1;
-        let (name, odd) = scan.quoted().ok()?;
-        if odd || !scan.eat(":\"") {
+/// Members of a flat object whose text is taken as it is.
+const PLAIN: usize = 32;
+
+/// A flat object of strings without space between them, as API servers write annotations.
+#[derive(Debug)]
+pub(crate) struct Flat<'a> {
+    text: &'a str,
+    /// Keys without escapes, and values with their quotes.
+    members: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Flat<'a> {
+    /// Reads no more of the text than the strings' ends. `None` if it is anything else, or writes keys with escapes: then only a
+    /// tree can tell.
+    pub(super) fn of(text: &'a str) -> Option<Self> {
+        let mut scan = Scan { text, at: 0 };
+        let mut members = Vec::with_capacity(4);
+        if !scan.eat("{") {
             return None;
         }
-        scan.at -= 1;
-        let start = scan.at;
-        let (value, escaped) = scan.quoted().ok()?;
-        if name == key {
-            if found.is_some() {
+        while scan.eat("\"") {
+            scan.at -= 1;
+            let (name, odd) = scan.quoted().ok()?;
+            if odd || !scan.eat(":\"") {
                 return None;
             }
-            found = Some(if escaped { unescape(&text[start..scan.at])? } else { Cow::Borrowed(value) });
+            scan.at -= 1;
+            let start = scan.at;
+            scan.quoted().ok()?;
+            members.push((name, &text[start..scan.at]));
+            if !scan.eat(",") {
+                break;
+            }
         }
-        if !scan.eat(",") {
-            break;
-        }
+        (scan.eat("}") && scan.at == text.len()).then_some(Self { text, members })
     }
-    (scan.eat("}") && scan.at == text.len()).then_some(found)
+
+    /// The value of a key. `None` if the key is there twice or its value is no right text: then only a tree can tell.
+    pub(super) fn get(&self, key: &str) -> Option<Option<Cow<'a, str>>> {
+        let mut found = self.members.iter().filter(|(name, _)| *name == key);
+        let Some((_, quoted)) = found.next() else { return Some(None) };
+        if found.next().is_some() {
+            return None;
+        }
+        let inner = quoted.get(1..quoted.len() - 1)?;
+        Some(Some(if inner.contains('\\') { unescape(quoted)? } else { Cow::Borrowed(inner) }))
+    }
+
+    /// The object as [`crate::Json::to_text`] would write it; `None` if only a tree can tell.
+    pub(crate) fn to_text(&self) -> Option<&'a str> {
+        let mut rest = self.text;
+        // Quotes and backslashes are escaped in one way, other characters in several.
+        while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+            if !matches!(rest.as_bytes().get(at + 1), Some(b'"' | b'\\')) {
+                return None;
+            }
+            rest = rest.get(at + 2..)?;
+        }
+        // A key that comes twice is the tree's matter.
+        let known =
+            |(at, (key, _)): (usize, &(&str, &str))| self.members[..at].iter().any(|(other, _)| other == key);
+        let is_plain = self.members.len() <= PLAIN
+            && self.text.bytes().all(|byte| byte >= b' ')
+            && !self.members.iter().enumerate().any(known);
+        is_plain.then_some(self.text)
+    }
 }
 
 /// The strings of a flat list without escapes; `None` if the text is anything else.
@@ -552,7 +587,15 @@ mod tests {
     #[test]
     fn flat_members_are_read_like_the_tree_reads_them() {
         let check = |text: &str, want: Option<Option<&str>>| {
-            assert_eq!(flat_member(text, "k"), want.map(|w| w.map(Cow::Borrowed)), "{text}");
+            let flat = Flat::of(text);
+            assert_eq!(
+                flat.as_ref().and_then(|flat| flat.get("k")),
+                want.map(|w| w.map(Cow::Borrowed)),
+                "{text}"
+            );
+            if let Some(same) = flat.and_then(|flat| flat.to_text()) {
+                assert_eq!(Json::parse(text).map(|json| json.to_text()).as_deref(), Some(same));
+            }
         };
         check(r#"{"a":"b","k":"v"}"#, Some(Some("v")));
         check(r#"{"a":"\"k\":\"x\""}"#, Some(None));

@@ -18,6 +18,8 @@ pub enum Value<'v> {
     Bool(bool),
     /// An object: it is present, but no text equals it.
     Tree(&'v Json<'v>),
+    /// The same, as JSON.
+    Object(&'v str),
 }
 
 /// Whether a field had a value.
@@ -45,7 +47,7 @@ impl<'v> Value<'v> {
     /// The value as text: numbers and booleans as JSON writes them, objects as JSON.
     pub fn to_text(self) -> std::borrow::Cow<'v, str> {
         match self {
-            Self::Text(s) => s.into(),
+            Self::Text(s) | Self::Object(s) => s.into(),
             Self::Int(n) => n.to_string().into(),
             Self::Float(n) => n.to_string().into(),
             Self::Bool(b) => if b { "true" } else { "false" }.into(),
@@ -57,6 +59,7 @@ impl<'v> Value<'v> {
 impl Event<'_> {
     /// The text of a plain text field that every event has as a whole; `None` for fields of other kinds.
     /// The inner option is whether it is there.
+    #[inline]
     pub(crate) fn plain(&self, field: Field) -> Option<Option<&str>> {
         Some(match field {
             Field::AuditId => text(&self.audit_id),
@@ -231,7 +234,12 @@ impl Event<'_> {
                 }
                 None => tree(self.annotations.tree(), path, &mut each),
             },
-            Field::Annotations => tree(self.annotations.tree(), path, &mut each),
+            Field::Annotations => match self.flat_annotations().and_then(crate::event::Flat::to_text) {
+                Some(text) => {
+                    each(Value::Object(text));
+                }
+                None => tree(self.annotations.tree(), path, &mut each),
+            },
             Field::RequestObject => tree(self.request_object.tree(), path, &mut each),
             Field::ResponseObject => tree(self.response_object.tree(), path, &mut each),
             Field::Patch => {
@@ -304,6 +312,7 @@ fn is_binding(event: &Event<'_>) -> bool {
 
 impl Event<'_> {
     /// The text of a plain text field; `None` if it is missing or the field holds something else.
+    #[inline]
     pub fn text_of(&self, field: Field) -> Option<&str> {
         self.plain(field).flatten()
     }

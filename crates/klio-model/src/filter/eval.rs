@@ -11,6 +11,7 @@ const MAX_VALUES: usize = 16;
 
 impl Filter {
     /// The filter's answer for an event.
+    #[inline]
     pub fn eval(&self, event: &Event<'_>, missing: Missing) -> Tri {
         match self {
             Self::All => Tri::True,

@@ -407,6 +407,6 @@ fn number(value: Value<'_>) -> Option<f64> {
         Value::Int(n) => Some(n as f64),
         Value::Float(n) => Some(n),
         Value::Text(t) => t.trim().parse().ok(),
-        Value::Bool(_) | Value::Tree(_) => None,
+        Value::Bool(_) | Value::Tree(_) | Value::Object(_) => None,
     }
 }
