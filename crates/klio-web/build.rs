@@ -16,7 +16,8 @@ const FILES: [(&str, &str, &str); 4] = [
 ];
 
 fn main() -> Result<(), String> {
-    let variable = |name: &str| env::var_os(name).map(PathBuf::from).ok_or_else(|| format!("{name} is not set"));
+    let variable =
+        |name: &str| env::var_os(name).map(PathBuf::from).ok_or_else(|| format!("{name} is not set"));
     let ui = variable("CARGO_MANIFEST_DIR")?.join("../../ui");
     let out = variable("OUT_DIR")?;
     println!("cargo::rerun-if-changed=build.rs");
@@ -44,8 +45,13 @@ fn main() -> Result<(), String> {
             "    Asset {{ name: {name:?}, kind: {kind:?}, plain: {plain}, packed: {packed} }},"
         );
     }
-    let tag: String = all.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let _ = writeln!(table, "];\n/// Changes with what the files hold.\npub(crate) const TAG: &str = {tag:?};");
+    let hash = all.finalize();
+    let tag = hash.iter().take(6).fold(String::new(), |mut tag, byte| {
+        let _ = write!(tag, "{byte:02x}");
+        tag
+    });
+    let _ =
+        writeln!(table, "];\n/// Changes with what the files hold.\npub(crate) const TAG: &str = {tag:?};");
     let to = out.join("assets.rs");
     fs::write(&to, table).map_err(|e| format!("{}: {e}", to.display()))
 }

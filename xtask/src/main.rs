@@ -53,7 +53,8 @@ fn main() -> ExitCode {
         return ExitCode::from(3);
     }
     // All that builds Klio needs them.
-    let builds = ["demo", "test", "e2e", "bars", "eval", "corpus", "bench", "fuzz", "picture", "deploy", "ui"];
+    let builds =
+        ["demo", "test", "e2e", "bars", "eval", "corpus", "bench", "fuzz", "picture", "deploy", "ui"];
     if words.first().is_some_and(|word| builds.contains(&word.as_str()))
         && let Err(said) = ui::fetch()
     {

@@ -66,7 +66,7 @@ pub use scan::{Kept, Scanned};
 pub use settings::{Classes, Retention, Settings};
 pub use sight::Sight;
 pub use sql::{Answered, Cancel, Limits, Page};
-pub use stats::{Combination, Counts, Distinct, Histogram, Top};
+pub use stats::{Combination, Counts, Distinct, Histogram, Steps, Top};
 pub use vault::Encryption;
 pub use verdicts::{KeptVerdict, VerdictKind, Wanted};
 pub use verify::{Depth, Kind, Problem, Report, Trusted, verify};

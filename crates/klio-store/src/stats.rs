@@ -20,8 +20,8 @@ use crate::group::Group;
 use crate::lake::Lake;
 use crate::scan::{Candidates, Question, Scanned};
 
-pub use several::{Combination, Counts};
 use several::Sink;
+pub use several::{Combination, Counts, Steps};
 use tally::Tally;
 
 /// More buckets than this are no picture any more.
@@ -189,12 +189,7 @@ impl Lake {
 
     /// Calls `f` with the rows of each group that certainly match, and with each other event that matches. Where `f`
     /// says that the columns did not tell what it wants to know, it gets all events of the group.
-    fn survey(
-        &mut self,
-        filter: &Filter,
-        range: TimeRange,
-        f: &mut Sink<'_>,
-    ) -> Result<Scanned, StoreError> {
+    fn survey(&mut self, filter: &Filter, range: TimeRange, f: &mut Sink<'_>) -> Result<Scanned, StoreError> {
         self.survey_each(filter, range, &mut [Box::new(f)])
     }
 

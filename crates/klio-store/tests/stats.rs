@@ -125,5 +125,46 @@ fn numbers_are_those_of_the_records() {
             // Some odd events lie decades before the others.
             Err(e) => assert!(e.to_string().contains("steps"), "{e}"),
         }
+
+        // The same in one pass.
+        let lists = [fields.clone(), vec![field.clone()]];
+        match both.lake.counts(&lists, Some((field, step)), &filter, range) {
+            Ok(got) => {
+                assert_eq!(got.scanned.matched, matched, "{filter}");
+                for (fields, rows) in lists.iter().zip(got.values) {
+                    assert!(rows.is_sorted_by(|a, b| a.1 >= b.1));
+                    let expected = counted(&both, fields, &filter, range);
+                    assert_eq!(
+                        rows.into_iter().collect::<Counts>(),
+                        expected,
+                        "{filter}, {range:?}, {fields:?}"
+                    );
+                }
+                let sums: Vec<u64> =
+                    got.steps.iter().map(|(_, s)| s.iter().map(|step| step.1).sum()).collect();
+                assert!(sums.is_sorted_by(|a, b| a >= b));
+                let mut got_steps = BTreeMap::new();
+                for (value, steps) in got.steps {
+                    for (start, count) in steps {
+                        assert!(got_steps.insert((value.clone(), start.micros()), count).is_none());
+                    }
+                }
+                let mut expected = BTreeMap::new();
+                for raw in both.memory.find(&filter, range) {
+                    let event = Event::parse(raw).unwrap();
+                    let Some(time) = event.time() else { continue };
+                    let mut values: Vec<_> = field.values(&event).into_iter().map(Some).collect();
+                    if values.is_empty() {
+                        values.push(None);
+                    }
+                    for value in values {
+                        let start = time.micros().div_euclid(step) * step;
+                        *expected.entry((value, start)).or_insert(0) += 1;
+                    }
+                }
+                assert_eq!(got_steps, expected, "{filter}, {range:?}, {step}, {field}");
+            }
+            Err(e) => assert!(e.to_string().contains("steps"), "{e}"),
+        }
     }
 }

@@ -22,8 +22,8 @@ use tracing::Instrument;
 
 use crate::access::{self, Access, AccessOutcome, AccessStage, Who};
 use crate::archive::Stop;
-use crate::page::{self, Screen};
 use crate::pace::{Pass, place};
+use crate::page::{self, Screen};
 use crate::problem::PROBLEM;
 use crate::route::{self, CALLBACK, Entry, Need};
 use crate::stream::{self, End, Feed};
@@ -90,8 +90,7 @@ async fn pass(web: Web, request: Request, next: Next, stop: Stop) -> Response {
         Ok(admitted) => admitted,
         Err(Refusal { problem, told, methods }) => {
             let is_page = access.route.is_some_and(is_page);
-            let mut answer =
-                if is_page { page::refused(&screen, problem) } else { problem.into_response() };
+            let mut answer = if is_page { page::refused(&screen, problem) } else { problem.into_response() };
             if let Ok(methods) = HeaderValue::from_str(&methods.join(", "))
                 && !methods.is_empty()
             {

@@ -69,8 +69,8 @@ const fn entry(
 
 use Need::{Anybody, May, Open, Whole};
 use Right::{
-    Export, ManageOwnAccount, ManageOwnTokens, ManageRules, ManageUsers, ReadBodies, ReadEvents, ReadFindings,
-    ReadOwnAudit, ReplayDeadLetters, RunSql, VerifyIntegrity,
+    Export, ManageOwnAccount, ManageOwnTokens, ManageRules, ManageUsers, ReadBodies, ReadEvents,
+    ReadFindings, ReadOwnAudit, ReplayDeadLetters, RunSql, VerifyIntegrity,
 };
 
 /// Where providers send browsers back. What stands behind the question mark lets in, and is told to nobody.

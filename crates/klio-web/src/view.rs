@@ -9,8 +9,8 @@ mod finding;
 mod history;
 mod incident;
 mod library;
-mod people;
 mod overview;
+mod people;
 mod place;
 mod story;
 mod subject;
@@ -26,11 +26,11 @@ pub use finding::{
     RuleHits, RuleInFinding, RulePage, RuleView,
 };
 pub use history::HistoryView;
-pub use library::{AllowPage, AllowView, HuntPage, HuntView, NewAllow, TriedView};
 pub use incident::{
     BriefView, IncidentView, QueueFacet, QueueValue, QueueView, ReachView, RequestView, RuleInIncident,
 };
 pub(crate) use incident::{account, capital, headline, who, words};
+pub use library::{AllowPage, AllowView, HuntPage, HuntView, NewAllow, TriedView};
 pub use overview::{ChangeView, OverviewView, TacticView, TechniqueView};
 pub(crate) use people::via;
 pub use people::{
@@ -43,5 +43,5 @@ pub use place::{
 };
 pub use story::{ParagraphView, StepView, StoryEventView, StoryPage, StoryView};
 pub use subject::SubjectView;
-pub use trend::{Forecast, Growth, Lister, Ranked, Slow, SlowEvent, TrendsView, Trouble};
 pub use tally::{Bar, CountView, HistogramView, Series, Top, TopValue, TopView};
+pub use trend::{Forecast, Growth, Lister, Ranked, Slow, SlowEvent, TrendsView, Trouble};

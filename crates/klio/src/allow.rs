@@ -10,7 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::failure::Failure;
 
 /// What a file says that Klio writes.
-const HEAD: &str = "# Written by Klio: entries of the allow-list that were made in the window or through the API.
+const HEAD: &str =
+    "# Written by Klio: entries of the allow-list that were made in the window or through the API.
 # Entries may be changed by hand; comments do not stay.
 ";
 

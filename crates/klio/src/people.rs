@@ -79,11 +79,10 @@ pub fn top(
     if !is_of_people(field) {
         return lake.top(field, filter, range, most);
     }
-    let top = lake.top(&FieldRef::of(Field::User), filter, range, ACCOUNTS)?;
-    let accounts = top.values.into_iter().map(|(account, count)| (Some(account), count));
-    let mut found = klio_store::Top { missing: top.missing + top.other, ..top };
-    found.values = Vec::new();
-    found.other = 0;
+    let mut found = lake.top(&FieldRef::of(Field::User), filter, range, ACCOUNTS)?;
+    found.missing += std::mem::take(&mut found.other);
+    let accounts =
+        std::mem::take(&mut found.values).into_iter().map(|(account, count)| (Some(account), count));
     for (value, count) in named(people, field, accounts) {
         match value {
             None => found.missing += count,

@@ -167,8 +167,8 @@ async fn serve(dir: PathBuf, settings: PathBuf, config: Config, rules: &Rules) -
     let mapping = shared.config.load().sign_in.mapping.clone();
     let options = klio_desk::Options { mapping, ..klio_desk::Options::default() };
     let desk = Desk::open(&place, own.clone(), options).await.map_err(Failure::world)?;
-    let people =
-        people(&shared, &desk, own, secret, rules).ok_or_else(|| Failure::world("there is no key for places"))?;
+    let people = people(&shared, &desk, own, secret, rules)
+        .ok_or_else(|| Failure::world("there is no key for places"))?;
     let (close, closing) = watch::channel(false);
     let address =
         |listener: &TcpListener| listener.local_addr().map_or_else(|e| e.to_string(), |a| a.to_string());

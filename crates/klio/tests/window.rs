@@ -28,7 +28,10 @@ fn people_find_their_way() {
         println!("skipped: there is no Chromium; install it, or name it with CHROMIUM");
         return;
     };
-    assert!(ui.join("node_modules/playwright-core").exists(), "`cargo xtask ui` fetches what drives the browser");
+    assert!(
+        ui.join("node_modules/playwright-core").exists(),
+        "`cargo xtask ui` fetches what drives the browser"
+    );
 
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("lake");

@@ -50,7 +50,10 @@ mod tests {
         .filter_map(|(field, value)| mark(field, value))
         .collect();
         let filter = alike(&marks);
-        assert_eq!(filter.to_string(), "user:system:serviceaccount:ci:deployer and agent:Helm/* and resource:secrets");
+        assert_eq!(
+            filter.to_string(),
+            "user:system:serviceaccount:ci:deployer and agent:Helm/* and resource:secrets"
+        );
         assert_eq!(Filter::parse(&filter.to_string()), Ok(filter.clone()));
         let event = |agent: &str| {
             let event = Event::blank().with(Field::User, "system:serviceaccount:ci:deployer");

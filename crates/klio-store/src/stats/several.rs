@@ -20,6 +20,9 @@ use crate::scan::Scanned;
 /// Values of some fields, and number of events.
 pub type Combination = (Vec<Option<String>>, u64);
 
+/// A value, and its steps with numbers of events.
+pub type Steps = (Option<String>, Vec<(Timestamp, u64)>);
+
 /// What was counted in one pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -28,7 +31,7 @@ pub struct Counts {
     pub values: Vec<Vec<Combination>>,
     /// For each value of a field the steps that have events, in the order of time; the most frequent value first. Events without a
     /// time are left out.
-    pub steps: Vec<(Option<String>, Vec<(Timestamp, u64)>)>,
+    pub steps: Vec<Steps>,
     /// What was looked at.
     pub scanned: Scanned,
 }
@@ -154,7 +157,7 @@ impl Series {
         }
     }
 
-    fn sorted(self) -> Result<Vec<(Option<String>, Vec<(Timestamp, u64)>)>, StoreError> {
+    fn sorted(self) -> Result<Vec<Steps>, StoreError> {
         let numbers = self.counts.keys().map(|(_, number)| *number);
         let (first, last) = (numbers.clone().min().unwrap_or(0), numbers.max().unwrap_or(0));
         if last.saturating_sub(first) > BUCKETS {

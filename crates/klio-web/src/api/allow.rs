@@ -69,7 +69,7 @@ pub(crate) async fn tried(web: &Web, visitor: &Visitor, asked: Try) -> Result<Tr
     });
     let rule = rule.transpose()?;
     let range = range(asked.from.as_deref(), asked.to.as_deref(), web.now())?;
-    let wanted = Wanted { rule, range, ..Wanted::default() };
+    let wanted = Wanted { range, rule, ..Wanted::default() };
     let bodies = visitor.bodies();
     let view = visitor.ask(web, move |archive, sight, patience| {
         Trial { archive, sight, patience, bodies }.run(&wanted, &filter)
@@ -150,9 +150,7 @@ impl Trial<'_> {
         let mut asked: Vec<(&str, Option<Timestamp>)> = findings
             .iter()
             .flat_map(|finding| &finding.evidence)
-            .map(|evidence| {
-                (evidence.audit_id.as_str(), evidence.time.as_deref().and_then(Timestamp::parse))
-            })
+            .map(|evidence| (evidence.audit_id.as_str(), evidence.time.as_deref().and_then(Timestamp::parse)))
             .collect();
         asked.sort_by_key(|(id, time)| (*time, *id));
         asked.dedup();
@@ -216,7 +214,8 @@ pub(crate) async fn create(
     Filter::parse(&new.filter)?;
     let library = web.inner.options.library.clone();
     let made = tokio::task::spawn_blocking(move || library.allow(new)).await;
-    let made = made.map_err(|_| Problem::unavailable("the entry was not made; the server's log says why"))??;
+    let made =
+        made.map_err(|_| Problem::unavailable("the entry was not made; the server's log says why"))??;
     visitor.note.rows(1);
     Ok((StatusCode::CREATED, Json(made)))
 }

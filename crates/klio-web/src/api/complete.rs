@@ -94,7 +94,11 @@ fn names(written: &str, with_bodies: bool) -> Vec<CompletionItem> {
     found.sort_by_key(|(rank, _)| *rank);
     let field = |(_, info): (i32, &klio_model::field::FieldInfo)| CompletionItem {
         label: info.name.to_owned(),
-        insert: if info.holds == Holds::Object { format!("{}.", info.name) } else { format!("{}:", info.name) },
+        insert: if info.holds == Holds::Object {
+            format!("{}.", info.name)
+        } else {
+            format!("{}:", info.name)
+        },
         about: info.doc.to_owned(),
     };
     let words = ["and", "or", "not"].into_iter().filter(|word| !lower.is_empty() && word.starts_with(&lower));
@@ -116,7 +120,8 @@ async fn values(
 ) -> Result<Vec<CompletionItem>, Problem> {
     let question = which.question(web, visitor)?;
     let asked = field.clone();
-    let top = visitor.ask(web, move |a, sight, patience| a.top(sight, patience, &question, &asked, VALUES)).await?;
+    let top =
+        visitor.ask(web, move |a, sight, patience| a.top(sight, patience, &question, &asked, VALUES)).await?;
     let lower = written.to_lowercase();
     let (first, then): (Vec<_>, Vec<_>) = top
         .values

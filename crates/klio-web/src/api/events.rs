@@ -13,7 +13,9 @@ use super::Answer;
 use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice, Survey};
 use crate::cursor::Thread;
 use crate::input::{Asked, Which, field, limit, span};
-use crate::view::{Bar, CountView, EventPage, EventStages, EventView, HistogramView, ProofView, Series, TopView};
+use crate::view::{
+    Bar, CountView, EventPage, EventStages, EventView, HistogramView, ProofView, Series, TopView,
+};
 use crate::visitor::Visitor;
 use crate::{Problem, Sight, Web};
 
@@ -247,7 +249,9 @@ pub(crate) fn split(
         if value.is_some() && series.len() < SERIES {
             series.push(Series { value, bars });
         } else {
-            bars.into_iter().for_each(|bar| *rest.entry(bar.start).or_default() += bar.count);
+            for bar in bars {
+                *rest.entry(bar.start).or_default() += bar.count;
+            }
         }
     }
     if !rest.is_empty() {

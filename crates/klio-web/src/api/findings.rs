@@ -124,7 +124,12 @@ pub(crate) async fn of_rule(
     newest(web, visitor, Wanted { rule: Some(rule.to_owned()), ..Wanted::default() }, most).await
 }
 
-async fn newest(web: &Web, visitor: &Visitor, wanted: Wanted, most: usize) -> Result<Vec<FindingView>, Problem> {
+async fn newest(
+    web: &Web,
+    visitor: &Visitor,
+    wanted: Wanted,
+    most: usize,
+) -> Result<Vec<FindingView>, Problem> {
     let slice = Slice { after: None, most };
     let ask = move |a: &dyn crate::Archive, sight: &_, patience: &_| {
         a.verdicts(sight, patience, VerdictKind::Finding, &wanted, &slice)

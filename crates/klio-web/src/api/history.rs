@@ -34,7 +34,11 @@ pub(crate) struct When {
 
 /// The text by which an object is meant; the namespace is `-` for one that is in none.
 pub(crate) fn target(resource: &str, namespace: &str, name: &str) -> Result<Target, Problem> {
-    let text = if namespace == "-" { format!("{resource}/{name}") } else { format!("{resource}/{namespace}/{name}") };
+    let text = if namespace == "-" {
+        format!("{resource}/{name}")
+    } else {
+        format!("{resource}/{namespace}/{name}")
+    };
     Target::parse(&text).map_err(|e| Problem::bad(e.message).help(e.help))
 }
 
@@ -52,7 +56,8 @@ pub(crate) async fn get(
     let target = target(&resource, &namespace, &name)?;
     let range = range(when.from.as_deref(), when.to.as_deref(), web.now())?;
     let clusters = clusters(when.cluster.as_deref());
-    let told = history(&web, &visitor, target, clusters, range.end, move |event| range.holds(event.time())).await?;
+    let told =
+        history(&web, &visitor, target, clusters, range.end, move |event| range.holds(event.time())).await?;
     let told = told.ok_or_else(Problem::not_found)?;
     visitor.note.rows(told.steps.len());
     Ok(Json(told))
@@ -83,7 +88,9 @@ pub(crate) async fn history(
             let closed = if with_bodies { None } else { bodies::without(&record.raw) };
             let Ok(mut event) = Event::parse(closed.as_ref().unwrap_or(&record.raw)) else { continue };
             event.salvaged = record.salvaged;
-            gathered.take(&event).map_err(|e| ArchiveError::BadQuestion(format!("{e}; ask for less time")))?;
+            gathered
+                .take(&event)
+                .map_err(|e| ArchiveError::BadQuestion(format!("{e}; ask for less time")))?;
         }
         let terms = Terms { all: false, most: CHANGES, until: Until::End, show: &show };
         let told = History::of(gathered, &terms);

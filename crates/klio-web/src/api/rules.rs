@@ -83,7 +83,11 @@ pub(crate) async fn hunts(State(web): State<Web>, visitor: Visitor) -> Answer<Hu
 /// One hunt.
 #[utoipa::path(get, path = "/api/v1/hunts/{name}", tag = "hunts", params(("name" = String, Path)),
     responses((status = 200, description = "The hunt", body = HuntView)))]
-pub(crate) async fn hunt(State(web): State<Web>, visitor: Visitor, Path(name): Path<String>) -> Answer<HuntView> {
+pub(crate) async fn hunt(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+) -> Answer<HuntView> {
     let hunt = web.inner.options.library.hunts().into_iter().find(|hunt| hunt.name == name);
     visitor.note.rows(1);
     hunt.map(Json).ok_or_else(Problem::not_found)

@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn addresses_hold_any_text() {
-        let address = Address::new("/explore").with("filter", "user:\"a&b=c\" ").with("from", "").with("by", "verb");
+        let address =
+            Address::new("/explore").with("filter", "user:\"a&b=c\" ").with("from", "").with("by", "verb");
         assert_eq!(address.to_string(), "/explore?filter=user%3A%22a%26b%3Dc%22+&by=verb");
         assert_eq!(address.clone().with("filter", "").to_string(), "/explore?by=verb");
         assert_eq!(path("/actors", "system:serviceaccount:a/b"), "/actors/system%3Aserviceaccount%3Aa%2Fb");

@@ -25,7 +25,8 @@ async fn asset(Path((tag, name)): Path<(String, String)>, headers: HeaderMap) ->
         return (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, "no-store")], "there is no such file")
             .into_response();
     };
-    let takes = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let takes =
+        headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let gzip = takes.split(',').any(|way| way.trim() == "gzip");
     let fixed = [
         (header::CONTENT_TYPE, asset.kind),

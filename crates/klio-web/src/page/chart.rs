@@ -87,7 +87,11 @@ impl Chart {
             let part = |(series, count): &(usize, u64)| {
                 below += count;
                 let height = |count: u64| SIZE.1 * count as f64 / most as f64;
-                Part { y: SIZE.1 - height(below), height: height(*count), class: class(field, name(*series), *series) }
+                Part {
+                    y: SIZE.1 - height(below),
+                    height: height(*count),
+                    class: class(field, name(*series), *series),
+                }
             };
             let drawn = parts.iter().map(part).collect();
             let said = parts.iter().map(|(series, count)| {

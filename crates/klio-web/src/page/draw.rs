@@ -1,9 +1,12 @@
 //! Values as pages and commands write them.
 
+// Templates hand over references.
+#![allow(clippy::trivially_copy_pass_by_ref)]
+
 use klio_model::{Event, TimeRange, Timestamp};
 use serde_json::Value;
 
-use crate::view::EventView;
+use crate::view::{EventView, FindingView};
 
 /// `2026-11-21 01:17:05.043`; the zone, UTC, stands on the page.
 pub(crate) fn time(time: &Timestamp) -> String {
@@ -29,6 +32,20 @@ pub(crate) fn full_time(of: Option<&Timestamp>) -> String {
     of.map(Timestamp::to_string).unwrap_or_default()
 }
 
+/// When a finding was.
+pub(crate) fn when(finding: &FindingView) -> String {
+    maybe_time(finding.time.as_deref().and_then(Timestamp::parse).as_ref())
+}
+
+/// What a finding says beside its rule's title and its time.
+pub(crate) fn deed(finding: &FindingView) -> String {
+    let message = finding.message.as_str();
+    let said =
+        message.strip_prefix(&finding.rule.title).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(message);
+    let timed = said.strip_prefix("On ").and_then(|rest| rest.split_once(" UTC, "));
+    timed.map_or(said, |(_, deed)| deed).to_owned()
+}
+
 /// JSON in one line; a text without its quotes.
 pub(crate) fn json(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -44,6 +61,8 @@ fn seconds(of: Timestamp) -> String {
 pub(crate) fn range(range: TimeRange) -> String {
     match (range.start, range.end) {
         (None, None) => "All time".to_owned(),
+        // Before there was Kubernetes.
+        (Some(start), None) if start.micros() <= 0 => "All time".to_owned(),
         (Some(start), None) => format!("Since {}", seconds(start)),
         (None, Some(end)) => format!("Until {}", seconds(end)),
         (Some(start), Some(end)) => format!("{} to {}", seconds(start), seconds(end)),

@@ -85,12 +85,15 @@ pub(crate) async fn page(
     };
     if let (Some(user), Some(time)) = (last.user.clone(), last.time) {
         let cluster = last.cluster.clone();
-        let found = visitor.ask(&web, move |a, sight, patience| around(a, sight, patience, &cluster, &user, time));
+        let found =
+            visitor.ask(&web, move |a, sight, patience| around(a, sight, patience, &cluster, &user, time));
         let (before, after) = found.await?;
         let bodies = visitor.bodies();
         let shown = |records: Vec<Record>| {
             let views = records.iter().filter_map(|record| event_view(record, &visitor.sight, bodies));
-            views.filter(|event| event.audit_id.as_deref() != Some(view.audit_id.as_str())).collect::<Vec<_>>()
+            views
+                .filter(|event| event.audit_id.as_deref() != Some(view.audit_id.as_str()))
+                .collect::<Vec<_>>()
         };
         let (before, after) = (shown(before), shown(after));
         (view.before, view.after) = (before, after);
@@ -190,7 +193,8 @@ fn facts(event: &EventView) -> Vec<Fact> {
 /// The page of the event's object.
 pub(crate) fn object_page(event: &EventView) -> Option<String> {
     let namespace = event.namespace.as_deref().filter(|text| !text.is_empty()).unwrap_or("-");
-    let (resource, name) = (event.resource.as_deref()?, event.name.as_deref().filter(|name| !name.is_empty())?);
+    let (resource, name) =
+        (event.resource.as_deref()?, event.name.as_deref().filter(|name| !name.is_empty())?);
     Some(format!(
         "/objects/{}/{}/{}",
         address::segment(resource),

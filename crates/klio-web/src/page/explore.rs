@@ -32,8 +32,7 @@ const MORE_VALUES: usize = 40;
 const USUAL: i64 = 24 * 3_600_000_000;
 
 /// The facets that are always there.
-const FACETS: [&str; 8] =
-    ["outcome", "verb", "resource", "namespace", "user", "source.ip", "code", "agent"];
+const FACETS: [&str; 8] = ["outcome", "verb", "resource", "namespace", "user", "source.ip", "code", "agent"];
 /// The columns, if nobody chooses others.
 const COLUMNS: [&str; 5] = ["user", "verb", "object", "code", "source.ip"];
 
@@ -138,11 +137,8 @@ pub(crate) async fn page(
         }
         view.problem = Some(problem);
     }
-    let about = About {
-        title: "Explore".to_owned(),
-        place: "/explore",
-        command: Some(command(&view.question)),
-    };
+    let about =
+        About { title: "Explore".to_owned(), place: "/explore", command: Some(command(&view.question)) };
     let range = TimeRange { start: view.question.start, end: view.question.end };
     let chart = view.histogram.as_ref().and_then(|histogram| Chart::new(histogram, range, &address));
     let preset = |(label, from)| (label, address.clone().with("from", from).with("to", "").to_string());
@@ -198,14 +194,15 @@ async fn answer(
     view.question.range = draw::range(found.range);
     view.count = found.count;
     view.histogram = Some(found.histogram);
-    view.facets = found.facets.into_iter().map(|(facet, top)| facet_view(&facet, top, &asked, address)).collect();
+    view.facets =
+        found.facets.into_iter().map(|(facet, top)| facet_view(&facet, top, &asked, address)).collect();
     let bodies = visitor.bodies();
     let row = |record| {
         let event = event_view(record, &visitor.sight, bodies)?;
         let parsed = Event::parse(event.event.get()).ok()?;
         let cells = cells.iter().map(|cell| cell.text(&parsed)).collect();
         let page = address::path("/events", event.audit_id.as_deref().unwrap_or_default());
-        Some(RowView { cells, page, event })
+        Some(RowView { event, cells, page })
     };
     view.events = found.page.items.iter().filter_map(row).collect();
     view.older = found.page.next.map(|at| address.clone().with("cursor", thread.cursor(&at)).to_string());

@@ -33,7 +33,8 @@ impl Screen {
     /// Of a request that may have been refused.
     pub(crate) fn of(parts: &Parts) -> Self {
         let query = parts.uri.query().unwrap_or_default();
-        let others: Vec<&str> = query.split('&').filter(|pair| *pair != AS_JSON && !pair.is_empty()).collect();
+        let others: Vec<&str> =
+            query.split('&').filter(|pair| *pair != AS_JSON && !pair.is_empty()).collect();
         let theme = match cookie(&parts.headers, THEME).ok().flatten() {
             Some("dark") => "dark",
             Some("light") => "light",

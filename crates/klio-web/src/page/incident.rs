@@ -256,7 +256,7 @@ mod tests {
         // Clients choose audit ids.
         let odd = filter(&["a or b", "c"]);
         assert!(Filter::parse(&odd).is_ok(), "{odd}");
-        let ids: Vec<String> = (0..EXPORTED + 1).map(|n| format!("{n:036}")).collect();
+        let ids: Vec<String> = (0..=EXPORTED).map(|n| format!("{n:036}")).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let files = exports(&ids, "prod");
         assert_eq!(files.len(), 2);

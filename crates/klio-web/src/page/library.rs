@@ -131,8 +131,14 @@ pub(crate) async fn detections(
     items.retain(|rule| {
         (asked.is_empty() || format!("{} {}", rule.title, rule.description).to_lowercase().contains(&asked))
             && wanted.severity.as_deref().is_none_or(|s| s.is_empty() || rule.severity == s)
-            && wanted.tactic.as_deref().is_none_or(|t| t.is_empty() || rule.tactics.iter().any(|own| word(own) == t))
-            && wanted.technique.as_deref().is_none_or(|t| t.is_empty() || rule.techniques.iter().any(|own| word(own) == t))
+            && wanted
+                .tactic
+                .as_deref()
+                .is_none_or(|t| t.is_empty() || rule.tactics.iter().any(|own| word(own) == t))
+            && wanted
+                .technique
+                .as_deref()
+                .is_none_or(|t| t.is_empty() || rule.techniques.iter().any(|own| word(own) == t))
             && match wanted.state.as_deref() {
                 Some("hit") => rule.hits > 0,
                 Some(state) => state.is_empty() || sees(rule) == state,
@@ -202,7 +208,8 @@ pub(crate) async fn detection(
     let mut allowed = rules::allowed(State(web.clone()), visitor.clone()).await?.0.items;
     allowed.retain(|entry| entry.rule.as_ref().is_none_or(|name| *name == rule.id || *name == rule.title));
     let found = findings::of_rule(&web, &visitor, &id, FINDINGS).await?;
-    let page = rule.page.as_deref().map(|text| markdown::html(markdown::without_cases(text))).unwrap_or_default();
+    let page =
+        rule.page.as_deref().map(|text| markdown::html(markdown::without_cases(text))).unwrap_or_default();
     let about = About {
         title: rule.title.clone(),
         place: "/detections",
@@ -235,8 +242,7 @@ pub(crate) async fn hunts(
 ) -> Result<Response, Problem> {
     let mut items = rules::hunts(State(web.clone()), visitor.clone()).await?.0.items;
     items.sort_by(|a, b| (&a.tactic, &a.title).cmp(&(&b.tactic, &b.title)));
-    let about =
-        About { title: "Hunts".to_owned(), place: "/hunts", command: Some("klio hunts".to_owned()) };
+    let about = About { title: "Hunts".to_owned(), place: "/hunts", command: Some("klio hunts".to_owned()) };
     screen.show(&web, &visitor, about, HuntsView { items }, |frame, view| Hunts { frame, view })
 }
 

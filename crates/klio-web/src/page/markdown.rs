@@ -18,7 +18,9 @@ pub(crate) fn html(text: &str) -> String {
             None
         }
         _ if title => None,
-        Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(kind))) if kind.ends_with(" fires") || kind.ends_with(" quiet") => {
+        Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(kind)))
+            if kind.ends_with(" fires") || kind.ends_with(" quiet") =>
+        {
             cases = true;
             None
         }
@@ -56,8 +58,13 @@ mod tests {
 
     #[test]
     fn nothing_in_a_page_is_obeyed() {
-        let html = html("# Title\n\nA *word* <img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://x.example/y)\n\n<script>1</script>\n");
-        assert!(!html.contains("<img") && !html.contains("<script") && !html.contains("javascript:"), "{html}");
+        let html = html(
+            "# Title\n\nA *word* <img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://x.example/y)\n\n<script>1</script>\n",
+        );
+        assert!(
+            !html.contains("<img") && !html.contains("<script") && !html.contains("javascript:"),
+            "{html}"
+        );
         assert!(html.contains("<em>word</em>") && !html.contains("Title"), "{html}");
     }
 }

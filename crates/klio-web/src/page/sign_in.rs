@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::address::path;
 use super::frame::{About, Asked, Frame, Screen, html};
 use crate::api::is_local;
-use crate::input::Fields;
 use crate::gate::{Stranger, no_session_cookie, session, session_cookie};
+use crate::input::Fields;
 use crate::{Problem, Web};
 
 /// Where somebody wants to be afterwards.
@@ -39,7 +39,13 @@ struct SignIn {
     providers: Vec<(String, String)>,
 }
 
-fn draw(web: &Web, screen: &Screen, home: String, name: String, refused: Option<String>) -> Result<Response, Problem> {
+fn draw(
+    web: &Web,
+    screen: &Screen,
+    home: String,
+    name: String,
+    refused: Option<String>,
+) -> Result<Response, Problem> {
     let names = web.inner.options.providers.as_ref().map(|providers| providers.names()).unwrap_or_default();
     let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", &home).finish();
     let to = |name: String| {

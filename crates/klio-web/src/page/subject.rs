@@ -102,7 +102,9 @@ async fn page(
                     let field = FieldRef::of(*field);
                     let old = archive.top(sight, patience, &before, &field, VALUES)?;
                     let mut now = archive.top(sight, patience, &after, &field, VALUES)?;
-                    now.values.retain(|(value, _)| old.other == 0 && !old.values.iter().any(|(known, _)| known == value));
+                    now.values.retain(|(value, _)| {
+                        old.other == 0 && !old.values.iter().any(|(known, _)| known == value)
+                    });
                     now.values.truncate(10);
                     if !now.values.is_empty() {
                         new.push(TopView::of(field.name(), now));
@@ -117,7 +119,9 @@ async fn page(
     let view = SubjectPageView {
         new,
         findings: match kind {
-            Kind::Actor => findings::of_actor(&web, &visitor, names.first().copied().unwrap_or_default(), range).await?,
+            Kind::Actor => {
+                findings::of_actor(&web, &visitor, names.first().copied().unwrap_or_default(), range).await?
+            }
             _ => Vec::new(),
         },
         history: match (kind, names.as_slice()) {

@@ -43,7 +43,9 @@ fn node(key: &str, path: String, value: &Value, depth: usize) -> Tree {
             (members.iter().map(part).collect(), format!("{{{}}}", members.len()))
         }
         Value::Array(items) if depth < DEPTH => {
-            let part = |(at, value): (usize, &Value)| node(&at.to_string(), format!("{path}[{at}]"), value, depth + 1);
+            let part = |(at, value): (usize, &Value)| {
+                node(&at.to_string(), format!("{path}[{at}]"), value, depth + 1)
+            };
             (items.iter().enumerate().map(part).collect(), format!("[{}]", items.len()))
         }
         _ => (Vec::new(), String::new()),
@@ -57,7 +59,11 @@ fn node(key: &str, path: String, value: &Value, depth: usize) -> Tree {
     };
     let text = if parts.is_empty() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        Some(if text.chars().count() > LONG { text.chars().take(LONG).chain(['…']).collect() } else { text })
+        Some(if text.chars().count() > LONG {
+            text.chars().take(LONG).chain(['…']).collect()
+        } else {
+            text
+        })
     } else {
         None
     };

@@ -152,7 +152,7 @@ pub(crate) async fn page(
         move |archive: &dyn Archive, sight: &Sight, patience: &Patience| {
             let range = usual(archive, sight, patience, &question)?;
             let survey =
-                Survey { archive, sight, patience, question: Question { range, ..question }, explore };
+                Reader { archive, sight, patience, question: Question { range, ..question }, explore };
             survey.view(&visitor, &parts, (cluster, by_name, by), now)
         }
     };
@@ -229,14 +229,15 @@ impl Pairs {
 fn summed<'p>(pairs: impl Iterator<Item = (&'p String, u64)>, most: usize) -> Vec<(String, u64)> {
     let mut sums: BTreeMap<&String, u64> = BTreeMap::new();
     pairs.for_each(|(name, count)| *sums.entry(name).or_default() += count);
-    let mut sorted: Vec<(String, u64)> = sums.into_iter().map(|(name, count)| (name.clone(), count)).collect();
-    sorted.sort_by(|a, b| b.1.cmp(&a.1));
+    let mut sorted: Vec<(String, u64)> =
+        sums.into_iter().map(|(name, count)| (name.clone(), count)).collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     sorted.truncate(most);
     sorted
 }
 
 /// The archive, for one reader and one question.
-struct Survey<'a> {
+struct Reader<'a> {
     archive: &'a dyn Archive,
     sight: &'a Sight,
     patience: &'a Patience,
@@ -245,7 +246,7 @@ struct Survey<'a> {
     explore: Address,
 }
 
-impl Survey<'_> {
+impl Reader<'_> {
     fn view(
         &self,
         visitor: &Visitor,

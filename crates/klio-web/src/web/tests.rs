@@ -9,8 +9,8 @@ use klio_model::{FieldRef, TimeRange, Timestamp};
 
 use super::*;
 use crate::archive::{
-    ArchiveError, ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart,
-    Verdict, VerdictKind, Wanted,
+    ArchiveError, ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Survey,
+    Surveyed, Verdict, VerdictKind, Wanted,
 };
 use crate::view::{Bar, DeadLetterView, IntegrityView, ReplayView, RuleHits, SourceView, Top};
 use crate::{Access, AuditError, Sight};

@@ -183,7 +183,9 @@ impl Archive for Memory {
         let mut combinations = Vec::new();
         for (fields, most) in &survey.combinations {
             let mut counts = std::collections::BTreeMap::<Vec<Option<String>>, u64>::new();
-            records.iter().for_each(|record| *counts.entry(one(fields, record)).or_default() += 1);
+            for record in &records {
+                *counts.entry(one(fields, record)).or_default() += 1;
+            }
             let mut rows: Vec<_> = counts.into_iter().collect();
             rows.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
             rows.truncate(*most);
@@ -193,7 +195,10 @@ impl Archive for Memory {
         if let Some((field, step)) = &survey.steps {
             let mut values = std::collections::BTreeMap::<Option<String>, Vec<Record>>::new();
             for record in &records {
-                values.entry(field.values(&event(record)).into_iter().next()).or_default().push(record.clone());
+                values
+                    .entry(field.values(&event(record)).into_iter().next())
+                    .or_default()
+                    .push(record.clone());
             }
             let mut sorted: Vec<_> = values.into_iter().collect();
             sorted.sort_by_key(|(_, records)| std::cmp::Reverse(records.len()));

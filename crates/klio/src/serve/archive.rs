@@ -14,7 +14,9 @@ use std::time::Instant;
 
 use klio_model::{Field, FieldRef, Filter, Matcher, People, TextMatch, TimeRange, Timestamp};
 use klio_store::keys::Cipher;
-use klio_store::{Cancel, ExportColumns, Format, Kept, Lake, Limits, Settings, Sight as Seen, StoreError};
+use klio_store::{
+    Cancel, ExportColumns, Format, Kept, Lake, Limits, Settings, Sight as Seen, Steps, StoreError,
+};
 use klio_web::archive::{
     ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Survey, Surveyed,
     Verdict, VerdictKind, Wanted,
@@ -178,11 +180,7 @@ fn most_of(rows: Vec<(Option<String>, u64)>, most: usize) -> Top {
 }
 
 /// Steps of each value; those of accounts as those of who uses them, if the field is about people.
-fn steps_of(
-    people: &People,
-    field: &FieldRef,
-    steps: Vec<(Option<String>, Vec<(Timestamp, u64)>)>,
-) -> Vec<(Option<String>, Vec<Bar>)> {
+fn steps_of(people: &People, field: &FieldRef, steps: Vec<Steps>) -> Vec<(Option<String>, Vec<Bar>)> {
     let bars = |steps: BTreeMap<Timestamp, u64>| -> Vec<Bar> {
         steps.into_iter().map(|(start, count)| Bar { start, count }).collect()
     };
@@ -192,7 +190,9 @@ fn steps_of(
     let mut of: BTreeMap<Option<String>, BTreeMap<Timestamp, u64>> = BTreeMap::new();
     for (account, steps) in steps {
         let own = of.entry(account.and_then(|name| crate::people::name(people, field, &name))).or_default();
-        steps.into_iter().for_each(|(start, count)| *own.entry(start).or_default() += count);
+        for (start, count) in steps {
+            *own.entry(start).or_default() += count;
+        }
     }
     let mut sorted: Vec<_> = of.into_iter().map(|(value, steps)| (value, bars(steps))).collect();
     sorted.sort_by_key(|(_, bars)| std::cmp::Reverse(bars.iter().map(|bar| bar.count).sum::<u64>()));

@@ -143,7 +143,9 @@ impl Library for Shelf {
                 return Err(Problem::bad("there is this very entry"));
             }
             if all.len() >= MOST {
-                return Err(Problem::bad(format!("there are {MOST} entries: remove some, or put them into a file (--allow)")));
+                return Err(Problem::bad(format!(
+                    "there are {MOST} entries: remove some, or put them into a file (--allow)"
+                )));
             }
             all.push(entry.clone());
             Ok(())

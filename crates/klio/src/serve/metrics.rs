@@ -71,6 +71,9 @@ const REASONS: [&str; 14] = [
     "slow",
 ];
 
+/// An entry of the allow-list: rule, owner, filter.
+type EntryOf = (Option<String>, String, String);
+
 /// All that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -91,8 +94,8 @@ pub struct Metrics {
     judged: Counter,
     findings: Family<OfSeverity, Counter>,
     allowed: Family<OfEntry, Counter>,
-    /// The same by entry: rule, owner, filter.
-    excused: Mutex<HashMap<(Option<String>, String, String), u64>>,
+    /// The same by entry.
+    excused: Mutex<HashMap<EntryOf, u64>>,
     /// From the receipt of an event to its verdict, in seconds.
     verdict: Histogram,
     /// Connections that are open.

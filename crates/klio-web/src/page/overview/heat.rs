@@ -100,9 +100,11 @@ fn cell(tactic: &str, technique: &TechniqueView) -> Cell {
     let (class, word, said) = match (hits, rules, hidden) {
         (0, 0, Some(why)) => ("hidden", "invisible", format!("no audit log shows it: {why}")),
         (0, 0, None) => ("none", "no rule", "no rule looks for it".to_owned()),
-        (0, all, _) if blind == all => {
-            ("blind", "blind", format!("{counted}, blind: the audit policy does not record what they look at"))
-        }
+        (0, all, _) if blind == all => (
+            "blind",
+            "blind",
+            format!("{counted}, blind: the audit policy does not record what they look at"),
+        ),
         (0, ..) => ("h0", "", format!("{counted}, no finding")),
         (1..=4, ..) => ("h1", "", format!("{counted}, {hits} findings")),
         (5..=24, ..) => ("h2", "", format!("{counted}, {hits} findings")),
