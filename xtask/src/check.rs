@@ -1,6 +1,8 @@
 //! `demo` and `test`: the two commands a newcomer needs.
 
-use std::process::{Command, ExitCode};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::{arrows, cluster, deploy, house, links, run, s3};
@@ -11,11 +13,34 @@ const FUZZ_SECONDS: &str = "2";
 /// Requests that the tests with a real API server make in CI.
 const E2E_EVENTS: &str = "10000";
 
-/// Builds Klio and lets it find the recorded attacks.
+/// Minutes that the window of the demo stays open.
+const OPEN: &str = "60";
+
+/// Builds Klio and lets it find the recorded attacks; then opens the window on them, for an hour, and says where it is.
 pub fn demo(arguments: &[String]) -> Result<(), String> {
     let mut command = run::cargo(&["run", "--quiet", "--package", "klio", "--", "demo"]);
     command.args(arguments);
-    run::run(command)
+    run::run(command)?;
+    if arguments.is_empty() { open() } else { Ok(()) }
+}
+
+/// Starts a server that outlives this program, and passes on what it says until its window is open.
+fn open() -> Result<(), String> {
+    println!("\nThe same in the window: the logs are kept in a lake of their own …");
+    let mut serve = Command::new(run::built("debug", "klio"));
+    serve.args(["demo", "--serve", "--minutes", OPEN]).process_group(0);
+    serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = serve.spawn().map_err(|error| format!("{serve:?}: {error}"))?;
+    let said = server.stdout.take().ok_or("the server's output is not there")?;
+    for line in BufReader::new(said).lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        println!("{line}");
+        if line.contains("It closes") {
+            return Ok(());
+        }
+    }
+    let status = server.wait().map_err(|error| error.to_string())?;
+    Err(format!("the window did not open ({status}); `klio demo --serve` says why"))
 }
 
 /// Everything CI runs. Every step runs even if an earlier one failed; the last line counts.

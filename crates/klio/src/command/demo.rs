@@ -1,6 +1,8 @@
 //! `klio demo`
 
 mod lesson;
+#[cfg(feature = "lake")]
+mod window;
 
 use std::io::IsTerminal;
 
@@ -28,6 +30,7 @@ const BUNDLED: [(&str, &str); 4] = [
   klio demo --timeline
   klio demo -o html > demo.html
   klio demo --keep ./demo-logs && klio hunt 'verb:delete' ./demo-logs
+  klio demo --serve                         the same in a browser, until Ctrl-C
   klio demo --lab                           the lessons of the training lab
   klio demo --lab 1                         the first: unpack its log, ask its questions
   klio demo --lab --answers > lab.md        all of them with their answers, to read")]
@@ -41,6 +44,15 @@ pub struct Demo {
     /// Write the logs to this directory and keep them.
     #[arg(long, value_name = "DIR")]
     keep: Option<std::path::PathBuf>,
+    /// Keep the logs in a lake of their own, and open the window on it: an address for a browser is printed. What was kept is
+    /// removed at the end.
+    #[cfg(feature = "lake")]
+    #[arg(long)]
+    serve: bool,
+    /// End the server after so many minutes.
+    #[cfg(feature = "lake")]
+    #[arg(long, value_name = "MINUTES", requires = "serve")]
+    minutes: Option<u64>,
     #[command(flatten)]
     lab: lesson::Lab,
 }
@@ -50,6 +62,12 @@ impl Demo {
     pub fn run(self) -> Result<(), Failure> {
         if self.lab.is_wanted() {
             return self.lab.run();
+        }
+        #[cfg(feature = "lake")]
+        if self.serve {
+            let minutes =
+                self.minutes.map(|minutes| std::time::Duration::from_secs(minutes.saturating_mul(60)));
+            return window::serve(minutes);
         }
         let temporary = tempfile::tempdir()?;
         let dir = match &self.keep {
