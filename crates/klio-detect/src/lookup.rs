@@ -78,6 +78,10 @@ impl Lookup {
     pub fn lacks(&self, filter: &Filter) -> Option<Lack> {
         let atlas = self.atlas.is_none().then_some(Lack::Atlas);
         let indicators = self.indicators.is_none().then_some(Lack::Indicators);
+        // What can be true of nothing anyhow lacks nothing.
+        if !possible(filter, &|_| false).0 {
+            return None;
+        }
         [atlas, indicators].into_iter().flatten().find(|lack| {
             let missing = |field: &FieldRef| of_field(field) == Some(*lack);
             !possible(filter, &missing).0

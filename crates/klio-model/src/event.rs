@@ -24,10 +24,10 @@ use thiserror::Error;
 use crate::json::{Json, Str};
 use crate::time::Timestamp;
 
+pub(crate) use flat::Flat;
 pub use identity::{Outcome, SourceScope, UserKind};
 pub use recorded::Recorded;
 pub use uri::query_pairs;
-pub(crate) use wire::Flat;
 
 /// How much of a request the audit policy recorded (`audit.Level`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -211,7 +211,7 @@ impl Part<'_> {
     /// Calls `f` for each string of a list; `f` returns true to stop. False if it is no list of strings alone that can
     /// be read without a tree.
     pub(crate) fn each_string(&self, f: &mut dyn FnMut(&str) -> bool) -> bool {
-        let Some(mut strings) = self.text.and_then(wire::flat_strings) else { return false };
+        let Some(mut strings) = self.text.and_then(flat::flat_strings) else { return false };
         strings.any(f);
         true
     }

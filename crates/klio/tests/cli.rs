@@ -302,3 +302,66 @@ fn a_story_tells_what_was_done_and_proves_it_by_what_did_it() {
     );
     assert!(!commands.iter().any(|command| command.contains("/dry")), "{commands:#?}");
 }
+
+#[test]
+fn containment_has_one_step_for_an_object_and_none_for_what_the_intruder_deleted() {
+    let log = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/recorded/killchain/recommended.jsonl.zst");
+    let told = lines(&klio(&["scan", log, "-o", "jsonl"]));
+    let stories = of(&told, "story");
+    let commands: Vec<&str> = stories
+        .iter()
+        .flat_map(|story| story["containment"].as_array().unwrap())
+        .map(|step| step["command"].as_str().unwrap())
+        .collect();
+    assert!(commands.iter().any(|command| command.contains("delete ")), "{commands:#?}");
+    let deleted: Vec<&str> = stories
+        .iter()
+        .flat_map(|story| story["reach"]["deleted"].as_array().unwrap())
+        .filter_map(|object| object.as_str()?.strip_prefix("pods ")?.split_once('/'))
+        .map(|(_, name)| name)
+        .collect();
+    assert!(!deleted.is_empty());
+    for name in deleted {
+        assert!(
+            !commands.iter().any(|command| command.contains(&format!("/{name}"))),
+            "{name}: {commands:#?}"
+        );
+    }
+    let removes = |command: &&str| command.split("delete ").nth(1).map(str::to_owned);
+    let mut removed: Vec<String> = commands.iter().filter_map(removes).collect();
+    let all = removed.len();
+    removed.sort();
+    removed.dedup();
+    assert_eq!(removed.len(), all, "{commands:#?}");
+}
+
+#[test]
+fn a_reader_of_the_talk_who_goes_is_no_bug() {
+    let mut klio = Command::new(env!("CARGO_BIN_EXE_klio"))
+        .args(["scan", "nosuch.log"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(klio.stderr.take());
+    let status = klio.wait().unwrap();
+    assert_ne!(status.code(), Some(70));
+}
+
+#[test]
+fn a_hunt_says_why_nothing_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = file(dir.path(), "audit.log", &listing("a", 1, "shop"));
+    let forgotten = klio(&["hunt", log.to_str().unwrap()]);
+    assert_eq!(code(&forgotten), 2);
+    assert!(text(&forgotten.stderr).contains("the filter is missing"), "{forgotten:?}");
+    let people = file(dir.path(), "people.yaml", "- person: Mallory\n  accounts: [mallory]\n");
+    let settings = file(dir.path(), "klio.yaml", &format!("people: {}\n", people.display()));
+    let nobody = Command::new(env!("CARGO_BIN_EXE_klio"))
+        .args(["hunt", "user.person:Nobody", log.to_str().unwrap(), "--config", settings.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!((code(&nobody), text(&nobody.stdout).as_str()), (0, ""));
+    assert!(!text(&nobody.stderr).contains("database"), "{nobody:?}");
+}

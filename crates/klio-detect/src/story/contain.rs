@@ -53,13 +53,21 @@ pub fn steps(story: &Story, reach: &Reach) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut made: BTreeSet<(usize, String, String, String)> = BTreeSet::new();
     let mut changed: BTreeSet<(String, String, String)> = BTreeSet::new();
-    for deed in story
-        .events
-        .iter()
-        .filter_map(Deed::of)
-        .filter(|deed| deed.is_done() && deed.writes() && deed.is_one())
-    {
+    let mut gone: BTreeSet<(String, String, String)> = BTreeSet::new();
+    for deed in story.events.iter().filter_map(Deed::of).filter(|deed| deed.is_done() && deed.is_one()) {
         let own = |text: &str| text.to_owned();
+        let object = (own(deed.resource), own(deed.namespace), own(deed.name));
+        // Who deleted it himself has left nothing to take away.
+        if deed.deletes() {
+            made.retain(|(_, resource, ns, name)| (resource, ns, name) != (&object.0, &object.1, &object.2));
+            changed.remove(&object);
+            gone.insert(object);
+            continue;
+        }
+        if !deed.writes() {
+            continue;
+        }
+        gone.remove(&object);
         if let Some(rank) = GRAVE.iter().position(|resource| *resource == deed.resource) {
             if deed.makes() {
                 made.insert((rank, own(deed.resource), own(deed.namespace), own(deed.name)));
@@ -86,7 +94,11 @@ pub fn steps(story: &Story, reach: &Reach) -> Vec<Step> {
         steps.push(look(resource, namespace, name));
     }
     for pod in &reach.entered {
-        if let Some((namespace, name)) = pod.split_once('/') {
+        let Some((namespace, name)) = pod.split_once('/') else { continue };
+        let is_gone = gone.contains(&("pods".to_owned(), namespace.to_owned(), name.to_owned()));
+        let is_told =
+            made.iter().any(|(_, resource, ns, n)| resource == "pods" && ns == namespace && n == name);
+        if !is_gone && !is_told {
             steps.push(replace_pod(namespace, name));
         }
     }
@@ -113,9 +125,15 @@ fn people(story: &Story) -> BTreeSet<String> {
 
 fn take_away(resource: &str, namespace: &str, name: &str) -> Step {
     let (at, object) = (scope(namespace), one(resource, name));
+    let logs = if resource == "pods" {
+        // A pod that never ran has none.
+        format!("kubectl{at} logs {object} --all-containers --prefix > {}; ", file(resource, name, "log"))
+    } else {
+        String::new()
+    };
     let file = file(resource, name, "yaml");
     Step {
-        command: format!("kubectl{at} get {object} -o yaml > {file} && kubectl{at} delete {object}"),
+        command: format!("{logs}kubectl{at} get {object} -o yaml > {file} && kubectl{at} delete {object}"),
         effect: format!("removes what was created in this incident: {resource} {name}"),
         collateral: "nobody, unless somebody else has come to rely on it since".into(),
         rollback: format!("kubectl apply -f {file}"),

@@ -50,6 +50,11 @@ impl<'d> Deed<'d> {
         self.subresource.is_empty() && matches!(self.verb, "create" | "update" | "patch")
     }
 
+    /// Whether it deletes the object itself.
+    pub fn deletes(&self) -> bool {
+        self.subresource.is_empty() && self.verb == "delete"
+    }
+
     /// Whether the object was not there before: a server-side apply or a PUT also creates, and is then answered 201
     /// (`apiserver/pkg/endpoints/handlers/patch.go`, `update.go`).
     pub fn makes(&self) -> bool {

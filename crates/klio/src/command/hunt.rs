@@ -4,7 +4,7 @@ mod met;
 
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use klio_detect::Lookup;
 use klio_detect::lookup::Places;
@@ -93,6 +93,10 @@ impl Hunt {
         let filter = Filter::and([parse_filter(&text)?, self.window.filter()?]);
         #[cfg(feature = "lake")]
         if self.paths.is_empty() {
+            if Path::new(&text).is_file() {
+                return Err(Failure::usage(format!("{text} is a file, and the filter is missing"))
+                    .hint(format!("klio hunt '*' {text}")));
+            }
             return self.ask(&filter);
         }
         #[cfg(feature = "lake")]
@@ -223,7 +227,7 @@ impl HuntFormat {
 
 /// Whether a text names something to read.
 fn is_path(text: &str) -> bool {
-    text == "-" || std::path::Path::new(text).exists() || !klio_source::discover(&[text]).inputs.is_empty()
+    text == "-" || Path::new(text).exists() || !klio_source::discover(&[text]).inputs.is_empty()
 }
 
 /// Reads the lists, and says so if the filter needs one that is not there.

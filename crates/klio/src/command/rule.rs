@@ -91,7 +91,10 @@ fn list(rules: &Rules, output: ListFormat) -> Result<(), Failure> {
             grid.row(vec![r.severity.name().into(), r.title.clone(), techniques, rule]);
         }
         write!(out, "{grid}")?;
-        eprintln!("{} rules", rows.len());
+        let parts = set.abouts().count() - rows.len();
+        let others =
+            if parts > 0 { format!(", and {parts} that only correlations use") } else { String::new() };
+        eprintln!("{} rules{others}", rows.len());
     } else {
         for r in &rows {
             let row = serde_json::json!({
