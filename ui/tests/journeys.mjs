@@ -145,6 +145,12 @@ await journey("a viewer sees no bodies and is told why something is not for him"
   const page = await open("vic");
   await page.goto(`${base}/explore?filter=verb:create&from=1970`);
   await page.locator("table.rows tbody a").first().click();
+  await page.locator("aside.drawer").waitFor();
+  check(page.url().includes("event="), "the address does not say which event is open");
+  await page.keyboard.press("Escape");
+  await page.locator("aside.drawer").waitFor({ state: "detached" });
+  await page.goBack();
+  await page.locator("aside.drawer a", { hasText: "Its page" }).click();
   await page.waitForURL(/\/events\//);
   const text = await page.locator("main").innerText();
   check(text.includes("for analysts and above"), "it is not said that bodies are withheld");
@@ -181,6 +187,22 @@ await journey("an entry of the allow-list from a finding, tried on history, made
   const vic = await open("vic");
   await vic.goto(`${base}${new URL(rule).pathname}/excuse?filter=verb:get`);
   check(/You cannot make the entry/.test(await vic.locator("main").innerText()), "a viewer is not told why");
+});
+
+await journey("a question is saved as a hunt, asked again, and removed", async (open) => {
+  const page = await open("ana");
+  await page.goto(`${base}/explore?filter=resource:secrets+and+verb:list&from=1970`);
+  const count = await page.locator(".sum strong").innerText();
+  await page.locator("details.fold summary", { hasText: "Save as a hunt" }).click();
+  await page.fill('input[name="title"]', "who lists Secrets?");
+  await page.locator("form.fields button.main").click();
+  await page.waitForURL(/\/hunts$/);
+  await page.locator("a", { hasText: "who lists Secrets?" }).click();
+  await page.waitForURL(/explore/);
+  check((await page.locator(".sum strong").innerText()) === count, "a saved hunt asks something else");
+  await page.goto(`${base}/hunts`);
+  await page.locator("li", { hasText: "who lists Secrets?" }).locator("button").click();
+  await page.locator("li", { hasText: "who lists Secrets?" }).waitFor({ state: "detached" });
 });
 
 const PAGES = ["/", "/incidents", "/explore?from=1970", "/tail", "/detections", "/hunts", "/trends", "/sources", "/integrity", "/own-audit", "/settings"];

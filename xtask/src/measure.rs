@@ -27,7 +27,7 @@ pub fn corpus(words: &[String]) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// `bench scan|lake [SIZE] [--record]`, `bench load [EVENTS A SECOND]`.
+/// `bench scan|lake [SIZE] [--record]`, `bench load [EVENTS A SECOND]`, `bench window`.
 pub fn bench(words: &[String]) -> Result<(), String> {
     if words.first().is_some_and(|what| what == "load") {
         let path = corpus(&[LAKE_SIZE.to_owned()])?;
@@ -36,8 +36,14 @@ pub fn bench(words: &[String]) -> Result<(), String> {
         load.args(words.get(1).map(|rate| format!("--rate={rate}")));
         return run::run(load);
     }
+    if words.first().is_some_and(|what| what == "window") {
+        let path = corpus(&[LAKE_SIZE.to_owned()])?;
+        let mut window = bench_program()?;
+        window.arg("window").arg(path);
+        return run::run(window);
+    }
     let Some(what @ ("scan" | "lake")) = words.first().map(String::as_str) else {
-        return Err("there are `bench scan`, `bench lake` and `bench load`".to_owned());
+        return Err("there are `bench scan`, `bench lake`, `bench load` and `bench window`".to_owned());
     };
     let record = words.iter().any(|word| word == "--record");
     let size: Vec<String> = words[1..].iter().filter(|word| !word.starts_with("--")).cloned().collect();

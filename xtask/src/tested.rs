@@ -16,6 +16,7 @@ pub fn write(path: &Path) -> Result<(), String> {
             "Full disk, read-only disk, clock, certificates, slow and many clients: tests",
         )?,
         passes("api", "Roles × scopes × routes, in memory and over the lake: tests")?,
+        passes("window", "Journeys in a real browser, axe, three widths, two themes, no scripts: tests")?,
     ];
     let rows = rows.map(|(name, required, measured, passed)| {
         let measured = measured.map_or_else(|| "null".to_owned(), |text| format!("\"{text}\""));

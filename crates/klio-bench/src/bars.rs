@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::{bad, eval, klio, lake, load, speed};
+use crate::{bad, eval, klio, lake, load, speed, window};
 
 /// One line of the table.
 #[derive(Deserialize)]
@@ -67,6 +67,7 @@ pub fn run(
     }
     if let Some(corpus) = lake {
         bars.extend(served(corpus)?);
+        bars.extend(seen(corpus, runs)?);
     }
     match corpus {
         Some(corpus) => bars.extend(fast(&speed::measure(corpus, runs)?)),
@@ -119,6 +120,39 @@ fn served(corpus: &Path) -> Result<Vec<Bar>, Error> {
         ),
         bar("20,000 events/s for 60 s, all durable", "all", kept, whole),
         bar("Memory of the server at that", "< 768 MB", format!("{} MB", fast.rss_mb), fast.rss_mb < 768),
+    ])
+}
+
+/// The window, in a browser.
+fn seen(corpus: &Path, runs: usize) -> Result<Vec<Bar>, Error> {
+    let names = [
+        "First paint of Overview, a million events",
+        "First paint of Explore",
+        "A press on a value of Explore",
+        "What browsers load beside a page, packed",
+    ];
+    let required = ["< 300 ms", "< 300 ms", "< 500 ms", "< 200 kB"];
+    let Some(window) = window::measure(corpus, runs)? else {
+        let missing = |(name, required): (&str, &str)| Bar {
+            name: name.into(),
+            required: required.into(),
+            measured: None,
+            passed: false,
+        };
+        return Ok(names.into_iter().zip(required).map(missing).collect());
+    };
+    let (overview, day, all, facet) =
+        (window.page("/"), window.page("/explore"), window.page("/explore?from=1970"), window.facet());
+    Ok(vec![
+        bar(names[0], required[0], format!("{overview:.0} ms"), overview < 300.0),
+        bar(
+            names[1],
+            required[1],
+            format!("{day:.0} ms of the newest day, {all:.0} ms of all time"),
+            day < 300.0 && all < 300.0,
+        ),
+        bar(names[2], required[2], format!("{facet:.0} ms"), facet < 500.0),
+        bar(names[3], required[3], format!("{:.1} kB", window.assets as f64 / 1e3), window.assets < 200_000),
     ])
 }
 

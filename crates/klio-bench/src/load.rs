@@ -56,9 +56,11 @@ pub struct Load {
     pub kept: u64,
 }
 
-struct Server {
+/// A `klio serve` that ends with this.
+pub struct Server {
     child: Child,
-    https: String,
+    /// Where it listens.
+    pub https: String,
     ops: String,
 }
 
@@ -74,7 +76,8 @@ fn other(said: impl std::fmt::Display) -> Error {
 }
 
 impl Server {
-    fn start(data: &Path) -> Result<Self, Error> {
+    /// Starts one over a data directory, on ports that nobody uses.
+    pub fn start(data: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(data)?;
         std::fs::write(data.join("klio.yaml"), "server:\n  listen: 127.0.0.1:0\n  ops: 127.0.0.1:0\n")?;
         let mut child = Command::new(program()?)

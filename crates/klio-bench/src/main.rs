@@ -17,6 +17,7 @@ mod parse;
 mod rng;
 mod rules;
 mod speed;
+mod window;
 
 use std::fs::File;
 use std::io::Write;
@@ -115,6 +116,14 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Look at the window with a browser: how long its pages take.
+    Window {
+        /// The corpus.
+        file: PathBuf,
+        /// How often each page is looked at.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Compare findings and stories on the recorded attacks with their labels.
     Eval {
         /// The recorded data.
@@ -211,6 +220,10 @@ fn run(task: Task) -> Result<bool, Error> {
             }
         }
         Task::Load { file, rate, seconds } => writeln!(out, "{}", json(&load::run(&file, rate, seconds)?))?,
+        Task::Window { file, rounds } => match window::measure(&file, rounds)? {
+            Some(window) => write!(out, "{}", window.table())?,
+            None => writeln!(out, "there is no browser here, or `cargo xtask ui` was not run")?,
+        },
         Task::Eval { recorded, json: as_json } => {
             let result = eval::evaluate(&recorded)?;
             if as_json {

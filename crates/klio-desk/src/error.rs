@@ -33,7 +33,7 @@ pub enum DeskError {
     /// There is no such user, token or session, or it is not his to see.
     #[error("there is no {what} {name:?}")]
     Unknown {
-        /// user, token or session
+        /// user, token, session or hunt
         what: &'static str,
         /// Which.
         name: String,
@@ -50,6 +50,9 @@ pub enum DeskError {
     /// A name that cannot be one.
     #[error("{0:?} cannot be a name: {1}")]
     BadName(String, &'static str),
+    /// There is room for no more.
+    #[error("there are too many {0}: remove some")]
+    Full(&'static str),
     /// A password that is too easy.
     #[error(transparent)]
     Weak(#[from] WeakPassword),

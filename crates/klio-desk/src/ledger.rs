@@ -31,6 +31,8 @@ pub enum Deed {
     EndSessions,
     CreateToken,
     RevokeToken,
+    SaveHunt,
+    RemoveHunt,
 }
 
 /// How it ended.

@@ -44,8 +44,11 @@ mod session;
 
 mod identity;
 
+mod hunt;
+
 pub use desk::{Clock, Desk, Options};
 pub use error::DeskError;
+pub use hunt::SavedHunt;
 pub use identity::{BadMapping, Identity, Mapping, MappingRule};
 pub use ledger::{Action, Deed, Ledger, LedgerError, Outcome};
 pub use password::{Cost, WeakPassword};

@@ -6,7 +6,7 @@ use crate::DeskError;
 use crate::place::Database;
 
 /// The statements that lead to each version from the one before; the first is version 1.
-const VERSIONS: [&[&str]; 1] = [&[
+const VERSIONS: [&[&str]; 2] = [&[
     "CREATE TABLE desk_user (
         id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, password TEXT, role TEXT NOT NULL, scope TEXT NOT NULL,
         disabled BIGINT NOT NULL, generation BIGINT NOT NULL, created BIGINT NOT NULL, signed_in BIGINT)",
@@ -29,6 +29,11 @@ const VERSIONS: [&[&str]; 1] = [&[
         PRIMARY KEY (owner, address))",
     // What the ledger has not yet confirmed.
     "CREATE TABLE desk_action (id TEXT PRIMARY KEY, time BIGINT NOT NULL, body TEXT NOT NULL)",
+], &[
+    "CREATE TABLE desk_hunt (
+        id TEXT PRIMARY KEY, title TEXT NOT NULL, filter TEXT NOT NULL, owner TEXT NOT NULL, scope TEXT NOT NULL,
+        created BIGINT NOT NULL)",
+    "CREATE INDEX desk_hunt_owner ON desk_hunt (owner)",
 ]];
 
 /// Brings the tables to the version that this Klio knows. Processes that do so at once wait for each other.

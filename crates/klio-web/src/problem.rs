@@ -160,7 +160,7 @@ impl Problem {
                 Self::forbidden(said)
             }
             DeskError::Unknown { .. } => Self::not_found(),
-            DeskError::Taken(_) | DeskError::NotEmpty | DeskError::LastAdmin(_) => {
+            DeskError::Taken(_) | DeskError::NotEmpty | DeskError::LastAdmin(_) | DeskError::Full(_) => {
                 Self::new(StatusCode::CONFLICT, said)
             }
             DeskError::BadName(..) | DeskError::Weak(_) | DeskError::Expired => Self::bad(said),

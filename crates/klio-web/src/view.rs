@@ -30,7 +30,7 @@ pub use incident::{
     BriefView, IncidentView, QueueFacet, QueueValue, QueueView, ReachView, RequestView, RuleInIncident,
 };
 pub(crate) use incident::{account, capital, headline, who, words};
-pub use library::{AllowPage, AllowView, HuntPage, HuntView, NewAllow, TriedView};
+pub use library::{AllowPage, AllowView, HuntPage, HuntView, NewAllow, NewHunt, SavedHuntView, TriedView};
 pub use overview::{ChangeView, OverviewView, TacticView, TechniqueView};
 pub(crate) use people::via;
 pub use people::{

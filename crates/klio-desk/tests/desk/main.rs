@@ -26,6 +26,8 @@ mod room;
 
 mod server;
 
+mod hunts;
+
 mod opening;
 
 mod people;

@@ -2,12 +2,15 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use klio_desk::{By, Right, SavedHunt};
+use klio_model::Filter;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Answer;
-use crate::input::{Asked, range};
-use crate::view::{AllowPage, HuntPage, HuntView, RuleHits, RulePage, RuleView};
+use crate::input::{Asked, Given, range};
+use crate::view::{AllowPage, HuntPage, HuntView, NewHunt, RuleHits, RulePage, RuleView, SavedHuntView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
 
@@ -71,13 +74,50 @@ pub(crate) async fn allowed(State(web): State<Web>, visitor: Visitor) -> Answer<
     Ok(Json(AllowPage { items }))
 }
 
-/// The hunts that come with Klio.
+/// The hunts that come with Klio, and those that were saved.
 #[utoipa::path(get, path = "/api/v1/hunts", tag = "hunts",
     responses((status = 200, description = "The hunts", body = HuntPage)))]
 pub(crate) async fn hunts(State(web): State<Web>, visitor: Visitor) -> Answer<HuntPage> {
     let items = web.inner.options.library.hunts();
-    visitor.note.rows(items.len());
-    Ok(Json(HuntPage { items }))
+    let by = visitor.by();
+    let saved = web.desk().hunts(&by).await.map_err(|e| web.refused(e))?;
+    let saved: Vec<SavedHuntView> = saved.into_iter().map(|hunt| saved_view(hunt, &by)).collect();
+    visitor.note.rows(items.len() + saved.len());
+    Ok(Json(HuntPage { items, saved }))
+}
+
+fn saved_view(hunt: SavedHunt, by: &By) -> SavedHuntView {
+    let SavedHunt { id, title, filter, owner, created, .. } = hunt;
+    let removable = owner == by.principal.to_string() || by.principal.may(Right::ManageUsers);
+    SavedHuntView { id, title, filter, owner, removable, created }
+}
+
+/// Saves a question. Others see it who see at least what the asker sees now.
+#[utoipa::path(post, path = "/api/v1/hunts", tag = "hunts", request_body = NewHunt,
+    responses((status = 201, description = "The hunt", body = SavedHuntView)))]
+pub(crate) async fn save(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Given(new): Given<NewHunt>,
+) -> Result<(StatusCode, Json<SavedHuntView>), Problem> {
+    Filter::parse(&new.filter)?;
+    let by = visitor.by();
+    let hunt = web.desk().save_hunt(&by, &new.title, &new.filter).await.map_err(|e| web.refused(e))?;
+    visitor.note.rows(1);
+    Ok((StatusCode::CREATED, Json(saved_view(hunt, &by))))
+}
+
+/// Removes a saved question.
+#[utoipa::path(delete, path = "/api/v1/hunts/{name}", tag = "hunts", params(("name" = String, Path, description = "Its id")),
+    responses((status = 204, description = "Removed")))]
+pub(crate) async fn forget(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    web.desk().remove_hunt(&visitor.by(), &id).await.map_err(|e| web.refused(e))?;
+    visitor.note.rows(1);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// One hunt.

@@ -58,10 +58,30 @@ struct EventPage {
 }
 
 /// A fact, and where it leads.
-struct Fact {
-    name: &'static str,
-    value: String,
-    to: Option<String>,
+pub(crate) struct Fact {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    pub(crate) to: Option<String>,
+}
+
+/// An event in short, beside others.
+pub(crate) struct Drawer {
+    pub(crate) event: EventView,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) tree: Tree,
+    /// Its page.
+    pub(crate) page: String,
+}
+
+impl Drawer {
+    /// Of an audit id: the last of its events.
+    pub(crate) async fn of(web: &Web, visitor: &Visitor, id: &str) -> Result<Self, Problem> {
+        let stages = events::get(State(web.clone()), visitor.clone(), Path(id.to_owned())).await?.0;
+        let event = stages.items.into_iter().last().ok_or_else(Problem::not_found)?;
+        let value = serde_json::from_str(event.event.get()).unwrap_or_default();
+        let (facts, tree) = (facts(&event), Tree::of(&value));
+        Ok(Self { event, facts, tree, page: address::path("/events", id) })
+    }
 }
 
 pub(crate) async fn page(

@@ -6,9 +6,10 @@ use axum::response::Response;
 use klio_model::{Event, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
 use serde::Deserialize;
 
-use super::address::{self, Address};
+use super::address::Address;
 use super::chart::Chart;
 use super::draw;
+use super::event::Drawer;
 use super::frame::{About, Asked, Frame, Screen};
 use crate::api::{event_view, split, step_of};
 use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice, Survey};
@@ -52,6 +53,8 @@ pub(crate) struct Wanted {
     columns: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
+    /// The audit id of the event that is shown beside the others.
+    event: Option<String>,
 }
 
 impl Wanted {
@@ -84,6 +87,10 @@ struct Explore {
     chart: Option<Chart>,
     /// Usual times and where they lead.
     presets: Vec<(&'static str, String)>,
+    /// The event that is shown beside the others.
+    drawer: Option<Drawer>,
+    /// The same without it.
+    closed: String,
 }
 
 impl Explore {
@@ -127,9 +134,28 @@ pub(crate) async fn page(
         histogram: None,
         facets: Vec::new(),
         events: Vec::new(),
+        event: None,
         older: None,
         columns: column_views(&columns, &address),
     };
+    let drawer = match wanted.event.as_deref().filter(|id| !id.is_empty()) {
+        Some(id) => Some(Drawer::of(&web, &visitor, id).await?),
+        None => None,
+    };
+    view.event = drawer.as_ref().map(|drawer| drawer.event.clone());
+    let closed = address.clone().with("cursor", wanted.cursor.clone().unwrap_or_default()).to_string();
+    // Who opens an event beside the others has the others already.
+    if screen.wants_only("drawer") {
+        let about = About { title: "Explore".to_owned(), place: "/explore", command: None };
+        return screen.show(&web, &visitor, about, view, |frame, view| Explore {
+            frame,
+            view,
+            chart: None,
+            presets: Vec::new(),
+            drawer,
+            closed,
+        });
+    }
     if let Err(problem) = answer(&web, &visitor, wanted, &columns, &address, &mut view).await {
         // A question that is none is told beside the question; anything else is a refusal.
         if problem.status() != axum::http::StatusCode::BAD_REQUEST || screen.wants_json() {
@@ -143,7 +169,14 @@ pub(crate) async fn page(
     let chart = view.histogram.as_ref().and_then(|histogram| Chart::new(histogram, range, &address));
     let preset = |(label, from)| (label, address.clone().with("from", from).with("to", "").to_string());
     let presets = PRESETS.map(preset).to_vec();
-    screen.show(&web, &visitor, about, view, |frame, view| Explore { frame, view, chart, presets })
+    screen.show(&web, &visitor, about, view, |frame, view| Explore {
+        frame,
+        view,
+        chart,
+        presets,
+        drawer,
+        closed,
+    })
 }
 
 fn column_views(columns: &[String], address: &Address) -> Vec<ColumnView> {
@@ -179,6 +212,7 @@ async fn answer(
     let cells = columns.iter().map(|name| Cell::of(name, visitor)).collect::<Result<Vec<_>, _>>()?;
     let facets = facets(wanted.facet.as_deref(), visitor)?;
     let thread = Thread::new(&visitor.sight, &[&["explore"], &which.words()[..]].concat());
+    let cursor = wanted.cursor.clone().unwrap_or_default();
     let slice = Slice {
         after: thread.position(wanted.cursor.as_deref())?,
         most: limit(wanted.limit, ROWS, MOST_ROWS)?,
@@ -197,11 +231,12 @@ async fn answer(
     view.facets =
         found.facets.into_iter().map(|(facet, top)| facet_view(&facet, top, &asked, address)).collect();
     let bodies = visitor.bodies();
+    let row_address = address.clone().with("cursor", cursor);
     let row = |record| {
         let event = event_view(record, &visitor.sight, bodies)?;
         let parsed = Event::parse(event.event.get()).ok()?;
         let cells = cells.iter().map(|cell| cell.text(&parsed)).collect();
-        let page = address::path("/events", event.audit_id.as_deref().unwrap_or_default());
+        let page = row_address.clone().with("event", event.audit_id.clone().unwrap_or_default()).to_string();
         Some(RowView { event, cells, page })
     };
     view.events = found.page.items.iter().filter_map(row).collect();

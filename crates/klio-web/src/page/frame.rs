@@ -27,6 +27,8 @@ pub(crate) struct Screen {
     query: String,
     theme: &'static str,
     json: bool,
+    /// The id of the element that is to be replaced, if it is not the whole page (htmx's `HX-Target`).
+    part: Option<String>,
 }
 
 impl Screen {
@@ -45,12 +47,18 @@ impl Screen {
             json: query.split('&').any(|pair| pair == AS_JSON) || takes_json(&parts.headers),
             query: others.join("&"),
             theme,
+            part: parts.headers.get("hx-target").and_then(|id| id.to_str().ok()).map(str::to_owned),
         }
     }
 
     /// The address without what it is wanted as.
     pub(crate) fn here(&self) -> String {
         if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
+    }
+
+    /// Whether nothing but the element with this id is wanted.
+    pub(crate) fn wants_only(&self, id: &str) -> bool {
+        !self.json && self.part.as_deref() == Some(id)
     }
 
     pub(crate) fn wants_json(&self) -> bool {

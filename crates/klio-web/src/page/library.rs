@@ -13,7 +13,9 @@ use super::{draw, markdown, words};
 use crate::api::{coverage, findings, rules};
 use crate::archive::SqlPart;
 use crate::route::ROUTES;
-use crate::view::{AllowView, CoveragePage, CoverageView, FindingView, HuntView, RuleView};
+use crate::view::{
+    AllowView, CoveragePage, CoverageView, FindingView, HuntPage, HuntView, RuleView, SavedHuntView,
+};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
 
@@ -225,6 +227,13 @@ pub(crate) async fn detection(
 #[derive(Debug, Serialize)]
 pub(crate) struct HuntsView {
     items: Vec<HuntView>,
+    /// Those that the reader and others saved.
+    saved: Vec<SavedHuntView>,
+}
+
+/// Where a filter is asked, of all time.
+fn asked(filter: &str) -> String {
+    Address::new("/explore").with("filter", filter).with("from", "1970").to_string()
 }
 
 #[derive(Template)]
@@ -240,10 +249,10 @@ pub(crate) async fn hunts(
     screen: Screen,
     Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Response, Problem> {
-    let mut items = rules::hunts(State(web.clone()), visitor.clone()).await?.0.items;
+    let HuntPage { mut items, saved } = rules::hunts(State(web.clone()), visitor.clone()).await?.0;
     items.sort_by(|a, b| (&a.tactic, &a.title).cmp(&(&b.tactic, &b.title)));
     let about = About { title: "Hunts".to_owned(), place: "/hunts", command: Some("klio hunts".to_owned()) };
-    screen.show(&web, &visitor, about, HuntsView { items }, |frame, view| Hunts { frame, view })
+    screen.show(&web, &visitor, about, HuntsView { items, saved }, |frame, view| Hunts { frame, view })
 }
 
 /// A hunt, and its answer if it was asked.
@@ -319,9 +328,7 @@ pub(crate) async fn hunt(
         visitor.note.rows(found.rows.len());
         answer = Some(found);
     }
-    let ask = hunt.filter.as_ref().map(|filter| {
-        Address::new("/explore").with("filter", filter.as_str()).with("from", "1970").to_string()
-    });
+    let ask = hunt.filter.as_deref().map(self::asked);
     let page = markdown::html(hunt.page.split("\n## Tried on\n").next().unwrap_or_default());
     let about = About {
         title: hunt.title.clone(),

@@ -22,6 +22,8 @@ pub struct ExploreView {
     pub facets: Vec<FacetView>,
     /// The newest of them.
     pub events: Vec<RowView>,
+    /// The event that is shown beside the others.
+    pub event: Option<EventView>,
     /// The page after this one.
     pub older: Option<String>,
     /// Which columns the table has.

@@ -98,4 +98,35 @@ pub struct HuntView {
 pub struct HuntPage {
     /// By name.
     pub items: Vec<HuntView>,
+    /// Those that the asker and others saved, the newest first.
+    pub saved: Vec<SavedHuntView>,
+}
+
+/// A question that somebody saved.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedHuntView {
+    /// By which it can be removed.
+    pub id: String,
+    /// What is asked, in words.
+    pub title: String,
+    /// The filter that asks it.
+    pub filter: String,
+    /// Who saved it.
+    pub owner: String,
+    /// Whether the asker may remove it.
+    pub removable: bool,
+    /// When it was saved.
+    #[schema(value_type = String, format = DateTime)]
+    pub created: Timestamp,
+}
+
+/// A question to be saved.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewHunt {
+    /// What is asked, in words: up to 100 characters.
+    pub title: String,
+    /// The filter that asks it.
+    pub filter: String,
 }
