@@ -34,6 +34,16 @@ export async function api(method, path, body) {
   return json;
 }
 
+// What cannot be swapped in is shown as the page that it is: refusals of a part, and a server that does not answer.
+const whole = (event) => {
+  const address = event.detail.pathInfo?.finalRequestPath ?? event.detail.requestConfig?.path;
+  if (address) location.assign(address);
+};
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.xhr.status >= 400 && event.detail.target !== document.body) { event.detail.shouldSwap = false; whole(event); }
+});
+document.addEventListener("htmx:sendError", whole);
+
 // Colours: as the system has them, or as chosen.
 document.addEventListener("click", (event) => {
   if (!event.target.closest?.("[data-theme-switch]")) return;

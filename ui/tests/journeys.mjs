@@ -189,6 +189,23 @@ await journey("an entry of the allow-list from a finding, tried on history, made
   check(/You cannot make the entry/.test(await vic.locator("main").innerText()), "a viewer is not told why");
 });
 
+await journey("a link from another site leads to the page, and a refusal is shown where one is", async (open) => {
+  const page = await open("ana");
+  await page.route("http://chat.example/", (route) => route.fulfill({ contentType: "text/html", body: `<a href="${base}/incidents">look</a>` }));
+  page.wrong = [];
+  await page.goto("http://chat.example/");
+  await page.click("a");
+  await page.waitForURL(`${base}/incidents`);
+  await rows(page).first().waitFor();
+  page.wrong = [];
+  // A link that leads nowhere says so.
+  await page.evaluate(() => { const link = document.createElement("a"); link.href = "/incidents/none"; link.textContent = "gone"; document.querySelector("main").append(link); window.htmx.process(link); });
+  await page.click("a:has-text('gone')");
+  await page.waitForURL(/none/);
+  check(/no such thing/.test(await page.locator("body").innerText()), "a refusal is not shown");
+  page.wrong = [];
+});
+
 await journey("a question is saved as a hunt, asked again, and removed", async (open) => {
   const page = await open("ana");
   await page.goto(`${base}/explore?filter=resource:secrets+and+verb:list&from=1970`);

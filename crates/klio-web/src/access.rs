@@ -151,6 +151,8 @@ pub struct Access {
     pub name: Option<String>,
     /// HTTP status of the answer; 0 before there is one.
     pub status: u16,
+    /// What exactly was changed, if the path does not say it.
+    pub said: Option<String>,
     /// Events, findings, rows and the like in the answer.
     pub rows: u64,
     /// Bytes of the answer's body.

@@ -172,6 +172,7 @@ fn arrival(web: &Web, request: &Request) -> Option<Access> {
         bytes: 0,
         outcome: None,
         folded: 0,
+        said: None,
     })
 }
 
@@ -285,6 +286,7 @@ async fn finish(
     let id = access.id.clone();
     access.status = answer.status().as_u16();
     access.rows = note.counted();
+    access.said = note.said();
     access.time = web.now();
     let feed = answer.extensions_mut().remove::<Feed>().and_then(|feed| feed.take());
     if let Some(parts) = feed {

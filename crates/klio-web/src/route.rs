@@ -110,7 +110,7 @@ pub const ROUTES: &[Entry] = &[
     entry("GET", "/api/v1/nodes/{name}", May(&[ReadEvents]), "get", "nodes"),
     entry("GET", "/api/v1/rules", May(&[ReadFindings]), "list", "rules"),
     entry("GET", "/api/v1/rules/{id}", May(&[ReadFindings]), "get", "rules"),
-    entry("GET", "/api/v1/allow", May(&[ReadFindings]), "list", "allowances"),
+    entry("GET", "/api/v1/allow", Whole(&[ReadFindings]), "list", "allowances"),
     entry("GET", "/api/v1/coverage", May(&[ReadFindings, ReadEvents]), "list", "rules"),
     entry("POST", "/api/v1/allow", Whole(&[ManageRules]), "create", "allowances"),
     entry("POST", "/api/v1/allow/replay", May(&[ReadFindings, ReadEvents]), "list", "findings"),

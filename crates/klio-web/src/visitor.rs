@@ -29,6 +29,7 @@ pub(crate) struct Visitor {
 pub(crate) struct Note {
     rows: AtomicU64,
     entered: Mutex<Option<Principal>>,
+    said: Mutex<Option<String>>,
 }
 
 impl Note {
@@ -39,6 +40,15 @@ impl Note {
 
     pub(crate) fn counted(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
+    }
+
+    /// What exactly was changed, for the audit.
+    pub(crate) fn say(&self, what: String) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
+    pub(crate) fn said(&self) -> Option<String> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A stranger turned out to be somebody.

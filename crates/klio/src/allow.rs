@@ -1,5 +1,6 @@
 //! The allow-list as people write it: YAML, a list of entries with owner, reason and end.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use klio_detect::{Allow, RuleSet};
@@ -67,9 +68,26 @@ pub fn of_file(path: &Path) -> Result<Vec<Entry>, Failure> {
     if path.exists() { crate::files::written(path, entries) } else { Ok(Vec::new()) }
 }
 
+/// A text as YAML and JSON both quote it, whatever is in it: what YAML does not print (YAML 1.2, 5.1) or takes for a line's end is
+/// escaped.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| {
+        matches!(c, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+            && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
+    };
+    let json = serde_json::Value::from(text).to_string();
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        if is_plain(c) {
+            out.push(c);
+        } else {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        }
+        out
+    })
+}
+
 /// The text of that file. Scalars are written as JSON has them, which YAML reads alike.
 pub fn print(entries: &[Entry]) -> String {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let entry = |entry: &Entry| {
         let rule = entry.rule.as_deref().map(|rule| ("rule", rule));
         let others = [
@@ -105,6 +123,11 @@ fn parse(text: &str, set: &RuleSet) -> Result<Vec<Allow>, Failure> {
         .collect()
 }
 
+/// When an entry ends. A day begins at midnight, UTC.
+pub fn end(until: &str) -> Option<Timestamp> {
+    if until.len() == 10 { Timestamp::parse(&format!("{until}T00:00:00Z")) } else { Timestamp::parse(until) }
+}
+
 /// An entry held against the rules that run.
 pub fn check(entry: Entry, set: &RuleSet) -> Result<Allow, Failure> {
     let Entry { rule, filter: text, owner, reason, until } = entry;
@@ -122,9 +145,7 @@ pub fn check(entry: Entry, set: &RuleSet) -> Result<Allow, Failure> {
             );
         }
     }
-    // A day begins at midnight, UTC.
-    let full = if until.len() == 10 { format!("{until}T00:00:00Z") } else { until.clone() };
-    let until = Timestamp::parse(&full)
+    let until = end(&until)
         .ok_or_else(|| Failure::usage(format!("`until`: {until} is no time")).hint("such as 2027-03-31"))?;
     if let Some(name) = rule.as_deref().filter(|name| !set.has(name)) {
         return Err(Failure::usage(format!("there is no rule `{name}`"))
@@ -167,7 +188,13 @@ mod tests {
             reason: reason.into(),
             until: "2027-03-31".into(),
         };
-        let all = [entry(None, "two\nlines \u{1b} \\ \u{e9}: - x"), entry(Some("gone"), "y")];
+        let all = [
+            entry(
+                None,
+                "two\nlines \u{1b} \\ \u{e9}: - x \u{7f}\u{85}\u{9f}\u{2028}\u{feff}\u{fffe}\u{1f600}",
+            ),
+            entry(Some("gone"), "y"),
+        ];
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("allow.yaml");
         assert!(of_file(&path).unwrap().is_empty());

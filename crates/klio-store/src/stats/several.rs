@@ -17,6 +17,9 @@ use crate::group::Group;
 use crate::lake::Lake;
 use crate::scan::Scanned;
 
+/// Values, or steps of values, that are counted at most. More are no picture and no list, and take a gigabyte.
+const MOST: usize = 1_000_000;
+
 /// Values of some fields, and number of events.
 pub type Combination = (Vec<Option<String>>, u64);
 
@@ -55,19 +58,25 @@ impl Lake {
         let mut sinks: Vec<Box<Sink<'_>>> = Vec::new();
         for (tally, tell) in tallies.iter_mut().zip(told) {
             sinks.push(Box::new(move |seen| match seen {
-                Seen::Columns(group, rows) => Ok(tell && tally.columns(group, rows)?),
+                Seen::Columns(group, rows) => {
+                    let told = tell && tally.columns(group, rows)?;
+                    within(tally.len()).map(|()| told)
+                }
                 Seen::Event(event) => {
                     tally.event(event);
-                    Ok(true)
+                    within(tally.len()).map(|()| true)
                 }
             }));
         }
         if let Some(series) = &mut series {
             sinks.push(Box::new(move |seen| match seen {
-                Seen::Columns(group, rows) => series.columns(group, rows),
+                Seen::Columns(group, rows) => {
+                    let told = series.columns(group, rows)?;
+                    within(series.counts.len()).map(|()| told)
+                }
                 Seen::Event(event) => {
                     series.event(event);
-                    Ok(true)
+                    within(series.counts.len()).map(|()| true)
                 }
             }));
         }
@@ -79,6 +88,15 @@ impl Lake {
             scanned,
         })
     }
+}
+
+fn within(values: usize) -> Result<(), StoreError> {
+    if values <= MOST {
+        return Ok(());
+    }
+    Err(StoreError::Query(
+        "so many different values are no list; ask for another field, or for less time".into(),
+    ))
 }
 
 /// What takes what a survey comes by; false if the columns did not tell.

@@ -43,6 +43,11 @@ impl Tally {
         Self { fields: fields.to_vec(), names: Names::default(), counts }
     }
 
+    /// How many combinations there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.counts.len()
+    }
+
     /// Counts an event.
     pub(super) fn event(&mut self, event: &Event<'_>) {
         let mut values = Vec::with_capacity(self.fields.len());

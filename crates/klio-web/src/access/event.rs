@@ -75,6 +75,9 @@ fn annotations(access: &Access) -> Value {
     if let Some(route) = access.route {
         note("klio.dev/route", format!("{} {route}", access.method));
     }
+    if let Some(said) = &access.said {
+        note("klio.dev/change", without_tokens(said));
+    }
     if let Some(proxy) = access.proxy {
         note("klio.dev/proxy", proxy.to_string());
     }
@@ -122,6 +125,7 @@ mod tests {
             bytes: 900,
             outcome: Some(AccessOutcome::Allowed),
             folded: 0,
+            said: None,
         }
     }
 

@@ -79,6 +79,9 @@ pub(crate) async fn tried(web: &Web, visitor: &Visitor, asked: Try) -> Result<Tr
     Ok(view)
 }
 
+/// Cluster, audit id, stage and time of an event.
+type Proof = (String, String, String, Option<Timestamp>);
+
 struct Trial<'a> {
     archive: &'a dyn Archive,
     sight: &'a Sight,
@@ -105,7 +108,13 @@ impl Trial<'_> {
         let mut gone: HashSet<String> = HashSet::new();
         for finding in findings {
             let of = |evidence: &crate::view::EvidenceView| {
-                excused.contains(&(finding.cluster.clone(), evidence.audit_id.clone()))
+                let time = evidence.time.as_deref().and_then(Timestamp::parse);
+                excused.contains(&(
+                    finding.cluster.clone(),
+                    evidence.audit_id.clone(),
+                    evidence.stage.clone(),
+                    time,
+                ))
             };
             let count = finding.evidence.iter().filter(|evidence| of(evidence)).count();
             if count == 0 {
@@ -141,12 +150,8 @@ impl Trial<'_> {
         Ok((items, page.next.is_some()))
     }
 
-    /// Clusters and ids of the events that prove findings and of which the filter is certainly true.
-    fn excused(
-        &self,
-        findings: &[FindingView],
-        filter: &Filter,
-    ) -> Result<HashSet<(String, String)>, ArchiveError> {
+    /// The events that prove findings and of which the filter is certainly true.
+    fn excused(&self, findings: &[FindingView], filter: &Filter) -> Result<HashSet<Proof>, ArchiveError> {
         let mut asked: Vec<(&str, Option<Timestamp>)> = findings
             .iter()
             .flat_map(|finding| &finding.evidence)
@@ -167,11 +172,20 @@ impl Trial<'_> {
             });
             let question =
                 Question { clusters: Vec::new(), filter: Filter::and([one_of, filter.clone()]), range };
-            let slice = Slice { after: None, most: 8 * AT_ONCE };
-            for record in self.archive.events(self.sight, self.patience, &question, &slice)?.items {
-                let Ok(event) = Event::parse(&record.raw) else { continue };
-                if let Some(id) = event.text_of(Field::AuditId) {
-                    excused.insert((record.cluster.clone(), id.to_owned()));
+            let mut slice = Slice { after: None, most: 8 * AT_ONCE };
+            // Clients choose ids, and may give one to many requests.
+            loop {
+                let page = self.archive.events(self.sight, self.patience, &question, &slice)?;
+                for record in page.items {
+                    let Ok(event) = Event::parse(&record.raw) else { continue };
+                    if let Some(id) = event.text_of(Field::AuditId) {
+                        let (stage, time) = (event.stage.name().to_owned(), event.time());
+                        excused.insert((record.cluster.clone(), id.to_owned(), stage, time));
+                    }
+                }
+                match page.next {
+                    Some(next) => slice.after = Some(next),
+                    None => break,
                 }
             }
         }
@@ -212,6 +226,9 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<AllowView>), Problem> {
     // A wrong word is shown with its place.
     Filter::parse(&new.filter)?;
+    let NewAllow { rule, filter, owner, until, .. } = &new;
+    let rule = rule.as_deref().unwrap_or("all rules");
+    visitor.note.say(format!("{rule}: {filter}; owner {owner}, until {until}"));
     let library = web.inner.options.library.clone();
     let made = tokio::task::spawn_blocking(move || library.allow(new)).await;
     let made =
@@ -229,6 +246,11 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let library = web.inner.options.library.clone();
+    if let Some(entry) = library.allowed().into_iter().find(|entry| entry.id.as_deref() == Some(id.as_str()))
+    {
+        let rule = entry.rule.as_deref().unwrap_or("all rules");
+        visitor.note.say(format!("{rule}: {}; owner {}", entry.filter, entry.owner));
+    }
     let removed = tokio::task::spawn_blocking(move || library.disallow(&id)).await;
     removed.map_err(|_| Problem::unavailable("the entry stays; the server's log says why"))??;
     visitor.note.rows(1);

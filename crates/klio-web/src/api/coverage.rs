@@ -8,8 +8,8 @@ use axum::extract::State;
 use klio_detect::coverage::Observed;
 use klio_model::{Event, Field, FieldRef, Filter, Matcher, TimeRange, Timestamp};
 
-use super::Answer;
-use crate::archive::{ArchiveError, Patience, Question, Slice, Survey};
+use super::{Answer, newest};
+use crate::archive::{ArchiveError, Patience, Question, Survey};
 use crate::view::CoveragePage;
 use crate::visitor::Visitor;
 use crate::{Archive, Problem, Sight, Web};
@@ -20,22 +20,33 @@ const BACK: i64 = 7 * 86_400_000_000;
 const KINDS: usize = 50_000;
 /// How long an answer is good, microseconds: policies change seldom.
 const GOOD: i64 = 10 * 60 * 1_000_000;
+/// How long it is not tried again after it could not be found out, microseconds.
+const AGAIN: i64 = 2 * 60 * 1_000_000;
 /// Answers that are kept, by what is seen.
 const KEPT: usize = 64;
 
-/// What was found, by whose sight, and when.
+/// When it was asked, and what came of it.
+type Found = (Timestamp, Option<Arc<CoveragePage>>);
+
+/// What was found, by whose sight, and when; nothing if it could not be found out.
 #[derive(Default)]
-pub(crate) struct Known(Mutex<HashMap<String, (Timestamp, Arc<CoveragePage>)>>);
+pub(crate) struct Known {
+    found: Mutex<HashMap<String, Found>>,
+    /// Held by who is finding out: one at a time, so that the others find it known.
+    finding: tokio::sync::Mutex<()>,
+}
 
 impl Known {
-    fn get(&self, scope: &str, now: Timestamp) -> Option<Arc<CoveragePage>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The inner option is whether it could be found out.
+    fn get(&self, scope: &str, now: Timestamp) -> Option<Option<Arc<CoveragePage>>> {
+        let known = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, page) = known.get(scope)?;
-        (now.micros().saturating_sub(at.micros()) < GOOD).then(|| page.clone())
+        let good = if page.is_some() { GOOD } else { AGAIN };
+        (now.micros().saturating_sub(at.micros()) < good).then(|| page.clone())
     }
 
-    fn set(&self, scope: String, now: Timestamp, page: Arc<CoveragePage>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn set(&self, scope: String, now: Timestamp, page: Option<Arc<CoveragePage>>) {
+        let mut known = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KEPT {
             known.clear();
         }
@@ -55,23 +66,29 @@ pub(crate) async fn get(State(web): State<Web>, visitor: Visitor) -> Answer<Cove
 /// The same, for a page.
 pub(crate) async fn covered(web: &Web, visitor: &Visitor) -> Result<Arc<CoveragePage>, Problem> {
     let (scope, now) = (visitor.sight.scope().to_string(), web.now());
-    if let Some(page) = web.inner.coverage.get(&scope, now) {
-        return Ok(page);
+    let unknown =
+        || Problem::unavailable("which rules can work could not be found out; try again in some minutes");
+    if let Some(known) = web.inner.coverage.get(&scope, now) {
+        return known.ok_or_else(unknown);
+    }
+    let _finding = web.inner.coverage.finding.lock().await;
+    if let Some(known) = web.inner.coverage.get(&scope, now) {
+        return known.ok_or_else(unknown);
     }
     let library = web.inner.options.library.clone();
     let page = visitor.ask(web, move |archive, sight, patience| {
-        let (seen, events, start) = observed(archive, sight, patience)?;
+        let (seen, events, start) = observed(archive, sight, patience, now)?;
         Ok(CoveragePage { events, start, items: library.coverage(&seen) })
     });
-    let page = Arc::new(page.await?);
-    web.inner.coverage.set(scope, now, page.clone());
-    Ok(page)
+    let page = page.await.map(Arc::new);
+    web.inner.coverage.set(scope, now, page.as_ref().ok().cloned());
+    page
 }
 
 /// What is known already. If nothing is, it is found out behind the reader's back.
 pub(crate) fn known(web: &Web, visitor: &Visitor) -> Option<Arc<CoveragePage>> {
     let known = web.inner.coverage.get(&visitor.sight.scope().to_string(), web.now());
-    if known.is_none() {
+    if known.is_none() && web.inner.coverage.finding.try_lock().is_ok() {
         let (web, visitor) = (web.clone(), visitor.clone());
         tokio::spawn(async move {
             if let Err(problem) = covered(&web, &visitor).await {
@@ -79,17 +96,17 @@ pub(crate) fn known(web: &Web, visitor: &Visitor) -> Option<Arc<CoveragePage>> {
             }
         });
     }
-    known
+    known.flatten()
 }
 
 fn observed(
     archive: &dyn Archive,
     sight: &Sight,
     patience: &Patience,
+    now: Timestamp,
 ) -> Result<(Observed, u64, Option<Timestamp>), ArchiveError> {
     let mut question = Question { clusters: Vec::new(), filter: Filter::All, range: TimeRange::default() };
-    let newest = archive.events(sight, patience, &question, &Slice { after: None, most: 1 })?;
-    let newest = newest.items.first().and_then(|record| Event::parse(&record.raw).ok()?.time());
+    let newest = newest(archive, sight, patience, &question, now)?;
     let start = newest.map(|newest| Timestamp(newest.micros().saturating_sub(BACK)));
     question.range.start = start;
     let mut seen = Observed::default();

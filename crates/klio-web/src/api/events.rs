@@ -207,6 +207,25 @@ pub(crate) fn over_time(
     Ok(split(Some(step), Some(&by), found.steps))
 }
 
+/// Clocks differ by so much, microseconds: what claims to be later is not the newest.
+const SKEW: i64 = 5 * 60 * 1_000_000;
+
+/// The time of the newest event of a question, leaving out those from the future: a single one would hide all others from whoever
+/// looks at the newest day.
+pub(crate) fn newest(
+    archive: &dyn Archive,
+    sight: &Sight,
+    patience: &Patience,
+    question: &Question,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, ArchiveError> {
+    let end = Timestamp(now.micros().saturating_add(SKEW));
+    let end = Some(question.range.end.map_or(end, |own| own.min(end)));
+    let question = Question { range: TimeRange { end, ..question.range }, ..question.clone() };
+    let page = archive.events(sight, patience, &question, &Slice { after: None, most: 1 })?;
+    Ok(page.items.first().and_then(|record| Event::parse(&record.raw).ok()?.time()))
+}
+
 /// How long the steps of a histogram are, microseconds: as asked for, or as it fits the time; `None` if there is nothing to count.
 pub(crate) fn step_of(
     archive: &dyn Archive,

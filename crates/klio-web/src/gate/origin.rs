@@ -29,6 +29,11 @@ pub(super) fn check(headers: &HeaderMap, method: &Method, origins: &[String]) ->
         None | Some("same-origin") => {}
         // Typed into the bar, or a bookmark.
         Some("none") if *method == Method::GET => {}
+        // A link that somebody followed: what comes is shown to him and not to the site that he comes from. Frames are no documents.
+        Some(_)
+            if *method == Method::GET
+                && text("sec-fetch-mode") == Some("navigate")
+                && text("sec-fetch-dest") == Some("document") => {}
         Some(_) => return Err(other_site()),
     }
     let Some(origin) = text(header::ORIGIN.as_str()) else { return Ok(()) };
@@ -81,6 +86,20 @@ mod tests {
         assert!(!check(&[host, ("sec-fetch-site", "none")], &[], post));
         assert!(check(&[host, ("sec-fetch-site", "none")], &[], get));
         assert!(!check(&[host, ("sec-fetch-site", "cross-site")], &[], get));
+        let followed = [
+            host,
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ];
+        assert!(check(&followed, &[], get) && !check(&followed, &[], post));
+        let framed = [
+            host,
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "iframe"),
+        ];
+        assert!(!check(&framed, &[], get));
         let own = ["https://klio.example.org/".to_owned()];
         assert!(check(&[("host", "10.0.0.1"), ("origin", "https://klio.example.org")], &own, post));
         assert!(!check(&[("host", "evil"), ("origin", "https://evil")], &own, post));

@@ -23,10 +23,20 @@ const AROUND: usize = 5;
 /// How long after is looked, microseconds: the first that holds enough.
 const AFTER: [i64; 3] = [1_000_000, 30_000_000, 900_000_000];
 
-/// Nothing may stand in the query.
+/// What the address says.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
+pub(crate) struct Wanted {
+    /// Which of the events that bear the audit id, from 1; the last unless given.
+    n: Option<usize>,
+}
+
+/// One of several events of an audit id.
+struct Other {
+    said: String,
+    to: String,
+    here: bool,
+}
 
 /// All that is told of an audit id.
 #[derive(Debug, Serialize)]
@@ -55,6 +65,10 @@ struct EventPage {
     last: EventView,
     facts: Vec<Fact>,
     tree: Tree,
+    /// All events of the audit id, if there are several.
+    others: Vec<Other>,
+    /// Explore, asked for the audit id.
+    same: String,
 }
 
 /// A fact, and where it leads.
@@ -89,10 +103,24 @@ pub(crate) async fn page(
     visitor: Visitor,
     screen: Screen,
     Path(id): Path<String>,
-    Asked(Nothing {}): Asked<Nothing>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<Response, Problem> {
     let stages = events::get(State(web.clone()), visitor.clone(), Path(id)).await?.0;
-    let last = stages.items.last().cloned().ok_or_else(Problem::not_found)?;
+    let shown = wanted.n.unwrap_or(stages.items.len());
+    let last =
+        shown.checked_sub(1).and_then(|at| stages.items.get(at)).cloned().ok_or_else(Problem::not_found)?;
+    // Clients choose audit ids, so that one request could stand before another.
+    let place = address::path("/events", &stages.audit_id);
+    let others = stages.items.iter().enumerate().map(|(at, event)| Other {
+        said: format!("{} {}: {}", draw::maybe_time(event.time.as_ref()), event.stage, event.sentence),
+        to: format!("{place}?n={}", at + 1),
+        here: at + 1 == shown,
+    });
+    let others: Vec<Other> = others.collect();
+    let same = Address::new("/explore")
+        .with("filter", is(Field::AuditId, &stages.audit_id).to_string())
+        .with("from", "1970")
+        .to_string();
     let proof = ROUTES.iter().find(|entry| entry.path.ends_with("/proof"));
     let mut view = EventPageView {
         changes: changes(&web, &visitor, &stages.audit_id, &last).await?,
@@ -125,7 +153,15 @@ pub(crate) async fn page(
     };
     let value = serde_json::from_str(last.event.get()).unwrap_or_default();
     let (facts, tree) = (facts(&last), Tree::of(&value));
-    screen.show(&web, &visitor, about, view, |frame, view| EventPage { frame, view, last, facts, tree })
+    screen.show(&web, &visitor, about, view, |frame, view| EventPage {
+        frame,
+        view,
+        last,
+        facts,
+        tree,
+        others,
+        same,
+    })
 }
 
 /// What the request changed of its object.

@@ -11,7 +11,7 @@ use super::chart::Chart;
 use super::draw;
 use super::event::Drawer;
 use super::frame::{About, Asked, Frame, Screen};
-use crate::api::{event_view, split, step_of};
+use crate::api::{event_view, newest, split, step_of};
 use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice, Survey};
 use crate::cursor::Thread;
 use crate::input::{Which, field, limit};
@@ -217,9 +217,10 @@ async fn answer(
         after: thread.position(wanted.cursor.as_deref())?,
         most: limit(wanted.limit, ROWS, MOST_ROWS)?,
     };
+    let now = web.now();
     let found = visitor
         .ask(web, move |archive, sight, patience| {
-            survey(archive, sight, patience, question, by, facets, &slice)
+            survey(archive, sight, patience, question, (by, facets), &slice, now)
         })
         .await?;
     visitor.note.rows(found.page.items.len());
@@ -258,12 +259,12 @@ fn survey(
     sight: &Sight,
     patience: &Patience,
     mut question: Question,
-    by: FieldRef,
-    facets: Vec<Facet>,
+    (by, facets): (FieldRef, Vec<Facet>),
     slice: &Slice,
+    now: Timestamp,
 ) -> Result<Found, ArchiveError> {
     if question.range.is_all() {
-        question.range = usual(archive, sight, patience, &question)?;
+        question.range = usual(archive, sight, patience, &question, now)?;
     }
     let range = question.range;
     let step = step_of(archive, sight, patience, &question, None)?;
@@ -285,10 +286,10 @@ fn usual(
     sight: &Sight,
     patience: &Patience,
     question: &Question,
+    now: Timestamp,
 ) -> Result<TimeRange, ArchiveError> {
     let all = Question { filter: Filter::All, ..question.clone() };
-    let newest = archive.events(sight, patience, &all, &Slice { after: None, most: 1 })?;
-    let time = newest.items.first().and_then(|record| Event::parse(&record.raw).ok()?.time());
+    let time = newest(archive, sight, patience, &all, now)?;
     Ok(TimeRange { start: time.map(|time| Timestamp(time.micros() - USUAL)), end: None })
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Screen {
     json: bool,
     /// The id of the element that is to be replaced, if it is not the whole page (htmx's `HX-Target`).
     part: Option<String>,
+    /// Another site led here (`Sec-Fetch-Site`).
+    led: bool,
 }
 
 impl Screen {
@@ -47,6 +49,10 @@ impl Screen {
             json: query.split('&').any(|pair| pair == AS_JSON) || takes_json(&parts.headers),
             query: others.join("&"),
             theme,
+            led: parts
+                .headers
+                .get("sec-fetch-site")
+                .is_some_and(|site| site == "cross-site" || site == "same-site"),
             part: parts.headers.get("hx-target").and_then(|id| id.to_str().ok()).map(str::to_owned),
         }
     }
@@ -54,6 +60,11 @@ impl Screen {
     /// The address without what it is wanted as.
     pub(crate) fn here(&self) -> String {
         if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
+    }
+
+    /// Whether another site led here: browsers keep the session's cookie back then (`SameSite=Strict`).
+    pub(crate) fn is_led(&self) -> bool {
+        self.led
     }
 
     /// Whether nothing but the element with this id is wanted.

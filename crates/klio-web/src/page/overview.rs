@@ -15,7 +15,7 @@ use super::chart::Chart;
 use super::frame::{About, Frame, Screen};
 use super::{draw, incidents, sources, words};
 use crate::api::{self, findings, split, step_of};
-use crate::archive::{Archive, ArchiveError, Patience, Question, Slice, Survey, Surveyed};
+use crate::archive::{Archive, ArchiveError, Patience, Question, Survey, Surveyed};
 use crate::view::{
     self, BriefView, ChangeView, Completeness, HistogramView, OverviewView, RuleHits, SourceView, Verdict,
 };
@@ -106,7 +106,9 @@ pub(crate) async fn page(
     };
     let (mut all, _) = findings::briefs(&web, &visitor, listing).await?;
     incidents::rank(&mut all);
-    let found = visitor.ask(&web, survey).await?;
+    let asked = web.now();
+    let found =
+        visitor.ask(&web, move |archive, sight, patience| survey(archive, sight, patience, asked)).await?;
     let since = found.newest.map(|newest| Timestamp(newest.micros().saturating_sub(NOW_DAYS * DAY)));
     let now: Vec<&BriefView> = all.iter().filter(|brief| brief.last >= since).collect();
     let sources = api::sources::list(State(web.clone()), visitor.clone()).await?.0.items;
@@ -167,11 +169,14 @@ struct Found {
     new_addresses: Vec<String>,
 }
 
-fn survey(archive: &dyn Archive, sight: &Sight, patience: &Patience) -> Result<Found, ArchiveError> {
+fn survey(
+    archive: &dyn Archive,
+    sight: &Sight,
+    patience: &Patience,
+    now: Timestamp,
+) -> Result<Found, ArchiveError> {
     let all = Question { clusters: Vec::new(), filter: Filter::All, range: TimeRange::default() };
-    let newest = archive.events(sight, patience, &all, &Slice { after: None, most: 1 })?;
-    let newest = newest.items.first().and_then(|record| klio_model::Event::parse(&record.raw).ok()?.time());
-    let Some(newest) = newest else { return Ok(Found::default()) };
+    let Some(newest) = api::newest(archive, sight, patience, &all, now)? else { return Ok(Found::default()) };
     let back = |days: i64| Some(Timestamp(newest.micros().saturating_sub(days * DAY)));
     let days = [TimeRange { start: back(1), end: None }, TimeRange { start: back(2), end: back(1) }];
     let of = |range: TimeRange| Question { range, ..all.clone() };

@@ -15,10 +15,20 @@ struct Refused {
     problem: Problem,
 }
 
+#[derive(Template)]
+#[template(path = "again.html")]
+struct Again {
+    here: String,
+}
+
 /// A refusal as a page; who is not signed in is sent to where he can.
 pub(crate) fn page(screen: &Screen, problem: Problem) -> Response {
     if screen.wants_json() {
         return problem.into_response();
+    }
+    if problem.status() == StatusCode::UNAUTHORIZED && screen.is_led() {
+        // Asked by a page of Klio's own, the browser shows the session, if there is one.
+        return html(&Again { here: screen.here() }).unwrap_or_else(|_| problem.into_response());
     }
     if problem.status() == StatusCode::UNAUTHORIZED {
         let query = Serializer::new(String::new()).append_pair("return_to", &screen.here()).finish();

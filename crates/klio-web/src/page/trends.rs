@@ -12,7 +12,7 @@ use super::address::{self, Address};
 use super::chart::Chart;
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, words};
-use crate::api::{event_view, is, split, step_of};
+use crate::api::{event_view, is, newest, split, step_of};
 use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice, Survey};
 use crate::input::{Which, field};
 use crate::view::{
@@ -150,7 +150,7 @@ pub(crate) async fn page(
     let asked = {
         let (visitor, cluster) = (visitor.clone(), wanted.cluster.clone().unwrap_or_default());
         move |archive: &dyn Archive, sight: &Sight, patience: &Patience| {
-            let range = usual(archive, sight, patience, &question)?;
+            let range = usual(archive, sight, patience, &question, now)?;
             let survey =
                 Reader { archive, sight, patience, question: Question { range, ..question }, explore };
             survey.view(&visitor, &parts, (cluster, by_name, by), now)
@@ -174,7 +174,7 @@ pub(crate) async fn page(
     let about = About {
         title: "Trends".to_owned(),
         place: "/trends",
-        command: Some(format!("klio stats top {}{since}", view.by)),
+        command: Some(format!("klio stats top {}{since}", draw::shell(&view.by))),
     };
     let range = draw::range(range);
     screen.show(&web, &visitor, about, view, |frame, view| Trends {
@@ -194,12 +194,13 @@ fn usual(
     sight: &Sight,
     patience: &Patience,
     question: &Question,
+    now: Timestamp,
 ) -> Result<TimeRange, ArchiveError> {
     if !question.range.is_all() {
         return Ok(question.range);
     }
-    let span = archive.span(sight, patience, question)?;
-    Ok(TimeRange { start: span.map(|(_, last)| Timestamp(last.micros() - USUAL)), end: None })
+    let last = newest(archive, sight, patience, question, now)?;
+    Ok(TimeRange { start: last.map(|last| Timestamp(last.micros() - USUAL)), end: None })
 }
 
 /// What is looked at by itself.

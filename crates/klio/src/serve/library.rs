@@ -9,6 +9,7 @@ use klio_detect::{About, Allow};
 use klio_model::Timestamp;
 use klio_web::view::{AllowView, CoverageView, HuntView, NewAllow};
 use klio_web::{Library, Problem};
+use tempfile::NamedTempFile;
 
 use super::{Shared, sources};
 use crate::allow::{self, Entry};
@@ -18,6 +19,10 @@ use crate::pack::{self, Rules};
 
 /// Entries that are kept at most: each is asked of every finding of its rule.
 const MOST: usize = 2_000;
+/// Bytes of their file; readers take 4 MiB.
+const LARGEST: usize = 3 << 20;
+/// Bytes of an owner and of an end, of a reason, and of a filter.
+const LONGEST: [usize; 3] = [200, 2_000, 8_192];
 
 /// The pages and files of what judges now.
 pub struct Shelf {
@@ -49,20 +54,31 @@ impl Shelf {
         let path = self.kept();
         let mut all = allow::of_file(&path).map_err(broken)?;
         f(&mut all)?;
-        write(&path, &allow::print(&all)).map_err(|e| broken(Failure::world(e)))?;
-        let (set, _) = self.now_rules().load().map_err(broken)?.told();
+        let text = allow::print(&all);
+        if text.len() > LARGEST {
+            return Err(Problem::bad(
+                "the entries take too much room: remove some, or put them into a file (--allow)",
+            ));
+        }
+        // What stands is touched only if all rules can be read with what is to stand there.
+        let new = written(&path, &text).map_err(|e| broken(Failure::world(e)))?;
+        if allow::of_file(new.path()).map_err(broken)?.len() != all.len() {
+            return Err(broken(Failure::world("the entries are not read as they were written")));
+        }
+        let rules = Rules { kept: Some(new.path().to_owned()), ..self.now_rules() };
+        let (set, _) = rules.load().map_err(broken)?.told();
+        keep(new, &path).map_err(|e| broken(Failure::world(e)))?;
         self.shared.pipeline.orders.reload(set);
         Ok(())
     }
 
     fn view(&self, entry: &Allow, kept: &[Entry]) -> AllowView {
-        let until = |text: &str| text == entry.until.to_string() || entry.until.to_string().starts_with(text);
         let same = |own: &&Entry| {
             own.rule == entry.rule
                 && own.filter == entry.text
                 && own.owner == entry.owner
                 && own.reason == entry.reason
-                && until(&own.until)
+                && allow::end(&own.until) == Some(entry.until)
         };
         AllowView {
             id: kept.iter().find(same).map(Entry::id),
@@ -76,21 +92,27 @@ impl Shelf {
     }
 }
 
-/// The file cannot be read or written: said to the log, since it is about the server's disk.
+/// A file cannot be read or written: said to the log, since it is about the server's disk. Nothing was changed.
 #[allow(clippy::needless_pass_by_value)]
 fn broken(failure: Failure) -> Problem {
     tracing::error!(error = %failure.message, "the allow-list cannot be changed");
-    Problem::unavailable("the allow-list cannot be changed now; the server's log says why")
+    Problem::unavailable(
+        "the allow-list cannot be changed now, and stays as it is; the server's log says why",
+    )
 }
 
-/// Durable, and whole at any time.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+/// A text in a file beside another, durable.
+fn written(beside: &Path, text: &str) -> std::io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new_in(beside.parent().unwrap_or(Path::new(".")))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
-    std::fs::File::open(dir)?.sync_all()
+    Ok(file)
+}
+
+/// Puts the file in the place of another.
+fn keep(new: NamedTempFile, path: &Path) -> std::io::Result<()> {
+    new.persist(path)?;
+    std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Library for Shelf {
@@ -131,6 +153,10 @@ impl Library for Shelf {
     fn allow(&self, new: NewAllow) -> Result<AllowView, Problem> {
         let NewAllow { rule, filter, owner, reason, until } = new;
         let entry = Entry { rule, filter, owner, reason, until };
+        let lengths = [entry.owner.len().max(entry.until.len()), entry.reason.len(), entry.filter.len()];
+        if lengths.into_iter().zip(LONGEST).any(|(length, most)| length > most) {
+            return Err(Problem::bad("owners have at most 200 bytes, reasons 2,000 and filters 8,192"));
+        }
         let set = self.shared.pipeline.orders.rules();
         let checked = allow::check(entry.clone(), &set)
             .map_err(|failure| Problem::bad([vec![failure.message], failure.hints].concat().join(": ")))?;
