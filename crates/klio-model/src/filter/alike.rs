@@ -52,7 +52,7 @@ mod tests {
         let filter = alike(&marks);
         assert_eq!(
             filter.to_string(),
-            "user:system:serviceaccount:ci:deployer and agent:Helm/* and resource:secrets"
+            "user:cased(system:serviceaccount:ci:deployer) and agent:Helm/* and resource:cased(secrets)"
         );
         assert_eq!(Filter::parse(&filter.to_string()), Ok(filter.clone()));
         let event = |agent: &str| {
