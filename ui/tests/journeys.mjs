@@ -230,7 +230,12 @@ await journey("all pages at three widths in both themes, without a serious acces
     await page.goto(base + list);
     return page.locator(`main a[href^="${pattern}"]`).first().getAttribute("href");
   };
-  const all = [...PAGES, await first("/incidents", "/incidents/"), await first("/explore?filter=verb:patch&from=1970", "/events/"),
+  const event = async (list) => {
+    await page.goto(base + list);
+    const to = await page.locator("table.rows tbody a").first().getAttribute("href");
+    return `/events/${new URL(base + to).searchParams.get("event")}`;
+  };
+  const all = [...PAGES, await first("/incidents", "/incidents/"), await event("/explore?filter=verb:patch&from=1970"),
     await first("/detections?state=hit", "/detections/"), await first("/hunts", "/hunts/"), "/actors/carol%40corp.example"];
   for (const theme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: theme });
