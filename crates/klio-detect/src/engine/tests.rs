@@ -257,6 +257,16 @@ fn a_rule_about_the_past_waits_for_facts() {
     assert_eq!(again(write, new, 3), (None, 1, 0));
 }
 
+/// Judges one event after the other with the same memory of values, and names the rules that match.
+fn remembering(engine: &Engine) -> impl FnMut(&str) -> Vec<String> + '_ {
+    let mut bench = engine.bench();
+    move |text| {
+        let (event, mut out) = (Event::parse(text).unwrap(), Vec::new());
+        engine.judge(&event, &mut bench, &mut |v| out.push(engine.rules()[v.rule as usize].id.clone()));
+        out
+    }
+}
+
 #[test]
 fn groups_decide_before_a_rule_is_asked_and_each_time_anew() {
     let engine = Engine::new(
@@ -266,12 +276,7 @@ fn groups_decide_before_a_rule_is_asked_and_each_time_anew() {
         ],
         FalcoMatching::First,
     );
-    let mut bench = engine.bench();
-    let mut names = |text: &str| {
-        let (event, mut out) = (Event::parse(text).unwrap(), Vec::new());
-        engine.judge(&event, &mut bench, &mut |v| out.push(engine.rules()[v.rule as usize].id.clone()));
-        out
-    };
+    let mut names = remembering(&engine);
     let masters = r#"{"verb":"get","user":{"username":"a","groups":["dev","system:masters"]}}"#;
     let others = r#"{"verb":"get","user":{"username":"a","groups":["dev"]}}"#;
     for _ in 0..2 {
@@ -297,12 +302,7 @@ fn values_of_neighbouring_fields_are_never_taken_for_each_other() {
         ],
         FalcoMatching::First,
     );
-    let mut bench = engine.bench();
-    let mut names = |text: &str| {
-        let (event, mut out) = (Event::parse(text).unwrap(), Vec::new());
-        engine.judge(&event, &mut bench, &mut |v| out.push(engine.rules()[v.rule as usize].id.clone()));
-        out
-    };
+    let mut names = remembering(&engine);
     for _ in 0..2 {
         assert_eq!(names(r#"{"verb":"get","objectRef":{"resource":"log"}}"#), ["resource"]);
         assert_eq!(names(r#"{"verb":"get","objectRef":{"subresource":"log"}}"#), ["subresource"]);
