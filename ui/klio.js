@@ -7,7 +7,7 @@ const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name in element && name !== "list") element[name] = value;
+    if (name in element) element[name] = value;
     else element.setAttribute(name, value);
   }
   element.append(...children);
@@ -23,7 +23,7 @@ const go = (address) => {
 };
 
 /** Asks Klio's API. Refusals are thrown with what they say. */
-export async function api(method, path, body) {
+async function api(method, path, body) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET") headers["X-CSRF-Token"] = $('meta[name="csrf"]')?.content ?? "";
@@ -52,6 +52,14 @@ document.addEventListener("click", (event) => {
   const next = now === "auto" ? (dark ? "light" : "dark") : now === "dark" ? "light" : "dark";
   document.documentElement.dataset.theme = next;
   document.cookie = `klio-theme=${next}; Path=/; Max-Age=31536000; SameSite=Strict; Secure`;
+});
+
+// Lines of tables: as wide as usual, or close together.
+document.addEventListener("click", (event) => {
+  if (!event.target.closest?.("[data-density-switch]")) return;
+  const next = document.documentElement.dataset.density === "close" ? "usual" : "close";
+  document.documentElement.dataset.density = next;
+  document.cookie = `klio-density=${next}; Path=/; Max-Age=31536000; SameSite=Strict; Secure`;
 });
 
 // Forms leave empty fields out of the address.
@@ -292,8 +300,9 @@ customElements.define("klio-tail", class extends HTMLElement {
   #draw() {
     if (!this.#held && this.#waiting.length) {
       const body = $("tbody", this);
-      const known = new Set([...body.rows].slice(0, 60).map((row) => row.dataset.id));
-      const fresh = this.#waiting.splice(0).filter((item) => !known.has(`${item.auditId ?? ""} ${item.stage}`));
+      // The page came with some of them.
+      const known = new Set([...body.querySelectorAll("tr:not(.fresh)")].map((row) => row.dataset.mark));
+      const fresh = this.#waiting.splice(0).filter((item) => !known.has(item.mark));
       body.prepend(...fresh.reverse().map((item) => this.#row(item)));
       while (body.rows.length > this.constructor.most) body.lastElementChild.remove();
     }
@@ -321,15 +330,15 @@ customElements.define("klio-tail", class extends HTMLElement {
     const kind = item.subresource ? `${item.resource}/${item.subresource}` : item.resource;
     const place = item.namespace && item.name ? ` ${item.namespace}/${item.name}` : item.namespace ? ` in ${item.namespace}` : item.name ? ` ${item.name}` : "";
     const cell = (text, className = "") => make("td", { title: text ?? "", className }, text ?? "");
-    const link = make("a", { href: `/events/${encodeURIComponent(item.auditId ?? "")}`, title: item.sentence }, at || "without a time");
+    const id = ["", ".", "..", "-"].includes(item.auditId ?? "") ? "-" : item.auditId;
+    const link = make("a", { href: `/events/${encodeURIComponent(id)}?mark=${item.mark}`, title: item.sentence }, at || "without a time");
     const row = make("tr", { className: `${item.outcome} fresh` }, make("td", {}, link), cell(item.cluster), cell(item.user), cell(item.verb),
       cell(kind ? kind + place : uri), cell(item.code === null ? "" : String(item.code), "num"), cell(item.sourceIp));
-    row.dataset.id = `${item.auditId ?? ""} ${item.stage}`;
     return row;
   }
 });
 
-// Rows by keys: j, k, Enter; x selects.
+// Rows by keys.
 const rows = () => $$("[data-rows] tbody tr, [data-rows] > li");
 function step(by) {
   const all = rows();
@@ -342,20 +351,15 @@ function step(by) {
   $("a", next)?.focus({ preventScroll: true });
 }
 
-/** Where one can go, by name. */
-function palette() {
-  const places = $$(".side a").map((link) => ({ name: link.textContent, to: link.getAttribute("href"), key: link.dataset.key }));
-  const input = make("input", { placeholder: "Go to a page, or ask: resource:secrets", role: "combobox" });
-  input.setAttribute("aria-label", "Go to a page, or ask");
+/** A list to choose from by typing: `places` makes it of what was typed: a name, what it is, where it leads. */
+function choose(asked, places) {
+  const input = make("input", { placeholder: asked, role: "combobox" });
+  input.setAttribute("aria-label", asked);
   const list = make("ul", { className: "options", role: "listbox" });
   const dialog = make("dialog", {}, input, list);
-  let found = [];
   const show = () => {
-    const text = input.value.trim().toLowerCase();
-    found = places.filter((place) => place.name.toLowerCase().includes(text));
-    if (text) found.push({ name: `Explore ${input.value}`, to: `/explore?${new URLSearchParams({ filter: input.value })}` });
-    list.replaceChildren(...found.map((place, number) => {
-      const option = make("li", { role: "option" }, place.name, make("span", { className: "about" }, place.key ? `g ${place.key}` : ""));
+    list.replaceChildren(...places(input.value.trim()).map((place, number) => {
+      const option = make("li", { role: "option" }, place.name, make("span", { className: "about" }, place.about ?? ""));
       option.ariaSelected = String(number === 0);
       option.addEventListener("click", () => { dialog.close(); go(place.to); });
       return option;
@@ -382,9 +386,75 @@ function palette() {
   dialog.showModal();
 }
 
+/** Where one can go, by name. */
+function palette() {
+  const all = $$(".side a").map((link) => ({ name: link.textContent, to: link.getAttribute("href"), about: `g ${link.dataset.key}` }));
+  choose("Go to a page, or ask: resource:secrets", (text) => {
+    const found = all.filter((place) => place.name.toLowerCase().includes(text.toLowerCase()));
+    if (text) found.push({ name: `Explore ${text}`, to: `/explore?${new URLSearchParams({ filter: text })}` });
+    return found;
+  });
+}
+
+/** This question, and the events with (or without) what a cell shows. */
+function narrowed(filter, without) {
+  const parts = $$(".chips code").map((part) => part.textContent).map((part) => (/ or /i.test(part) ? `(${part})` : part));
+  const to = new URL(location.href);
+  for (const name of ["cursor", "event", "mark"]) to.searchParams.delete(name);
+  to.searchParams.set("filter", [...parts, without ? `not (${filter})` : filter].join(" and "));
+  return to.pathname + to.search;
+}
+
+/** The values of the chosen row, to keep or to leave out. */
+function pivot(without) {
+  const row = $('[data-rows] [aria-selected="true"]') ?? rows()[0];
+  const cells = row ? $$("[data-filter]", row) : [];
+  if (!cells.length) return;
+  const all = cells.map((cell) => ({ name: cell.dataset.filter, to: narrowed(cell.dataset.filter, without) }));
+  choose(without ? "Without events with" : "Only events with", (text) => all.filter((one) => one.name.toLowerCase().includes(text.toLowerCase())));
+}
+
+// The same with the mouse: beside the value that it points at.
+document.addEventListener("mouseover", (event) => {
+  const cell = event.target.closest?.("td[data-filter]");
+  if (!cell || $(".pivot", cell)) return;
+  for (const other of $$(".pivot")) other.remove();
+  const link = (text, without, said) => make("a", { href: narrowed(cell.dataset.filter, without), title: said, ariaLabel: said }, text);
+  const both = make("span", { className: "pivot" }, link("+", false, `Only ${cell.dataset.filter}`), link("−", true, `Without ${cell.dataset.filter}`));
+  cell.append(both);
+  window.htmx?.process(both);
+});
+
+/** Marks a row; what is marked can be copied together. */
+function mark() {
+  const row = $('[data-rows] [aria-selected="true"]');
+  if (row) row.toggleAttribute("data-marked");
+  const marked = $$("[data-marked] a[href]:first-of-type").filter((link) => !link.closest(".pivot"));
+  $(".marked")?.remove();
+  if (!marked.length) return;
+  const copy = (name, text) => {
+    const button = make("button", { type: "button" }, name);
+    button.addEventListener("click", async () => {
+      try { await navigator.clipboard.writeText(await text()); button.textContent = "Copied"; }
+      catch (error) { say(button, error.message); }
+    });
+    return button;
+  };
+  const links = () => marked.map((link) => new URL(link.getAttribute("href"), location.href).href).join("\n");
+  const ids = marked.map((link) => new URL(link.href).searchParams).filter((part) => part.get("event"));
+  const json = async () => (await Promise.all(ids.map(async (part) => {
+    const found = await api("GET", `/api/v1/events/${encodeURIComponent(part.get("event"))}`);
+    return JSON.stringify(found.items.find((one) => one.mark === part.get("mark"))?.event ?? null);
+  }))).join("\n");
+  const none = make("button", { type: "button", className: "quiet" }, "None");
+  none.addEventListener("click", () => { for (const one of $$("[data-marked]")) one.removeAttribute("data-marked"); $(".marked").remove(); });
+  const bar = make("div", { className: "marked", role: "status" }, `${marked.length} marked`, copy("Copy links", links), ...(ids.length ? [copy("Copy as JSON lines", json)] : []), none);
+  document.body.append(bar);
+}
+
 function help() {
   const keys = [["/", "to the filter"], ["j k", "next, previous row"], ["Enter", "open"], ["Esc", "close, back"], ["t", "time"],
-    ["c", "copy the address"], ["g …", "go to a page"], ["Ctrl K", "go anywhere"], ["?", "this list"],
+    ["x", "mark the row"], ["f F", "only with, without a value of the row"], ["c", "copy the address"], ["g …", "go to a page"], ["Ctrl K", "go anywhere"], ["?", "this list"],
     ...$$(".side a").map((link) => [`g ${link.dataset.key}`, link.textContent])];
   const list = make("div", { className: "keys" }, ...keys.flatMap(([key, what]) => [make("kbd", {}, key), make("span", {}, what)]));
   const dialog = make("dialog", {}, list);
@@ -411,7 +481,7 @@ document.addEventListener("keydown", (event) => {
   }
   const does = {
     "/": () => { const input = $("#filter"); if (input) { input.focus(); input.select(); } else palette(); },
-    j: () => step(1), k: () => step(-1),
+    j: () => step(1), k: () => step(-1), x: mark, f: () => pivot(false), F: () => pivot(true),
     t: () => { const menu = $("details.menu"); if (menu) { menu.open = true; $("input, a", menu)?.focus(); } },
     c: () => navigator.clipboard.writeText(location.href),
     g: () => { prefix = true; setTimeout(() => (prefix = false), 1200); },
@@ -449,9 +519,8 @@ document.addEventListener("submit", async (event) => {
   const [method, path] = form.dataset.api.split(" ");
   const body = {};
   for (const field of form.elements) {
-    if (!field.name || (field.type === "checkbox" && !field.checked)) continue;
-    if (field.value === "" && !field.required) continue;
-    body[field.name] = field.type === "number" ? Number(field.value) : field.type === "checkbox" ? true : field.value;
+    if (!field.name || (field.value === "" && !field.required)) continue;
+    body[field.name] = field.value;
   }
   try {
     const answer = await api(method, path, body);

@@ -29,6 +29,7 @@ cargo xtask COMMAND
   bench scan [SIZE]     speed against a bare parse, scaling, memory, many rules (--record appends the table
                         to docs/benchmarks.md)
   bench lake [SIZE]     keeping, size and questions of the lake beside DuckDB (1500m is what the bars are for)
+  bench window          how long the window's pages take in a browser, on a million events
   bench load [RATE]     a running server under a steady load of events, 20,000 a second unless another rate is given
   fuzz [SECONDS]        mutated input against every decoder and compiler, so many seconds each
 

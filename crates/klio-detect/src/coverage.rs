@@ -38,7 +38,7 @@ use klio_model::{FieldRef, Level};
 use crate::correlate::{Correlation, CorrelationKind, CorrelationSource};
 use crate::rule::{About, Rule, RuleSet};
 
-pub use heat::{Heat, matrices};
+pub use heat::{Heat, matrices, places};
 pub use mend::{Mend, together};
 pub use observed::{Levels, Observed};
 pub use policy::{Policy, PolicyError};

@@ -20,7 +20,9 @@ mod trend;
 pub use complete::{CompletionItem, CompletionView};
 pub use coverage::{CoveragePage, CoverageView};
 pub use event::{EventPage, EventStages, EventView, ProofView};
-pub use explore::{ColumnView, ExploreView, FacetValue, FacetView, PartView, QuestionView, RowView};
+pub use explore::{
+    CellView, ColumnView, ExploreView, FacetValue, FacetView, PartView, QuestionView, RowView,
+};
 pub use finding::{
     ActorView, AttributionView, CauseView, EvidenceView, FindingPage, FindingView, ObjectView, PersonView,
     RuleHits, RuleInFinding, RulePage, RuleView,

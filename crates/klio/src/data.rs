@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use klio_model::Filter;
 use klio_store::keys::KeyError;
 use klio_store::keys::Secret;
 use klio_store::spool::SpoolError;
-use klio_store::{Lake, StoreError};
+use klio_store::{Lake, Sight, StoreError};
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -85,6 +86,37 @@ impl Data {
     /// Opens the lake for reading.
     pub fn lake(&self) -> Result<Lake, Failure> {
         Lake::open(&self.dir()?, &self.config()?.lake).map_err(refused)
+    }
+}
+
+/// Of which clusters.
+#[derive(clap::Args, Clone, Default)]
+pub struct Clusters {
+    /// Only events of these clusters, with commas between.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Which events")]
+    cluster: Vec<String>,
+}
+
+impl Clusters {
+    /// Whether all are meant.
+    pub fn is_all(&self) -> bool {
+        self.cluster.is_empty()
+    }
+
+    /// Whether this one is meant.
+    pub fn has(&self, cluster: &str) -> bool {
+        self.is_all() || self.cluster.iter().any(|name| name == cluster)
+    }
+
+    /// Opens the lake for reading, with nothing in it of other clusters.
+    pub fn lake(&self, data: &Data) -> Result<Lake, Failure> {
+        let mut lake = data.lake()?;
+        if !self.is_all() {
+            let own = self.clone();
+            let sight = Sight::new(move |cluster| own.has(cluster).then_some(Filter::All));
+            lake.show_to(Some(Arc::new(sight)));
+        }
+        Ok(lake)
     }
 }
 

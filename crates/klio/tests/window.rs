@@ -8,10 +8,10 @@ mod made;
 mod server;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use made::{events, file, ok, recorded};
+use made::{err, events, file, ok, recorded};
 use server::{Server, body, connect};
 
 const PASSWORD: &str = "correct-horse-battery-7";
@@ -19,6 +19,15 @@ const PASSWORD: &str = "correct-horse-battery-7";
 fn chromium() -> Option<PathBuf> {
     let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
     named.or_else(|| Some(PathBuf::from("/usr/bin/chromium"))).filter(|path| path.exists())
+}
+
+/// What a page says to type, in a shell; what follows is stopped.
+fn run(data: &Path, said: &str) -> Output {
+    let own = Path::new(env!("CARGO_BIN_EXE_klio")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut shell = Command::new("timeout");
+    shell.args(["10", "bash", "-c", said]).env("PATH", format!("{}:{path}", own.display()));
+    shell.env("KLIO_DATA", data).stdin(Stdio::null()).output().unwrap()
 }
 
 #[test]
@@ -72,4 +81,13 @@ fn people_find_their_way() {
         std::thread::park_timeout(Duration::from_millis(200));
     };
     assert!(ended.success(), "a journey failed; its screenshot is in {}", shots.display());
+    drop(server);
+    let commands = std::fs::read_to_string(shots.join("commands")).unwrap();
+    assert!(commands.lines().count() > 20, "{commands}");
+    // `PATH` stands for what the reader has.
+    for said in commands.lines().filter(|said| !said.contains(" PATH")) {
+        let output = run(&data, said);
+        let code = output.status.code();
+        assert!(matches!(code, Some(0 | 1 | 124)), "a page says `{said}`: {code:?} {}", err(&output));
+    }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use klio_model::Tactic;
 
+use super::Verdict;
 use super::matrix::{ATTACK, THREATS};
-use super::{Coverage, Verdict};
+use crate::About;
 
 /// How many rules are for a technique, by verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -108,13 +109,31 @@ impl Cell {
 }
 
 /// Sums up what was judged. Rules that only serve a correlation count with it.
-pub fn matrices(all: &[Coverage<'_>]) -> Matrices {
-    let all: Vec<&Coverage<'_>> = all.iter().filter(|c| c.about.reports).collect();
+pub fn matrices<'a>(all: impl IntoIterator<Item = (&'a About, Verdict)>) -> Matrices {
+    let all: Vec<(&About, Verdict)> = all.into_iter().filter(|(about, _)| about.reports).collect();
     Matrices { attack: attack(&all), microsoft: microsoft(&all) }
 }
 
-/// A technique stands under those of its tactics that the rule names, and under all of them if it names none of those.
-fn attack(all: &[&Coverage<'_>]) -> Vec<Row> {
+/// Where a rule stands in the matrix: tactics and ids of techniques. A technique stands under those of its tactics that the rule names,
+/// and under all of them if it names none of those.
+pub fn places(about: &About) -> Vec<(Tactic, String)> {
+    let own = &about.tactics;
+    let mut places = Vec::new();
+    for technique in &about.techniques {
+        let id = technique.to_string();
+        let usual = ATTACK.iter().find(|k| k.id == id).map_or(&[][..], |k| k.tactics);
+        let both: Vec<Tactic> = usual.iter().copied().filter(|t| own.contains(t)).collect();
+        let tactics = match (both.is_empty(), usual.is_empty()) {
+            (false, _) => &both,
+            (true, false) => usual,
+            (true, true) => own.as_slice(),
+        };
+        places.extend(tactics.iter().map(|tactic| (*tactic, id.clone())));
+    }
+    places
+}
+
+fn attack(all: &[(&About, Verdict)]) -> Vec<Row> {
     let mut cells: BTreeMap<Tactic, BTreeMap<String, Cell>> = BTreeMap::new();
     for known in ATTACK.iter().filter(|k| k.containers) {
         for tactic in known.tactics {
@@ -128,32 +147,23 @@ fn attack(all: &[&Coverage<'_>]) -> Vec<Row> {
             cells.entry(*tactic).or_default().insert(cell.id.clone(), cell);
         }
     }
-    for coverage in all {
-        let own = &coverage.about.tactics;
-        for technique in &coverage.about.techniques {
-            let id = technique.to_string();
+    for (about, verdict) in all {
+        for (tactic, id) in places(about) {
             let known = ATTACK.iter().find(|k| k.id == id);
-            let usual = known.map_or(&[][..], |k| k.tactics);
-            let both: Vec<Tactic> = usual.iter().copied().filter(|t| own.contains(t)).collect();
-            let tactics = match (both.is_empty(), usual.is_empty()) {
-                (false, _) => &both,
-                (true, false) => usual,
-                (true, true) => own.as_slice(),
-            };
-            for tactic in tactics {
-                let cell = cells.entry(*tactic).or_default().entry(id.clone()).or_insert_with(|| Cell {
-                    id: id.clone(),
-                    name: known.map_or("", |k| k.name),
-                    listed: known.is_some_and(|k| k.containers),
-                    hidden: known.and_then(|k| k.hidden),
-                    rules: Tally::default(),
-                });
-                cell.rules.add(coverage.verdict);
-            }
+            let cell = cells.entry(tactic).or_default().entry(id.clone()).or_insert_with(|| Cell {
+                id,
+                name: known.map_or("", |k| k.name),
+                listed: known.is_some_and(|k| k.containers),
+                hidden: known.and_then(|k| k.hidden),
+                rules: Tally::default(),
+            });
+            cell.rules.add(*verdict);
         }
     }
     let of = |tactic: Tactic| {
-        Tally::of(all.iter().filter(|c| c.about.tactics.contains(&tactic)).map(|c| c.verdict))
+        Tally::of(
+            all.iter().filter(|(about, _)| about.tactics.contains(&tactic)).map(|(_, verdict)| *verdict),
+        )
     };
     Tactic::ALL
         .into_iter()
@@ -165,10 +175,10 @@ fn attack(all: &[&Coverage<'_>]) -> Vec<Row> {
         .collect()
 }
 
-fn microsoft(all: &[&Coverage<'_>]) -> Vec<Row> {
-    let tagged = |c: &Coverage<'_>, number: u16| {
+fn microsoft(all: &[(&About, Verdict)]) -> Vec<Row> {
+    let tagged = |about: &About, number: u16| {
         let tag = format!("tmfk.ms-ta{number}");
-        c.about.labels.iter().any(|l| l.eq_ignore_ascii_case(&tag))
+        about.labels.iter().any(|l| l.eq_ignore_ascii_case(&tag))
     };
     Tactic::ALL
         .into_iter()
@@ -179,10 +189,12 @@ fn microsoft(all: &[&Coverage<'_>]) -> Vec<Row> {
                 name: threat.name,
                 listed: true,
                 hidden: threat.hidden,
-                rules: Tally::of(all.iter().filter(|c| tagged(c, threat.number)).map(|c| c.verdict)),
+                rules: Tally::of(
+                    all.iter().filter(|(about, _)| tagged(about, threat.number)).map(|(_, verdict)| *verdict),
+                ),
             });
-            let of = all.iter().filter(|c| threats.iter().any(|t| tagged(c, t.number)));
-            let rules = Tally::of(of.map(|c| c.verdict));
+            let of = all.iter().filter(|(about, _)| threats.iter().any(|t| tagged(about, t.number)));
+            let rules = Tally::of(of.map(|(_, verdict)| *verdict));
             (!threats.is_empty()).then(|| Row { tactic, rules, cells: cells.collect() })
         })
         .collect()

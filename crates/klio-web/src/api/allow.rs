@@ -102,6 +102,7 @@ impl Trial<'_> {
             touched: 0,
             in_incidents: 0,
             incidents: Vec::new(),
+            more_incidents: false,
             examples: Vec::new(),
             left: Vec::new(),
         };
@@ -133,7 +134,7 @@ impl Trial<'_> {
                 view.touched += 1;
             }
         }
-        self.incidents(wanted, &gone, &mut view)?;
+        self.incidents(&gone, &mut view)?;
         Ok(view)
     }
 
@@ -193,18 +194,15 @@ impl Trial<'_> {
     }
 
     /// The incidents of medium or above that findings are in which it removes or touches.
-    fn incidents(
-        &self,
-        wanted: &Wanted,
-        gone: &HashSet<String>,
-        view: &mut TriedView,
-    ) -> Result<(), ArchiveError> {
+    fn incidents(&self, gone: &HashSet<String>, view: &mut TriedView) -> Result<(), ArchiveError> {
         if gone.is_empty() {
             return Ok(());
         }
-        let range = TimeRange { start: wanted.range.start, end: None };
-        let grave = Wanted { severity: Some(Severity::Medium), range, ..Wanted::default() };
-        for verdict in self.verdicts(VerdictKind::Story, &grave, INCIDENTS)?.0 {
+        // A story's time is its first request, which may lie before the findings.
+        let grave = Wanted { severity: Some(Severity::Medium), ..Wanted::default() };
+        let (stories, more) = self.verdicts(VerdictKind::Story, &grave, INCIDENTS)?;
+        view.more_incidents = more;
+        for verdict in stories {
             let Some(story) = StoryView::of(&verdict) else { continue };
             let count = story.findings.iter().filter(|id| gone.contains(*id)).count();
             if count > 0 {

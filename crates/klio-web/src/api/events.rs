@@ -24,7 +24,7 @@ const PAGE: usize = 100;
 /// Events of a page at most.
 const MOST: usize = 1000;
 /// Events of one audit id that are shown.
-const STAGES: usize = 200;
+pub(crate) const STAGES: usize = 200;
 /// Steps of a histogram at most, if nobody says how long one is.
 const BARS: i64 = 120;
 /// Steps of a histogram at most.
@@ -219,11 +219,40 @@ pub(crate) fn newest(
     question: &Question,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, ArchiveError> {
-    let end = Timestamp(now.micros().saturating_add(SKEW));
+    let end = present(now);
     let end = Some(question.range.end.map_or(end, |own| own.min(end)));
     let question = Question { range: TimeRange { end, ..question.range }, ..question.clone() };
     let page = archive.events(sight, patience, &question, &Slice { after: None, most: 1 })?;
     Ok(page.items.first().and_then(|record| Event::parse(&record.raw).ok()?.time()))
+}
+
+/// How far clocks may go ahead.
+pub(crate) fn present(now: Timestamp) -> Timestamp {
+    Timestamp(now.micros().saturating_add(SKEW))
+}
+
+/// The time that a page shows unless another was asked for: so many microseconds before the newest event, up to it; of a time that is
+/// mostly empty the part that is not. What comes from the future is left out: a single event would flatten every chart.
+pub(crate) fn usual(
+    archive: &dyn Archive,
+    sight: &Sight,
+    patience: &Patience,
+    question: &Question,
+    length: i64,
+    now: Timestamp,
+) -> Result<TimeRange, ArchiveError> {
+    if !question.range.is_all() {
+        return Ok(question.range);
+    }
+    let Some(last) = newest(archive, sight, patience, question, now)? else {
+        return Ok(TimeRange::default());
+    };
+    let end = Some(Timestamp(last.micros().saturating_add(1)));
+    let start = Timestamp(last.micros().saturating_sub(length));
+    let whole = Question { range: TimeRange { start: Some(start), end }, ..question.clone() };
+    let first = archive.span(sight, patience, &whole)?.map_or(start, |(first, _)| first);
+    let is_empty = last.micros().saturating_sub(first.micros()) < length / 4;
+    Ok(TimeRange { start: Some(if is_empty { first } else { start }), end })
 }
 
 /// How long the steps of a histogram are, microseconds: as asked for, or as it fits the time; `None` if there is nothing to count.
@@ -311,6 +340,27 @@ pub(crate) async fn get(
     }
     visitor.note.rows(items.len());
     Ok(Json(EventStages { audit_id, items }))
+}
+
+/// The one event with a [mark](EventView::mark); of an audit id, unless that is empty.
+pub(crate) async fn marked(
+    web: &Web,
+    visitor: &Visitor,
+    audit_id: &str,
+    mark: &str,
+) -> Result<EventView, Problem> {
+    let time = mark.split('.').next().and_then(|micros| micros.parse().ok()).map(Timestamp);
+    let filter = if audit_id.is_empty() { Filter::All } else { super::is(Field::AuditId, audit_id) };
+    let end = time.map(|time| Timestamp(time.micros().saturating_add(1)));
+    let question = Question { clusters: Vec::new(), filter, range: TimeRange { start: time, end } };
+    let slice = Slice { after: None, most: MOST };
+    let page =
+        visitor.ask(web, move |a, sight, patience| a.events(sight, patience, &question, &slice)).await?;
+    let bodies = visitor.bodies();
+    let found = page.items.iter().filter_map(|record| view(record, &visitor.sight, bodies));
+    let found = found.into_iter().find(|event| event.mark == mark).ok_or_else(Problem::not_found)?;
+    visitor.note.rows(1);
+    Ok(found)
 }
 
 /// Proofs that the events of an audit id were sealed.

@@ -7,12 +7,12 @@ use klio_model::{Event, Field, FieldRef, Filter, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::address::{self, Address};
+use super::address::Address;
 use super::chart::Chart;
 use super::draw;
 use super::frame::{About, Asked, Frame, Screen};
-use crate::api::{event_view, is, over_time};
-use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice};
+use crate::api::{event_view, is, split, step_of};
+use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice, Survey};
 use crate::cursor::Thread;
 use crate::view::{HistogramView, Top};
 use crate::visitor::Visitor;
@@ -172,7 +172,7 @@ impl AccessView {
             result: if result.is_empty() { view.outcome.to_owned() } else { result },
             code: view.code,
             rows: note("klio.dev/rows").parse().ok(),
-            page: address::path("/events", view.audit_id.as_deref().unwrap_or_default()),
+            page: view.page(),
         })
     }
 }
@@ -208,13 +208,17 @@ fn survey(
     slice: &Slice,
 ) -> Result<Found, ArchiveError> {
     let by = FieldRef::of(Field::User);
-    let tops = FACETS
-        .iter()
-        .map(|(_, field, _)| archive.top(sight, patience, question, &FieldRef::of(*field), VALUES));
+    let step = step_of(archive, sight, patience, question, None)?;
+    let survey = Survey {
+        tops: FACETS.iter().map(|(_, field, _)| (FieldRef::of(*field), VALUES)).collect(),
+        steps: step.map(|step| (by.clone(), step)),
+        ..Survey::default()
+    };
+    let found = archive.survey(sight, patience, question, &survey)?;
     Ok(Found {
-        tops: tops.collect::<Result<_, _>>()?,
-        count: archive.count(sight, patience, question)?,
-        histogram: over_time(archive, sight, patience, question, None, Some(by))?,
+        tops: found.tops,
+        count: found.count,
+        histogram: split(step, Some(&by), found.steps),
         page: archive.events(sight, patience, question, slice)?,
     })
 }

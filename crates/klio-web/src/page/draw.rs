@@ -3,6 +3,8 @@
 // Templates hand over references.
 #![allow(clippy::trivially_copy_pass_by_ref)]
 
+use std::fmt::Write as _;
+
 use klio_model::{Event, TimeRange, Timestamp};
 use serde_json::Value;
 
@@ -111,11 +113,37 @@ pub(crate) fn object_of(event: &EventView) -> String {
     Event::parse(event.event.get()).map(|event| object(&event)).unwrap_or_default()
 }
 
+/// Options of a command that are not empty.
+pub(crate) fn options<'a>(all: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let given = all.into_iter().filter(|(_, value)| !value.is_empty());
+    given.fold(String::new(), |out, (name, value)| out + " " + name + " " + &shell(&value))
+}
+
+/// The options of the clusters and the time of a question.
+pub(crate) fn limits(cluster: &str, start: Option<Timestamp>, end: Option<Timestamp>) -> String {
+    let text = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    options([("--cluster", cluster.to_owned()), ("--since", text(start)), ("--until", text(end))])
+}
+
 /// A word of a POSIX shell's command line.
 pub(crate) fn shell(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {
         return text.to_owned();
+    }
+    if text.chars().any(char::is_control) {
+        // Terminals obey what is pasted: ANSI-C quoting, as bash, zsh and ksh read it.
+        let escaped = text.chars().fold(String::from("$'"), |mut out, character| {
+            let _ = match character {
+                '\'' | '\\' => write!(out, "\\{character}"),
+                c if c.is_control() => {
+                    c.to_string().bytes().try_for_each(|byte| write!(out, "\\x{byte:02x}"))
+                }
+                c => write!(out, "{c}"),
+            };
+            out
+        });
+        return escaped + "'";
     }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -134,5 +162,6 @@ mod tests {
         assert_eq!(shell("user:\"it's\""), r#"'user:"it'\''s"'"#);
         assert_eq!(shell("verb:get"), "verb:get");
         assert_eq!(shell(""), "''");
+        assert_eq!(shell("a'\u{1b}[201~\nb"), r"$'a\'\x1b[201~\x0ab'");
     }
 }

@@ -8,12 +8,11 @@ use klio_model::{Event, Field, TimeRange, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::address::{self, Address};
-use super::draw;
 use super::frame::{About, Asked, Frame, Screen};
 use super::tree::Tree;
+use super::{draw, words};
 use crate::api::{event_view, events, findings, history, is};
 use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice};
-use crate::route::ROUTES;
 use crate::view::{EventView, FindingView};
 use crate::visitor::Visitor;
 use crate::{Problem, Sight, Web};
@@ -27,8 +26,8 @@ const AFTER: [i64; 3] = [1_000_000, 30_000_000, 900_000_000];
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
-    /// Which of the events that bear the audit id, from 1; the last unless given.
-    n: Option<usize>,
+    /// Which of the events that bear the audit id; the last unless given.
+    mark: Option<String>,
 }
 
 /// One of several events of an audit id.
@@ -53,8 +52,12 @@ pub(crate) struct EventPageView {
     before: Vec<EventView>,
     /// What it did after.
     after: Vec<EventView>,
+    /// Why what it changed cannot be told; nothing if it can.
+    no_changes: Option<String>,
     /// Why its proof cannot be had; nothing if it can.
     no_proof: Option<String>,
+    /// Whether more events than those bear the audit id.
+    is_cut: bool,
 }
 
 #[derive(Template)]
@@ -85,16 +88,23 @@ pub(crate) struct Drawer {
     pub(crate) tree: Tree,
     /// Its page.
     pub(crate) page: String,
+    /// How many events bear its audit id, with it.
+    pub(crate) same: usize,
 }
 
 impl Drawer {
-    /// Of an audit id: the last of its events.
-    pub(crate) async fn of(web: &Web, visitor: &Visitor, id: &str) -> Result<Self, Problem> {
-        let stages = events::get(State(web.clone()), visitor.clone(), Path(id.to_owned())).await?.0;
-        let event = stages.items.into_iter().last().ok_or_else(Problem::not_found)?;
+    /// Of a [mark](EventView::mark), or else the last of an audit id's events.
+    pub(crate) async fn of(
+        web: &Web,
+        visitor: &Visitor,
+        id: &str,
+        mark: Option<&str>,
+    ) -> Result<Self, Problem> {
+        let (event, all) = shown(web, visitor, id.to_owned(), mark).await?;
         let value = serde_json::from_str(event.event.get()).unwrap_or_default();
         let (facts, tree) = (facts(&event), Tree::of(&value));
-        Ok(Self { event, facts, tree, page: address::path("/events", id) })
+        let page = event.page();
+        Ok(Self { event, facts, tree, page, same: all.len() })
     }
 }
 
@@ -105,31 +115,37 @@ pub(crate) async fn page(
     Path(id): Path<String>,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Response, Problem> {
-    let stages = events::get(State(web.clone()), visitor.clone(), Path(id)).await?.0;
-    let shown = wanted.n.unwrap_or(stages.items.len());
-    let last =
-        shown.checked_sub(1).and_then(|at| stages.items.get(at)).cloned().ok_or_else(Problem::not_found)?;
+    let (last, items) = shown(&web, &visitor, id, wanted.mark.as_deref()).await?;
+    let audit_id = last.audit_id.clone().unwrap_or_default();
     // Clients choose audit ids, so that one request could stand before another.
-    let place = address::path("/events", &stages.audit_id);
-    let others = stages.items.iter().enumerate().map(|(at, event)| Other {
+    let others = items.iter().map(|event| Other {
         said: format!("{} {}: {}", draw::maybe_time(event.time.as_ref()), event.stage, event.sentence),
-        to: format!("{place}?n={}", at + 1),
-        here: at + 1 == shown,
+        to: event.page(),
+        here: event.mark == last.mark,
     });
     let others: Vec<Other> = others.collect();
-    let same = Address::new("/explore")
-        .with("filter", is(Field::AuditId, &stages.audit_id).to_string())
-        .with("from", "1970")
-        .to_string();
-    let proof = ROUTES.iter().find(|entry| entry.path.ends_with("/proof"));
+    let filter = is(Field::AuditId, &audit_id).to_string();
+    let same = Address::new("/explore").with("filter", filter.clone()).with("from", "1970").to_string();
+    // What cannot be told of it does not hide the event.
+    let (changes, no_changes) = match changes(&web, &visitor, &audit_id, &last).await {
+        Ok(steps) => (steps, None),
+        Err(problem) => (Vec::new(), Some(problem.detail)),
+    };
+    let no_proof = if audit_id.is_empty() {
+        Some("it has no audit id to ask for it by".to_owned())
+    } else {
+        words::why_not(&visitor, "GET", "/events/{auditId}/proof")
+    };
     let mut view = EventPageView {
-        changes: changes(&web, &visitor, &stages.audit_id, &last).await?,
-        findings: findings::about(&web, &visitor, &stages.audit_id, last.time).await?,
+        changes,
+        no_changes,
+        findings: findings::about(&web, &visitor, &audit_id, last.time).await?,
         before: Vec::new(),
         after: Vec::new(),
-        no_proof: proof.and_then(|entry| entry.check(&visitor.principal).err()).map(|problem| problem.detail),
-        audit_id: stages.audit_id,
-        items: stages.items,
+        no_proof,
+        is_cut: items.len() >= events::STAGES,
+        audit_id,
+        items,
     };
     if let (Some(user), Some(time)) = (last.user.clone(), last.time) {
         let cluster = last.cluster.clone();
@@ -139,9 +155,7 @@ pub(crate) async fn page(
         let bodies = visitor.bodies();
         let shown = |records: Vec<Record>| {
             let views = records.iter().filter_map(|record| event_view(record, &visitor.sight, bodies));
-            views
-                .filter(|event| event.audit_id.as_deref() != Some(view.audit_id.as_str()))
-                .collect::<Vec<_>>()
+            views.filter(|event| event.mark != last.mark).collect::<Vec<_>>()
         };
         let (before, after) = (shown(before), shown(after));
         (view.before, view.after) = (before, after);
@@ -149,7 +163,7 @@ pub(crate) async fn page(
     let about = About {
         title: last.sentence.chars().take(90).collect(),
         place: "/explore",
-        command: Some(format!("klio hunt {}", draw::shell(&format!("audit.id:{}", view.audit_id)))),
+        command: Some(format!("klio hunt {}", draw::shell(&filter))),
     };
     let value = serde_json::from_str(last.event.get()).unwrap_or_default();
     let (facts, tree) = (facts(&last), Tree::of(&value));
@@ -162,6 +176,27 @@ pub(crate) async fn page(
         others,
         same,
     })
+}
+
+/// The event that an address means, and the events with its audit id, in the order of time.
+pub(super) async fn shown(
+    web: &Web,
+    visitor: &Visitor,
+    id: String,
+    mark: Option<&str>,
+) -> Result<(EventView, Vec<EventView>), Problem> {
+    let Some(mark) = mark else {
+        let items = events::get(State(web.clone()), visitor.clone(), Path(id)).await?.0.items;
+        let last = items.last().cloned().ok_or_else(Problem::not_found)?;
+        return Ok((last, items));
+    };
+    let own = if id == address::NO_ID { "" } else { &id };
+    let event = events::marked(web, visitor, own, mark).await?;
+    let items = match event.audit_id.clone().filter(|id| !id.is_empty()) {
+        Some(id) => events::get(State(web.clone()), visitor.clone(), Path(id)).await?.0.items,
+        None => vec![event.clone()],
+    };
+    Ok((event, items))
 }
 
 /// What the request changed of its object.
@@ -179,6 +214,13 @@ async fn changes(web: &Web, visitor: &Visitor, id: &str, last: &EventView) -> Re
     let end = Some(Timestamp(time.micros().saturating_add(1)));
     let told = history::history(web, visitor, target, vec![last.cluster.clone()], end, show).await?;
     Ok(told.map(|told| told.steps).unwrap_or_default())
+}
+
+impl EventView {
+    /// Its page.
+    pub(crate) fn page(&self) -> String {
+        address::event(self.audit_id.as_deref(), Some(&self.mark))
+    }
 }
 
 /// What the same identity did before and after.
@@ -248,13 +290,6 @@ fn facts(event: &EventView) -> Vec<Fact> {
 
 /// The page of the event's object.
 pub(crate) fn object_page(event: &EventView) -> Option<String> {
-    let namespace = event.namespace.as_deref().filter(|text| !text.is_empty()).unwrap_or("-");
-    let (resource, name) =
-        (event.resource.as_deref()?, event.name.as_deref().filter(|name| !name.is_empty())?);
-    Some(format!(
-        "/objects/{}/{}/{}",
-        address::segment(resource),
-        address::segment(namespace),
-        address::segment(name)
-    ))
+    let name = event.name.as_deref().filter(|name| !name.is_empty())?;
+    Some(address::object(&event.cluster, event.resource.as_deref()?, event.namespace.as_deref(), name))
 }

@@ -7,9 +7,10 @@ use klio_model::filter::alike::{MARKS, alike, mark};
 use klio_model::{Event, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::address;
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, words};
-use crate::api::{allow, events, rules};
+use crate::api::{allow, rules};
 use crate::view::{RuleView, TriedView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
@@ -23,6 +24,8 @@ const HOLDS: i64 = 90 * 86_400_000_000;
 pub(crate) struct Wanted {
     /// The request that is right: its marks make the first filter.
     event: Option<String>,
+    /// Which of the events with this audit id.
+    mark: Option<String>,
     /// The filter to be tried.
     filter: Option<String>,
 }
@@ -51,6 +54,8 @@ struct Excuse {
     refused: Option<String>,
     /// Who makes it.
     owner: String,
+    /// Whether the reader sees all incidents: they belong to who sees all of a cluster.
+    sees_all: bool,
 }
 
 pub(crate) async fn page(
@@ -64,7 +69,7 @@ pub(crate) async fn page(
     let rule = rules::get(State(web.clone()), visitor.clone(), Path(id), during).await?.0;
     let filter = match (wanted.filter, wanted.event) {
         (Some(filter), _) => filter,
-        (None, Some(event)) => from_event(&web, &visitor, event).await?,
+        (None, Some(event)) => from_event(&web, &visitor, event, wanted.mark).await?,
         (None, None) => String::new(),
     };
     let (mut tried, mut problem) = (None, None);
@@ -80,19 +85,24 @@ pub(crate) async fn page(
     let until = until.get(..10).unwrap_or_default().to_owned();
     let refused = words::why_not(&visitor, "POST", "/api/v1/allow");
     let owner = visitor.principal.name().to_owned();
+    let sees_all = visitor.principal.scope().is_all();
     let about = About {
         title: format!("Excuse: {}", rule.title),
         place: "/detections",
         command: Some("klio tune PATH --try allow.yaml".to_owned()),
     };
     let view = ExcuseView { rule, filter, tried, problem, until };
-    screen.show(&web, &visitor, about, view, |frame, view| Excuse { frame, view, refused, owner })
+    screen.show(&web, &visitor, about, view, |frame, view| Excuse { frame, view, refused, owner, sees_all })
 }
 
 /// The filter of all requests that are like this one.
-async fn from_event(web: &Web, visitor: &Visitor, id: String) -> Result<String, Problem> {
-    let stages = events::get(State(web.clone()), visitor.clone(), Path(id)).await?.0;
-    let last = stages.items.last().ok_or_else(Problem::not_found)?;
+async fn from_event(
+    web: &Web,
+    visitor: &Visitor,
+    id: String,
+    which: Option<String>,
+) -> Result<String, Problem> {
+    let last = super::event::shown(web, visitor, id, which.as_deref()).await?.0;
     let Ok(event) = Event::parse(last.event.get()) else { return Ok(String::new()) };
     let marks: Vec<_> = MARKS.iter().filter_map(|field| mark(*field, event.text_of(*field))).collect();
     Ok(if marks.is_empty() { String::new() } else { alike(&marks).to_string() })

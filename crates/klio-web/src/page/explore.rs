@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use klio_model::{Event, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
+use klio_model::field::FIELDS;
+use klio_model::{Event, Field, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
 use serde::Deserialize;
 
 use super::address::Address;
@@ -11,12 +12,13 @@ use super::chart::Chart;
 use super::draw;
 use super::event::Drawer;
 use super::frame::{About, Asked, Frame, Screen};
-use crate::api::{event_view, newest, split, step_of};
+use crate::api::{event_view, split, step_of, usual};
 use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice, Survey};
 use crate::cursor::Thread;
 use crate::input::{Which, field, limit};
 use crate::view::{
-    ColumnView, ExploreView, FacetValue, FacetView, HistogramView, PartView, QuestionView, RowView, Top,
+    CellView, ColumnView, ExploreView, FacetValue, FacetView, HistogramView, PartView, QuestionView, RowView,
+    Top,
 };
 use crate::visitor::Visitor;
 use crate::{Problem, Sight, Web};
@@ -25,6 +27,8 @@ use crate::{Problem, Sight, Web};
 const ROWS: usize = 50;
 /// Events of a page at most.
 const MOST_ROWS: usize = 200;
+/// Columns of the table at most.
+const MOST_COLUMNS: usize = 20;
 /// Values of a facet.
 const VALUES: usize = 6;
 /// Values of a facet that was opened.
@@ -51,10 +55,14 @@ pub(crate) struct Wanted {
     facet: Option<String>,
     /// Columns with commas between.
     columns: Option<String>,
+    /// One more column.
+    column: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
-    /// The audit id of the event that is shown beside the others.
+    /// The audit id of the event that is shown beside the others; nothing or empty if `mark` alone says which.
     event: Option<String>,
+    /// Which of the events with this audit id.
+    mark: Option<String>,
 }
 
 impl Wanted {
@@ -67,15 +75,25 @@ impl Wanted {
             .with("to", text(&self.to))
             .with("by", text(&self.by))
             .with("facet", text(&self.facet))
-            .with("columns", text(&self.columns))
+            .with("columns", if self.has_own_columns() { self.columns().join(",") } else { String::new() })
             .with("limit", self.limit.map(|n| n.to_string()).unwrap_or_default())
     }
 
+    fn has_own_columns(&self) -> bool {
+        [&self.columns, &self.column].into_iter().flatten().any(|text| !text.is_empty())
+    }
+
     fn columns(&self) -> Vec<String> {
-        match self.columns.as_deref().filter(|text| !text.is_empty()) {
-            Some(text) => text.split(',').map(|name| name.trim().to_owned()).take(20).collect(),
+        let mut all: Vec<String> = match self.columns.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
             None => COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let more = self.column.as_deref().map(str::trim).unwrap_or_default();
+        if !more.is_empty() && !all.iter().any(|name| name == more) {
+            all.push(more.to_owned());
         }
+        all.truncate(MOST_COLUMNS);
+        all
     }
 }
 
@@ -87,6 +105,10 @@ struct Explore {
     chart: Option<Chart>,
     /// Usual times and where they lead.
     presets: Vec<(&'static str, String)>,
+    /// What a column can show.
+    fields: Vec<&'static str>,
+    /// What a form about the table keeps of the address: names and values.
+    kept: Vec<(&'static str, String)>,
     /// The event that is shown beside the others.
     drawer: Option<Drawer>,
     /// The same without it.
@@ -138,9 +160,10 @@ pub(crate) async fn page(
         older: None,
         columns: column_views(&columns, &address),
     };
-    let drawer = match wanted.event.as_deref().filter(|id| !id.is_empty()) {
-        Some(id) => Some(Drawer::of(&web, &visitor, id).await?),
-        None => None,
+    let some = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let drawer = match (some(&wanted.event), some(&wanted.mark)) {
+        (None, None) => None,
+        (id, mark) => Some(Drawer::of(&web, &visitor, &id.unwrap_or_default(), mark.as_deref()).await?),
     };
     view.event = drawer.as_ref().map(|drawer| drawer.event.clone());
     let closed = address.clone().with("cursor", wanted.cursor.clone().unwrap_or_default()).to_string();
@@ -152,6 +175,8 @@ pub(crate) async fn page(
             view,
             chart: None,
             presets: Vec::new(),
+            fields: Vec::new(),
+            kept: Vec::new(),
             drawer,
             closed,
         });
@@ -169,11 +194,15 @@ pub(crate) async fn page(
     let chart = view.histogram.as_ref().and_then(|histogram| Chart::new(histogram, range, &address));
     let preset = |(label, from)| (label, address.clone().with("from", from).with("to", "").to_string());
     let presets = PRESETS.map(preset).to_vec();
+    let fields = FIELDS.iter().map(|field| field.name).collect();
+    let kept = address.others(&[]);
     screen.show(&web, &visitor, about, view, |frame, view| Explore {
         frame,
         view,
         chart,
         presets,
+        fields,
+        kept,
         drawer,
         closed,
     })
@@ -236,8 +265,9 @@ async fn answer(
     let row = |record| {
         let event = event_view(record, &visitor.sight, bodies)?;
         let parsed = Event::parse(event.event.get()).ok()?;
-        let cells = cells.iter().map(|cell| cell.text(&parsed)).collect();
-        let page = row_address.clone().with("event", event.audit_id.clone().unwrap_or_default()).to_string();
+        let cells = cells.iter().map(|cell| cell.view(&parsed)).collect();
+        let page = row_address.clone().with("event", event.audit_id.clone().unwrap_or_default());
+        let page = page.with("mark", event.mark.clone()).to_string();
         Some(RowView { event, cells, page })
     };
     view.events = found.page.items.iter().filter_map(row).collect();
@@ -263,9 +293,9 @@ fn survey(
     slice: &Slice,
     now: Timestamp,
 ) -> Result<Found, ArchiveError> {
-    if question.range.is_all() {
-        question.range = usual(archive, sight, patience, &question, now)?;
-    }
+    // A cluster that has been silent since last week still shows what it did, whatever is asked.
+    let all = Question { filter: Filter::All, ..question.clone() };
+    question.range = usual(archive, sight, patience, &all, USUAL, now)?;
     let range = question.range;
     let step = step_of(archive, sight, patience, &question, None)?;
     let survey = Survey {
@@ -278,19 +308,6 @@ fn survey(
     let facets = facets.into_iter().zip(found.tops).collect();
     let page = archive.events(sight, patience, &question, slice)?;
     Ok(Found { range, count: found.count, histogram, facets, page })
-}
-
-/// The day before the newest event: a cluster that has been silent since last week still shows what it did.
-fn usual(
-    archive: &dyn Archive,
-    sight: &Sight,
-    patience: &Patience,
-    question: &Question,
-    now: Timestamp,
-) -> Result<TimeRange, ArchiveError> {
-    let all = Question { filter: Filter::All, ..question.clone() };
-    let time = newest(archive, sight, patience, &all, now)?;
-    Ok(TimeRange { start: time.map(|time| Timestamp(time.micros() - USUAL)), end: None })
 }
 
 /// A field whose values are counted.
@@ -359,6 +376,9 @@ fn text(filter: &Filter) -> String {
     if *filter == Filter::All { String::new() } else { filter.to_string() }
 }
 
+/// What says which object it is.
+const OBJECT: [Field; 4] = [Field::Resource, Field::Subresource, Field::Namespace, Field::Name];
+
 /// What a column shows.
 enum Cell {
     /// Kind, namespace and name.
@@ -371,12 +391,22 @@ impl Cell {
         if name == "object" { Ok(Self::Object) } else { field(name, visitor).map(Self::Field) }
     }
 
-    fn text(&self, event: &Event<'_>) -> String {
+    fn view(&self, event: &Event<'_>) -> CellView {
+        let test = |field: &FieldRef| {
+            let value = field.values(event).first().map(|value| TextMatch::literal(value))?;
+            Some(Filter::test(field.clone(), Matcher::Text(value)))
+        };
         match self {
-            Self::Object => draw::object(event),
+            Self::Object => {
+                let tests: Vec<Filter> =
+                    OBJECT.into_iter().map(FieldRef::of).filter_map(|field| test(&field)).collect();
+                let filter = (!tests.is_empty()).then(|| Filter::and(tests).to_string());
+                CellView { text: draw::object(event), filter }
+            }
             Self::Field(field) => {
                 let values = field.values(event);
-                values.iter().map(|value| draw::account(value)).collect::<Vec<_>>().join(", ")
+                let text = values.iter().map(|value| draw::account(value)).collect::<Vec<_>>().join(", ");
+                CellView { text, filter: test(field).map(|test| test.to_string()) }
             }
         }
     }
@@ -385,9 +415,6 @@ impl Cell {
 /// What says the same in a terminal.
 fn command(question: &QuestionView) -> String {
     let filter = if question.filter.trim().is_empty() { "*" } else { question.filter.as_str() };
-    let mut words = vec!["klio".to_owned(), "hunt".to_owned(), draw::shell(filter)];
-    for (option, time) in [("--since", question.start), ("--until", question.end)] {
-        words.extend(time.into_iter().flat_map(|time| [option.to_owned(), time.to_string()]));
-    }
-    words.join(" ")
+    let limits = draw::limits(&question.cluster, question.start, question.end);
+    format!("klio hunt {}{limits}", draw::shell(filter))
 }

@@ -18,6 +18,8 @@ use crate::{Problem, Web};
 
 /// The cookie with the colours that somebody chose. It holds nothing else, and scripts write it.
 const THEME: &str = "klio-theme";
+/// The same for how close lines of tables are.
+const DENSITY: &str = "klio-density";
 /// In a query: the answer is wanted as JSON.
 const AS_JSON: &str = "as=json";
 
@@ -26,6 +28,7 @@ pub(crate) struct Screen {
     path: String,
     query: String,
     theme: &'static str,
+    density: &'static str,
     json: bool,
     /// The id of the element that is to be replaced, if it is not the whole page (htmx's `HX-Target`).
     part: Option<String>,
@@ -44,11 +47,16 @@ impl Screen {
             Some("light") => "light",
             _ => "auto",
         };
+        let density = match cookie(&parts.headers, DENSITY).ok().flatten() {
+            Some("close") => "close",
+            _ => "usual",
+        };
         Self {
             path: parts.uri.path().to_owned(),
             json: query.split('&').any(|pair| pair == AS_JSON) || takes_json(&parts.headers),
             query: others.join("&"),
             theme,
+            density,
             led: parts
                 .headers
                 .get("sec-fetch-site")
@@ -203,6 +211,7 @@ impl Link {
 pub(crate) struct Frame {
     pub(crate) title: String,
     pub(crate) theme: &'static str,
+    pub(crate) density: &'static str,
     pub(crate) tag: &'static str,
     pub(crate) who: Option<WhoView>,
     pub(crate) places: Vec<Link>,
@@ -218,6 +227,7 @@ impl Frame {
         Self {
             title: about.title,
             theme: screen.theme,
+            density: screen.density,
             tag: asset::TAG,
             who,
             places,

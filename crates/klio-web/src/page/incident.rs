@@ -121,7 +121,7 @@ impl Page {
         Self {
             told: telling::story(&view),
             causes: telling::causes(&view),
-            reach: reached(&view.reach),
+            reach: reached(&view.reach, &view.story.cluster),
             phases: telling::phases(&view),
             lanes: Lanes::of(&view.requests, &during),
             graph: Graph::of(&view.requests, &during),
@@ -149,7 +149,7 @@ impl Page {
     }
 }
 
-fn reached(reach: &ReachView) -> Vec<Reached> {
+fn reached(reach: &ReachView, cluster: &str) -> Vec<Reached> {
     let kinds = reach.parts().into_iter().enumerate().filter(|(_, (_, names))| !names.is_empty());
     let kinds = kinds.map(|(at, (what, names))| {
         let link = |name: &String| {
@@ -160,7 +160,7 @@ fn reached(reach: &ReachView) -> Vec<Reached> {
                 3 => ("nodes", name.as_str()),
                 _ => name.split_once(' ').unwrap_or(("", name)),
             };
-            (name.clone(), object(resource, place))
+            (name.clone(), object(cluster, resource, place))
         };
         let mut shown: Vec<_> = names.iter().map(link).collect();
         let rest = shown.split_off(shown.len().min(NAMED));
@@ -170,13 +170,12 @@ fn reached(reach: &ReachView) -> Vec<Reached> {
 }
 
 /// The page of an object, of one that is named.
-fn object(resource: &str, place: &str) -> Option<String> {
-    let (namespace, name) = place.split_once('/').unwrap_or(("-", place));
+fn object(cluster: &str, resource: &str, place: &str) -> Option<String> {
+    let (namespace, name) = place.split_once('/').map_or((None, place), |(space, name)| (Some(space), name));
     if resource.is_empty() || matches!(name, "" | "*") {
         return None;
     }
-    let before = format!("/objects/{}/{}", address::segment(resource), address::segment(namespace));
-    Some(address::path(&before, name))
+    Some(address::object(cluster, resource, namespace, name))
 }
 
 /// A filter that these requests match.
@@ -269,9 +268,9 @@ mod tests {
 
     #[test]
     fn reached_objects_have_pages() {
-        assert_eq!(object("secrets", "shop/key").as_deref(), Some("/objects/secrets/shop/key"));
-        assert_eq!(object("nodes", "n1").as_deref(), Some("/objects/nodes/-/n1"));
-        assert_eq!(object("secrets", "shop/*"), None);
-        assert_eq!(object("secrets", "*"), None);
+        assert_eq!(object("", "secrets", "shop/key").as_deref(), Some("/objects/secrets/shop/key"));
+        assert_eq!(object("p", "nodes", "n1").as_deref(), Some("/objects/nodes/-/n1?cluster=p"));
+        assert_eq!(object("", "secrets", "shop/*"), None);
+        assert_eq!(object("", "secrets", "*"), None);
     }
 }

@@ -54,7 +54,7 @@ impl Wanted {
         let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Listing {
             cluster: some(&self.cluster),
-            from: some(&self.from),
+            // What began earlier and goes on is of the time too.
             to: some(&self.to),
             cursor: some(&self.cursor),
             limit: Some(BATCH),
@@ -90,6 +90,8 @@ pub(crate) async fn page(
         text => Some(text.parse().map_err(Problem::bad)?),
     };
     let (mut all, next) = briefs(&web, &visitor, wanted.listing()).await?;
+    let asked_range = range(Some(&wanted.from), Some(&wanted.to), web.now())?;
+    all.retain(|brief| asked_range.start.is_none() || brief.last >= asked_range.start);
     let facets = facets(&all, least, &wanted.actor, &address, &wanted.cluster);
     all.retain(|brief| is_grave(brief, least) && is_by(brief, &wanted.actor));
     rank(&mut all);
@@ -99,11 +101,11 @@ pub(crate) async fn page(
         page.with("after", if after == 0 { String::new() } else { after.to_string() }).to_string()
     };
     let view = QueueView {
-        range: draw::range(range(Some(&wanted.from), Some(&wanted.to), web.now())?),
+        range: draw::range(asked_range),
         count: count as u64,
         facets,
         before: (wanted.after > 0).then(|| at(wanted.after.saturating_sub(ROWS))),
-        after: (wanted.after + ROWS < count).then(|| at(wanted.after + ROWS)),
+        after: (wanted.after.saturating_add(ROWS) < count).then(|| at(wanted.after + ROWS)),
         older: next.map(|cursor| address.clone().with("cursor", cursor).to_string()),
         items: all.into_iter().skip(wanted.after).take(ROWS).collect(),
         severity: wanted.severity.clone(),
@@ -133,14 +135,10 @@ pub(crate) async fn page(
 }
 
 fn command(wanted: &Wanted) -> String {
-    let mut words = vec!["klio incident".to_owned()];
-    for (option, text) in [("--since", &wanted.from), ("--until", &wanted.to)] {
-        let text = text.strip_prefix("now-").unwrap_or(text);
-        if !text.is_empty() {
-            words.push(format!("{option} {}", draw::shell(text)));
-        }
-    }
-    words.join(" ")
+    let age = |text: &String| text.strip_prefix("now-").unwrap_or(text).to_owned();
+    let options =
+        [("--cluster", wanted.cluster.clone()), ("--since", age(&wanted.from)), ("--until", age(&wanted.to))];
+    format!("klio incident{}", draw::options(options))
 }
 
 /// The gravest first, then the newest.

@@ -39,15 +39,20 @@ struct Integrity {
     no_log: bool,
 }
 
+/// What the last verification came to: a class, and words; before the colon they are enough.
+pub(super) fn verdict(view: &IntegrityView) -> (&'static str, &'static str) {
+    match view.last.as_ref().map(|last| last.verdict) {
+        None => ("idle", "not verified since the server began"),
+        Some(Verdict::Intact) => ("good", "intact: nothing was altered, removed or added"),
+        Some(Verdict::Damaged) => ("bad", "damaged: something was altered, removed or added"),
+        Some(Verdict::Failed) => ("bad", "the last verification could not be finished"),
+    }
+}
+
 impl Integrity {
     /// A class, and what is to be said first.
     fn verdict(&self) -> (&'static str, &'static str) {
-        match self.view.last.as_ref().map(|last| last.verdict) {
-            None => ("idle", "not verified since the server began"),
-            Some(Verdict::Intact) => ("good", "intact: nothing was altered, removed or added"),
-            Some(Verdict::Damaged) => ("bad", "damaged: something was altered, removed or added"),
-            Some(Verdict::Failed) => ("bad", "the last verification could not be finished"),
-        }
+        verdict(&self.view)
     }
 
     /// The problems that are shown, and how many more there are.
@@ -133,7 +138,7 @@ pub(crate) async fn proof(
     Path(audit_id): Path<String>,
 ) -> Result<Response, Problem> {
     let view = events::proof(State(web.clone()), visitor.clone(), Path(audit_id)).await?.0;
-    let event = address::path("/events", &view.audit_id);
+    let event = address::event(Some(&view.audit_id), None);
     let whole = format!("{}/proof", address::path("/api/v1/events", &view.audit_id));
     let proofs = view.proofs.iter().filter_map(|proof| serde_json::from_str(proof.get()).ok()).collect();
     let about = About {

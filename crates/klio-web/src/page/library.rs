@@ -7,7 +7,7 @@ use klio_detect::coverage::Verdict as Sees;
 use klio_model::Severity;
 use serde::{Deserialize, Serialize};
 
-use super::address::Address;
+use super::address::{self, Address};
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, markdown, words};
 use crate::api::{coverage, findings, rules};
@@ -225,7 +225,7 @@ pub(crate) async fn detection(
     let about = About {
         title: rule.title.clone(),
         place: "/detections",
-        command: Some(format!("klio rule explain {}", draw::shell(&rule.id))),
+        command: Some(format!("klio rule show {}", draw::shell(&rule.id))),
     };
     let coverage = coverage::covered(&web, &visitor).await.ok().and_then(|page| page.of(&rule.id).cloned());
     let view = DetectionView { rule, findings: found, allowed, coverage };

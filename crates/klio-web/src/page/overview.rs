@@ -13,11 +13,11 @@ use klio_model::{Field, FieldRef, Filter, Severity, TimeRange, Timestamp};
 use super::address::{self, Address};
 use super::chart::Chart;
 use super::frame::{About, Frame, Screen};
-use super::{draw, incidents, sources, words};
+use super::{draw, incidents, integrity, sources, words};
 use crate::api::{self, findings, split, step_of};
 use crate::archive::{Archive, ArchiveError, Patience, Question, Survey, Surveyed};
 use crate::view::{
-    self, BriefView, ChangeView, Completeness, HistogramView, OverviewView, RuleHits, SourceView, Verdict,
+    self, BriefView, ChangeView, Completeness, HistogramView, OverviewView, RuleHits, SourceView,
 };
 use crate::visitor::Visitor;
 use crate::{Problem, Sight, Web};
@@ -62,25 +62,20 @@ impl Overview {
     /// What the last verification came to: a class, and words.
     fn integrity(&self) -> (&'static str, String) {
         let state = &self.view.integrity;
-        match (&state.last, state.running_since) {
-            (_, Some(_)) => ("idle", "is being verified".to_owned()),
-            (None, None) => ("idle", "never verified".to_owned()),
-            (Some(last), None) => {
-                let (class, word) = match last.verdict {
-                    Verdict::Intact => ("good", "intact"),
-                    Verdict::Damaged => ("bad", "damaged"),
-                    Verdict::Failed => ("bad", "could not be verified"),
-                };
-                (class, format!("{word}, {}", words::ago(&self.now, &last.time)))
-            }
+        if state.running_since.is_some() {
+            return ("good working", "being verified".to_owned());
         }
+        let (class, said) = integrity::verdict(state);
+        let said = said.split(':').next().unwrap_or_default();
+        let ago = state.last.as_ref().map(|last| format!(", {}", words::ago(&self.now, &last.time)));
+        (class, format!("{said}{}", ago.unwrap_or_default()))
     }
 }
 
 /// Whether everything arrived that the API server wrote, in words.
 fn completeness(source: &SourceView) -> String {
     match &source.completeness {
-        Completeness::Unproven => "completeness unproven".to_owned(),
+        Completeness::Unproven => "completeness not proved".to_owned(),
         Completeness::Compared(balance) => format!("{} complete", words::percent(&balance.ratio)),
     }
 }
@@ -104,7 +99,7 @@ pub(crate) async fn page(
         limit: Some(1000),
         ..findings::Listing::default()
     };
-    let (mut all, _) = findings::briefs(&web, &visitor, listing).await?;
+    let (mut all, more) = findings::briefs(&web, &visitor, listing).await?;
     incidents::rank(&mut all);
     let asked = web.now();
     let found =
@@ -114,13 +109,13 @@ pub(crate) async fn page(
     let sources = api::sources::list(State(web.clone()), visitor.clone()).await?.0.items;
     let integrity = api::integrity::get(State(web.clone()), visitor.clone()).await?.0;
     let rules = web.inner.options.library.rules();
-    let today = TimeRange { start: found.start, end: None };
     let text = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
     let explore = Address::new("/explore").with("from", text(found.start));
     let view = OverviewView {
         start: found.start,
         newest: found.newest,
         incident_count: now.len() as u64,
+        more_incidents: more.is_some(),
         severities: severities(&rules, &found),
         changes: changes(&all, &found, &explore),
         attack: heat::attack(&rules, &found.month, api::coverage::known(&web, &visitor).as_deref()),
@@ -131,7 +126,7 @@ pub(crate) async fn page(
         sources,
         integrity,
     };
-    let chart = Chart::new(&view.histogram, today, &explore);
+    let chart = Chart::new(&view.histogram, found.drawn, &explore);
     let marks = chart.as_ref().map(|chart| marks(&all, chart.ends())).unwrap_or_default();
     let queue = Address::new("/incidents").with("severity", "medium").with("from", text(since)).to_string();
     let about = About {
@@ -142,7 +137,8 @@ pub(crate) async fn page(
             None => "klio incident".to_owned(),
         }),
     };
-    let (now, range, heat) = (web.now(), draw::range(today), heat::columns(&view.attack));
+    let (now, range, heat) =
+        (web.now(), draw::range(TimeRange { start: view.start, end: None }), heat::columns(&view.attack));
     screen.show(&web, &visitor, about, view, |frame, view| Overview {
         frame,
         view,
@@ -158,6 +154,8 @@ pub(crate) async fn page(
 /// What the archive says.
 #[derive(Default)]
 struct Found {
+    /// What the chart shows: of today the part that is not empty.
+    drawn: TimeRange,
     start: Option<Timestamp>,
     newest: Option<Timestamp>,
     histogram: HistogramView,
@@ -178,10 +176,13 @@ fn survey(
     let all = Question { clusters: Vec::new(), filter: Filter::All, range: TimeRange::default() };
     let Some(newest) = api::newest(archive, sight, patience, &all, now)? else { return Ok(Found::default()) };
     let back = |days: i64| Some(Timestamp(newest.micros().saturating_sub(days * DAY)));
-    let days = [TimeRange { start: back(1), end: None }, TimeRange { start: back(2), end: back(1) }];
+    // Events from the future would flatten the chart.
+    let end = Some(Timestamp(newest.micros().saturating_add(1)));
+    let days = [TimeRange { start: back(1), end }, TimeRange { start: back(2), end: back(1) }];
     let of = |range: TimeRange| Question { range, ..all.clone() };
     let outcome = FieldRef::of(Field::Outcome);
-    let step = step_of(archive, sight, patience, &of(days[0]), None)?;
+    let drawn = api::usual(archive, sight, patience, &all, DAY, now)?;
+    let step = step_of(archive, sight, patience, &of(drawn), None)?;
     let tops = vec![
         (outcome.clone(), COMPARED),
         (FieldRef::of(Field::User), COMPARED),
@@ -214,7 +215,8 @@ fn survey(
         new_addresses: fresh(2),
         histogram: split(step, Some(&outcome), today.steps),
         hits: [hits_today?, hits_before?],
-        month: archive.rule_hits(sight, patience, TimeRange { start: back(HEAT_DAYS), end: None })?,
+        month: archive.rule_hits(sight, patience, TimeRange { start: back(HEAT_DAYS), end })?,
+        drawn,
         start: back(1),
         newest: Some(newest),
     })

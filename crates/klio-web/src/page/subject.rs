@@ -6,7 +6,7 @@ use axum::response::Response;
 use klio_model::{FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::address::Address;
+use super::address::{self, Address};
 use super::chart::Chart;
 use super::draw;
 use super::frame::{About, Asked, Frame, Screen};
@@ -14,7 +14,7 @@ use crate::api::subjects::{During, Kind, subject};
 use crate::api::{event_view, findings, history, over_time};
 use crate::archive::{Question, Slice};
 use crate::input::{clusters, range};
-use crate::view::{EventView, FindingView, HistogramView, HistoryView, SubjectView, TopView};
+use crate::view::{EventView, FindingView, HistogramView, HistoryView, SubjectView, TopView, capital};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
 
@@ -48,6 +48,8 @@ pub(crate) struct SubjectPageView {
     findings: Vec<FindingView>,
     /// Of an object: what happened to it.
     history: Option<HistoryView>,
+    /// Why that cannot be told; nothing if it can.
+    no_history: Option<String>,
     /// The newest events.
     events: Vec<EventView>,
 }
@@ -116,6 +118,7 @@ async fn page(
     });
     let (histogram, records, new) = found.await?;
     let bodies = visitor.bodies();
+    let mut no_history = None;
     let view = SubjectPageView {
         new,
         findings: match kind {
@@ -131,7 +134,14 @@ async fn page(
                     Some(target) => {
                         let clusters = clusters(cluster.as_deref());
                         let show = move |event: &klio_model::Event<'_>| range.holds(event.time());
-                        history::history(&web, &visitor, target, clusters, range.end, show).await?
+                        match history::history(&web, &visitor, target, clusters, range.end, show).await {
+                            Ok(told) => told,
+                            // The rest of the page does not need it.
+                            Err(problem) => {
+                                no_history = Some(problem.detail);
+                                None
+                            }
+                        }
                     }
                     None => None,
                 }
@@ -139,6 +149,7 @@ async fn page(
             _ => None,
         },
         events: records.iter().filter_map(|record| event_view(record, &visitor.sight, bodies)).collect(),
+        no_history,
         histogram,
         subject,
     };
@@ -157,17 +168,13 @@ async fn page(
     screen.show(&web, &visitor, about, view, |frame, view| SubjectPage { frame, view, chart, explore })
 }
 
-/// With a capital letter.
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect()
-}
-
 fn command(kind: Kind, subject: &SubjectView) -> String {
+    let name = draw::shell(&subject.name);
     match kind {
-        Kind::Actor => format!("klio actor {}", draw::shell(&subject.name)),
+        Kind::Actor => format!("klio actor {name}"),
         Kind::Object => format!("klio object {}", draw::shell(&subject.name.replacen("/-/", "/", 1))),
-        _ => format!("klio timeline {}", draw::shell(&subject.filter)),
+        Kind::Address => format!("klio timeline --ip {name}"),
+        _ => format!("klio hunt {}", draw::shell(&subject.filter)),
     }
 }
 

@@ -3,10 +3,9 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use klio_model::Event;
 use serde::{Deserialize, Serialize};
 
-use super::address::{self, Address};
+use super::address::Address;
 use super::draw;
 use super::frame::{About, Asked, Frame, Screen};
 use crate::api::event_view;
@@ -65,22 +64,8 @@ struct Tail {
 impl Tail {
     /// The filter with what is wrong in the middle.
     fn marked(&self) -> Option<(&str, &str, &str)> {
-        let problem = self.view.problem.as_ref()?;
-        let at = problem.position? as usize;
-        let end = at.checked_add(problem.length? as usize)?;
-        let text = self.view.filter.as_str();
-        Some((text.get(..at)?, text.get(at..end)?, text.get(end..)?))
+        self.view.problem.as_ref()?.marked(&self.view.filter)
     }
-}
-
-/// What a request was about.
-fn object(event: &EventView) -> String {
-    Event::parse(event.event.get()).map(|event| draw::object(&event)).unwrap_or_default()
-}
-
-/// The event's page.
-fn to(event: &EventView) -> String {
-    address::path("/events", event.audit_id.as_deref().unwrap_or_default())
 }
 
 pub(crate) async fn page(
@@ -116,11 +101,11 @@ pub(crate) async fn page(
     let about = About {
         title: "Live tail".to_owned(),
         place: "/tail",
-        command: Some(if view.filter.is_empty() {
-            "klio tail -f".to_owned()
-        } else {
-            format!("klio tail -f {}", draw::shell(&view.filter))
-        }),
+        command: Some(format!(
+            "klio tail -f{}{}",
+            if view.filter.is_empty() { String::new() } else { format!(" {}", draw::shell(&view.filter)) },
+            draw::limits(&view.cluster, None, None)
+        )),
     };
     screen.show(&web, &visitor, about, view, |frame, view| Tail { frame, view, usual })
 }

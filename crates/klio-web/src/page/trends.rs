@@ -8,11 +8,11 @@ use axum::response::Response;
 use klio_model::{Event, Field, FieldRef, Filter, Matcher, TextMatch, TimeRange, Timestamp};
 use serde::Deserialize;
 
-use super::address::{self, Address};
+use super::address::Address;
 use super::chart::Chart;
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, words};
-use crate::api::{event_view, is, newest, split, step_of};
+use crate::api::{event_view, is, present, split, step_of, usual};
 use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice, Survey};
 use crate::input::{Which, field};
 use crate::view::{
@@ -150,7 +150,7 @@ pub(crate) async fn page(
     let asked = {
         let (visitor, cluster) = (visitor.clone(), wanted.cluster.clone().unwrap_or_default());
         move |archive: &dyn Archive, sight: &Sight, patience: &Patience| {
-            let range = usual(archive, sight, patience, &question, now)?;
+            let range = usual(archive, sight, patience, &question, USUAL, now)?;
             let survey =
                 Reader { archive, sight, patience, question: Question { range, ..question }, explore };
             survey.view(&visitor, &parts, (cluster, by_name, by), now)
@@ -170,11 +170,11 @@ pub(crate) async fn page(
     let split =
         |(by, name): (&str, &'static str)| (name, address.clone().with("by", by).to_string(), by == view.by);
     let (presets, splits) = (PRESETS.map(preset).to_vec(), BY.map(split).to_vec());
-    let since = view.start.map(|start| format!(" --since {start}")).unwrap_or_default();
+    let limits = draw::limits(&view.cluster, range.start, range.end);
     let about = About {
         title: "Trends".to_owned(),
         place: "/trends",
-        command: Some(format!("klio stats top {}{since}", draw::shell(&view.by))),
+        command: Some(format!("klio stats top {}{limits}", draw::shell(&view.by))),
     };
     let range = draw::range(range);
     screen.show(&web, &visitor, about, view, |frame, view| Trends {
@@ -186,21 +186,6 @@ pub(crate) async fn page(
         presets,
         splits,
     })
-}
-
-/// The week before the newest event, unless a time was asked for.
-fn usual(
-    archive: &dyn Archive,
-    sight: &Sight,
-    patience: &Patience,
-    question: &Question,
-    now: Timestamp,
-) -> Result<TimeRange, ArchiveError> {
-    if !question.range.is_all() {
-        return Ok(question.range);
-    }
-    let last = newest(archive, sight, patience, question, now)?;
-    Ok(TimeRange { start: last.map(|last| Timestamp(last.micros() - USUAL)), end: None })
 }
 
 /// What is looked at by itself.
@@ -355,11 +340,12 @@ impl Reader<'_> {
     fn growth(&self, now: Timestamp) -> Result<Growth, ArchiveError> {
         let mut question = self.question.clone();
         question.range.start = None;
+        question.range.end = Some(question.range.end.unwrap_or_else(|| present(now)));
         let Some((first, last)) = self.archive.span(self.sight, self.patience, &question)? else {
             let days = HistogramView { interval_seconds: 86_400, field: None, series: Vec::new() };
             return Ok(Growth { days, forecast: None });
         };
-        question.range.start = Some(Timestamp(first.micros().max(last.micros() - BACK)));
+        question.range.start = Some(Timestamp(first.micros().max(last.micros().saturating_sub(BACK))));
         let bars = self.archive.histogram(self.sight, self.patience, &question, DAY)?;
         let counts: Vec<(i64, u64)> =
             bars.iter().map(|bar| (bar.start.micros().div_euclid(DAY), bar.count)).collect();
@@ -383,7 +369,7 @@ fn slow_event(record: &Record, visitor: &Visitor) -> Option<SlowEvent> {
     Some(SlowEvent {
         seconds: (answered.micros() - view.time?.micros()) as f64 / 1e6,
         time: view.time,
-        page: address::path("/events", view.audit_id.as_deref().unwrap_or_default()),
+        page: view.page(),
         sentence: view.sentence,
     })
 }

@@ -1,9 +1,12 @@
 //! Events.
 
+use std::fmt::Write as _;
+
 use klio_model::event::{Level, Stage};
 use klio_model::{Event, Timestamp, explain};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::archive::Record;
@@ -15,6 +18,9 @@ use crate::bodies;
 pub struct EventView {
     /// Chosen by the client: not unique.
     pub audit_id: Option<String>,
+    /// Which of the events with this audit id, or without any: its time in microseconds and sixteen hexadecimal digits of the SHA-256
+    /// of its cluster and its bytes. The query parameter `mark` of its page.
+    pub mark: String,
     /// Which cluster.
     pub cluster: String,
     /// Which source handed it over.
@@ -60,6 +66,17 @@ pub struct EventView {
     pub event: Box<RawValue>,
 }
 
+/// See [`EventView::mark`].
+fn mark(record: &Record, time: Option<Timestamp>) -> String {
+    let hash =
+        Sha256::new().chain_update(&record.cluster).chain_update([0]).chain_update(&record.raw).finalize();
+    let start = time.map_or(String::new(), |time| time.micros().to_string());
+    hash.iter().take(8).fold(start + ".", |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 impl EventView {
     /// Of a record, with or without bodies; `None` if it is no event.
     pub(crate) fn of(record: &Record, with_bodies: bool) -> Option<Self> {
@@ -69,6 +86,7 @@ impl EventView {
         let own = |text: &Option<klio_model::json::Str<'_>>| text.as_ref().map(|t| t.0.to_string());
         Some(Self {
             audit_id: own(&event.audit_id),
+            mark: mark(record, event.time()),
             cluster: record.cluster.clone(),
             source: record.source.clone(),
             time: event.time(),

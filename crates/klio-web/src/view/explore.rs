@@ -125,7 +125,17 @@ pub struct RowView {
     #[serde(flatten)]
     pub event: EventView,
     /// The values of the columns.
-    pub cells: Vec<String>,
+    pub cells: Vec<CellView>,
     /// The event's page.
     pub page: String,
+}
+
+/// What a line has in a column.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CellView {
+    /// As it is shown.
+    pub text: String,
+    /// The filter of all events that have the same there; none where there is no value.
+    pub filter: Option<String>,
 }

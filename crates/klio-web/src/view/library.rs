@@ -60,6 +60,8 @@ pub struct TriedView {
     /// Those incidents.
     #[schema(value_type = Vec<Object>)]
     pub incidents: Vec<BriefView>,
+    /// Whether there are more incidents than those that were looked at, which are the newest.
+    pub more_incidents: bool,
     /// The newest findings that it removes.
     pub examples: Vec<FindingView>,
     /// The newest that it leaves.

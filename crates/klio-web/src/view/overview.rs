@@ -17,6 +17,8 @@ pub struct OverviewView {
     pub incidents: Vec<BriefView>,
     /// How many incidents of medium or above there are.
     pub incident_count: u64,
+    /// Whether there may be more than those, of which the newest 1,000 were counted.
+    pub more_incidents: bool,
     /// Today's events, by what the requests came to.
     pub histogram: HistogramView,
     /// The sources of the clusters that the reader sees as a whole.
@@ -55,6 +57,8 @@ pub struct ChangeView {
 pub struct TacticView {
     /// Its short name.
     pub tactic: String,
+    /// Findings of rules for it in the last 30 days.
+    pub hits: u64,
     /// In the order of their ids.
     pub techniques: Vec<TechniqueView>,
 }

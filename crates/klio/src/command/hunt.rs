@@ -58,6 +58,9 @@ pub struct Hunt {
     pub output: HuntFormat,
     #[cfg(feature = "lake")]
     #[command(flatten)]
+    pub clusters: crate::data::Clusters,
+    #[cfg(feature = "lake")]
+    #[command(flatten)]
     pub data: crate::data::Data,
 }
 
@@ -98,6 +101,10 @@ impl Hunt {
                     .hint(format!("klio hunt '*' {text}")));
             }
             return self.ask(&filter);
+        }
+        #[cfg(feature = "lake")]
+        if !self.clusters.is_all() {
+            return Err(Failure::usage("--cluster is of the lake: files do not say whose they are"));
         }
         #[cfg(feature = "lake")]
         let filter = self.data.asked(filter)?;
@@ -143,7 +150,7 @@ impl Hunt {
         // The lake has no lists: it finds what could match, and what does is told here.
         let wide = reads(filter).then(|| wider(filter));
         let (mut places, mut tally, mut matched) = (Places::default(), Tally::default(), 0);
-        let mut lake = self.data.lake()?;
+        let mut lake = self.clusters.lake(&self.data)?;
         let started = std::time::Instant::now();
         let stdout = std::io::stdout();
         let mut out = BufWriter::new(stdout.lock());

@@ -37,6 +37,9 @@ pub struct Incident {
     pub output: Form,
     #[cfg(feature = "lake")]
     #[command(flatten)]
+    pub clusters: crate::data::Clusters,
+    #[cfg(feature = "lake")]
+    #[command(flatten)]
     pub data: crate::data::Data,
 }
 
@@ -171,7 +174,12 @@ impl Incident {
             let wanted = klio_store::Wanted { range: self.window.range()?, ..klio_store::Wanted::default() };
             let found = self.data.lake()?.verdicts(klio_store::VerdictKind::Incident, wanted);
             let found = found.map_err(crate::data::refused)?;
-            return Ok(found.into_iter().map(|verdict| verdict.json).collect());
+            let found = found.into_iter().filter(|verdict| self.clusters.has(&verdict.cluster));
+            return Ok(found.map(|verdict| verdict.json).collect());
+        }
+        #[cfg(feature = "lake")]
+        if !self.clusters.is_all() {
+            return Err(Failure::usage("--cluster is of the lake: files do not say whose they are"));
         }
         let (set, _) = self.rules.load()?.told();
         let mut options = Options::of(self.logs.clone());

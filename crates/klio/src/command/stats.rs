@@ -9,7 +9,7 @@ use klio_store::Scanned;
 
 use super::hunt::scanned_note;
 use super::scan::{Window, parse_filter};
-use crate::data::{Data, refused};
+use crate::data::{Clusters, Data, refused};
 use crate::failure::Failure;
 use crate::output::Grid;
 use crate::pack::{Rules, verdict};
@@ -73,6 +73,8 @@ pub struct Of {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    clusters: Clusters,
+    #[command(flatten)]
     data: Data,
 }
 
@@ -95,7 +97,7 @@ impl Stats {
         let mut wrong = 0;
         let scanned = match self {
             Self::Top { field: name, lines, of } => {
-                let mut lake = of.data.lake()?;
+                let mut lake = of.clusters.lake(&of.data)?;
                 let people = crate::people::of(of.data.config()?.people.as_deref())?;
                 let (at, asked) = (field(&name)?, (&of.filter()?, of.window.range()?));
                 let top = crate::people::top(&mut lake, &people, &at, asked, lines);
@@ -118,7 +120,7 @@ impl Stats {
                 top.scanned
             }
             Self::Histogram { step, of } => {
-                let mut lake = of.data.lake()?;
+                let mut lake = of.clusters.lake(&of.data)?;
                 let found = lake.histogram(&of.filter()?, of.window.range()?, micros(&step)?);
                 let found = found.map_err(refused)?;
                 let most = found.steps.iter().map(|(_, n)| *n).max().unwrap_or(1).max(1);
@@ -138,7 +140,7 @@ impl Stats {
             Self::Distinct { fields, lines, of } => {
                 let names: Vec<&str> = fields.split(',').map(str::trim).collect();
                 let refs = names.iter().map(|n| field(n)).collect::<Result<Vec<_>, _>>()?;
-                let mut lake = of.data.lake()?;
+                let mut lake = of.clusters.lake(&of.data)?;
                 let found =
                     lake.distinct(&refs, &of.filter()?, of.window.range()?, lines).map_err(refused)?;
                 let mut heading = vec!["events"];
@@ -170,7 +172,7 @@ impl Stats {
                 let events = of.filter()?;
                 let filter = |rule: &Rule| Filter::and([events.clone(), rule.filter.clone()]);
                 let filters: Vec<Filter> = set.rules.iter().map(filter).collect();
-                let mut lake = of.data.lake()?;
+                let mut lake = of.clusters.lake(&of.data)?;
                 let counted = lake.count_each(&filters, of.window.range()?).map_err(refused)?;
                 let mut all: Vec<_> = set.rules.iter().zip(&counted).filter(|(_, n)| n.matched > 0).collect();
                 all.sort_by_key(|(_, n)| std::cmp::Reverse(n.matched));

@@ -7,7 +7,7 @@ use klio_model::{Event, Filter};
 
 use super::hunt::HuntFormat;
 use super::scan::parse_filter;
-use crate::data::Data;
+use crate::data::{Clusters, Data};
 use crate::failure::Failure;
 
 /// Print the newest events of the lake, and with -f those that come.
@@ -29,6 +29,8 @@ pub struct Tail {
     #[arg(short, long, value_enum, default_value = "table")]
     pub output: HuntFormat,
     #[command(flatten)]
+    pub clusters: Clusters,
+    #[command(flatten)]
     pub data: Data,
 }
 
@@ -36,7 +38,7 @@ impl Tail {
     /// Runs the command.
     pub fn run(self) -> Result<(), Failure> {
         let filter = self.data.asked(self.filter.as_deref().map_or(Ok(Filter::All), parse_filter)?)?;
-        let mut lake = self.data.lake()?;
+        let mut lake = self.clusters.lake(&self.data)?;
         // Before the last ones are read, so that none falls in between.
         let mut cursor = lake.cursor().map_err(Failure::world)?;
         for kept in lake.last(&filter, self.lines).map_err(Failure::world)? {

@@ -242,7 +242,7 @@ impl<'r> Who<'r> {
 
     fn href(&self, group: &[&RequestView], during: &Address) -> String {
         match group {
-            [one] => address::path("/events", &one.audit_id),
+            [one] => address::event(Some(&one.audit_id), None),
             all => {
                 let micros = |request: Option<&&RequestView>| {
                     request.and_then(|r| r.time).map_or(0, Timestamp::micros)

@@ -118,6 +118,6 @@ fn proof(view: &IncidentView, id: &str) -> Proof {
                 format!("Request {}: {when} {}", request.number, request.what)
             },
         ),
-        href: address::path("/events", id),
+        href: address::event(Some(id), None),
     }
 }

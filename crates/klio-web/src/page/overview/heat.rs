@@ -1,10 +1,11 @@
 //! MITRE ATT&CK, coloured by what was found.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use klio_detect::About as Rule;
-use klio_detect::coverage::{Coverage, Mend, Verdict, matrices};
+use klio_detect::coverage::{Verdict, matrices, places};
+use klio_model::Tactic;
 
 use crate::page::address::Address;
 use crate::view::{CoveragePage, RuleHits, TacticView, TechniqueView, capital};
@@ -39,32 +40,31 @@ pub(super) fn attack(rules: &[Rule], hits: &[RuleHits], covered: Option<&Coverag
         let named = Verdict::ALL.into_iter().find(|verdict| told == Some(&verdict.name()));
         named.unwrap_or(Verdict::Works)
     };
-    let works = |about| Coverage {
-        about,
-        verdict: verdict(about),
-        any: false,
-        sights: Vec::new(),
-        guesses: false,
-        sources: Vec::new(),
-        mend: Mend::default(),
-    };
-    let all: Vec<Coverage<'_>> = rules.iter().map(works).collect();
     let of: BTreeMap<&str, u64> = hits.iter().map(|hit| (hit.rule.as_str(), hit.hits)).collect();
-    let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    let mut found: BTreeMap<(Tactic, String), u64> = BTreeMap::new();
+    let mut sums: BTreeMap<Tactic, u64> = BTreeMap::new();
     for rule in rules {
-        for technique in &rule.techniques {
-            *found.entry(technique.to_string()).or_default() +=
-                of.get(rule.id.as_str()).copied().unwrap_or(0);
+        let hits = of.get(rule.id.as_str()).copied().unwrap_or(0);
+        let places = places(rule);
+        for tactic in places.iter().map(|(tactic, _)| *tactic).collect::<BTreeSet<_>>() {
+            *sums.entry(tactic).or_default() += hits;
+        }
+        for place in places {
+            *found.entry(place).or_default() += hits;
         }
     }
-    let rows = matrices(&all).attack.into_iter().filter(|row| !row.cells.is_empty());
+    let rows = matrices(rules.iter().map(|rule| (rule, verdict(rule))))
+        .attack
+        .into_iter()
+        .filter(|row| !row.cells.is_empty());
     let rows = rows.map(|row| TacticView {
         tactic: row.tactic.name().to_owned(),
+        hits: sums.get(&row.tactic).copied().unwrap_or(0),
         techniques: row
             .cells
             .into_iter()
             .map(|cell| TechniqueView {
-                hits: found.get(&cell.id).copied().unwrap_or(0),
+                hits: found.get(&(row.tactic, cell.id.clone())).copied().unwrap_or(0),
                 rules: cell.rules.all(),
                 blind: cell.rules.blind,
                 name: cell.name,
@@ -84,7 +84,7 @@ pub(super) fn columns(attack: &[TacticView]) -> Vec<Heat> {
         techniques.sort_by_key(|t| (Reverse(t.hits), t.rules == 0, t.hidden.is_some()));
         Heat {
             name: capital(&tactic.tactic.replace('-', " ")),
-            hits: tactic.techniques.iter().map(|technique| technique.hits).sum(),
+            hits: tactic.hits,
             cells: techniques.into_iter().map(|technique| cell(&tactic.tactic, technique)).collect(),
         }
     };

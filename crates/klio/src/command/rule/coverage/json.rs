@@ -12,7 +12,7 @@ pub(super) fn print(all: &[Coverage<'_>], basis: &Basis, out: &mut dyn Write) ->
     let count = |v: Verdict| all.iter().filter(|c| c.verdict == v).count();
     let counts: serde_json::Map<String, Value> =
         Verdict::ALL.into_iter().map(|v| (v.name().to_owned(), count(v).into())).collect();
-    let matrices = matrices(all);
+    let matrices = matrices(all.iter().map(|one| (one.about, one.verdict)));
     let policy: String = together(all).into_iter().map(|(rule, _)| rule.yaml()).collect();
     let document = json!({
         "type": "coverage",

@@ -30,7 +30,7 @@ pub(super) fn print(all: &[Coverage<'_>], basis: &Basis, out: &mut dyn Write) ->
         out.write_all(&rules)?;
         writeln!(out, "```")?;
     }
-    let matrices = matrices(all);
+    let matrices = matrices(all.iter().map(|one| (one.about, one.verdict)));
     heat("MITRE ATT&CK", &matrices.attack, out)?;
     heat("Microsoft's Threat Matrix for Kubernetes", &matrices.microsoft, out)
 }

@@ -23,7 +23,7 @@ pub(super) fn print(all: &[Coverage<'_>], basis: &Basis, out: &mut dyn Write) ->
     }
     writeln!(out, "{grid}")?;
     mend(all, out)?;
-    let matrices = matrices(all);
+    let matrices = matrices(all.iter().map(|one| (one.about, one.verdict)));
     writeln!(out, "\nMITRE ATT&CK\n")?;
     heat(&matrices.attack, out)?;
     writeln!(out, "\nMicrosoft's Threat Matrix for Kubernetes\n")?;
