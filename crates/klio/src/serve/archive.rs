@@ -268,16 +268,30 @@ impl Archive for Memory {
             lake.counts(&lists, by, &question.filter, question.range)
         })?;
         let mut values = counts.values.into_iter();
-        let tops = survey.tops.iter().zip(&mut values).map(|((field, most), rows)| {
-            let rows = rows.into_iter().map(|(mut value, count)| (value.pop().flatten(), count));
-            most_of(crate::people::named(&people, field, rows), *most)
-        });
+        let tops =
+            survey.tops.iter().zip(&mut values).zip(&counts.other).map(|(((field, most), rows), other)| {
+                let rows = rows.into_iter().map(|(mut value, count)| (value.pop().flatten(), count));
+                let mut top = most_of(crate::people::named(&people, field, rows), *most);
+                top.other += other;
+                top
+            });
         let tops = tops.collect();
         let combinations = survey.combinations.iter().zip(values).map(|((_, most), mut rows)| {
             rows.truncate(*most);
             rows
         });
-        let steps = survey.steps.as_ref().map(|(field, _)| steps_of(&people, field, counts.steps));
+        let mut steps = counts.steps;
+        // Those that were let go belong to no value that is named.
+        if !counts.other_steps.is_empty() {
+            let mut none = steps.iter().position(|(value, _)| value.is_none()).map(|at| steps.remove(at));
+            let mut all: BTreeMap<Timestamp, u64> =
+                none.take().into_iter().flat_map(|(_, own)| own).collect();
+            for (start, count) in counts.other_steps {
+                *all.entry(start).or_default() += count;
+            }
+            steps.push((None, all.into_iter().collect()));
+        }
+        let steps = survey.steps.as_ref().map(|(field, _)| steps_of(&people, field, steps));
         Ok(Surveyed {
             count: counts.scanned.matched,
             tops,
