@@ -290,7 +290,7 @@ fn usual(
 ) -> Result<TimeRange, ArchiveError> {
     let all = Question { filter: Filter::All, ..question.clone() };
     let time = newest(archive, sight, patience, &all, now)?;
-    Ok(TimeRange { start: time.map(|time| Timestamp(time.micros() - USUAL)), end: None })
+    Ok(TimeRange { start: time.map(|time| Timestamp(time.micros().saturating_sub(USUAL))), end: None })
 }
 
 /// A field whose values are counted.

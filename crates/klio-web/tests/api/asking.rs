@@ -59,6 +59,8 @@ async fn mistakes_are_named() {
         ("/api/v1/events?limit=1001", "between 1 and 1000"),
         ("/api/v1/events?from=yesterday", "`from` is no time"),
         ("/api/v1/events?from=now&to=now-1h", "not after"),
+        ("/api/v1/events?from=now-15250284w&to=now", "`from` is not in the years 1 to 9999"),
+        ("/api/v1/events/histogram?from=now&to=now%2B416100w", "`to` is not in the years 1 to 9999"),
         ("/api/v1/events/top?field=usr", "did you mean"),
         ("/api/v1/events/top", "field"),
         ("/api/v1/events/histogram?interval=soon", "interval"),
@@ -162,4 +164,22 @@ async fn a_question_whose_asker_goes_is_stopped_and_told() {
     assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err());
     let access = room.audit.until(1).await;
     assert_eq!((access.status, memory.ended.load(Ordering::Relaxed)), (504, 1));
+}
+
+#[tokio::test]
+async fn numbers_in_addresses_may_be_of_any_size() {
+    let room = Room::new(archive(&PLACES, |_| true)).await;
+    let token = room.token("ana", Role::Analyst, "*").await;
+    for uri in ["/explore?from=now-15250284w&to=now", "/trends?from=now-15250284w&to=now"] {
+        let told = room.get(&token, uri).await;
+        assert!(told.body.contains("is not in the years 1 to 9999"), "{uri}: {} {}", told.status, told.body);
+    }
+    for uri in [
+        "/explore?from=0001-01-01&to=9999-12-31",
+        "/explore?from=now-100000w",
+        "/incidents?after=18446744073709551615",
+        &format!("/incidents/{}Story?after=18446744073709551615", PLACES[0].mark()),
+    ] {
+        room.get(&token, uri).await.is(200);
+    }
 }
