@@ -8,7 +8,7 @@ use klio_web::Limits;
 use serde_json::json;
 
 use crate::room::{Ask, Room, limits, options};
-use crate::world::{PLACES, archive};
+use crate::world::{PLACES, archive, record};
 
 #[tokio::test]
 async fn pages_lead_from_one_to_the_next() {
@@ -181,5 +181,26 @@ async fn numbers_in_addresses_may_be_of_any_size() {
         &format!("/incidents/{}Story?after=18446744073709551615", PLACES[0].mark()),
     ] {
         room.get(&token, uri).await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn proposed_values_are_few_and_of_the_newest_day() {
+    let memory = archive(&PLACES, |_| true);
+    let mut old = record(PLACES[0], -3000);
+    old.raw = old.raw.replace("\"verb\":\"get\"", "\"verb\":\"deletecollection\"");
+    memory.push(old);
+    let room = Room::new(memory).await;
+    let token = room.token("ana", Role::Viewer, "*").await;
+    let proposed = async |text: &str| {
+        let view = room.get(&token, &format!("/api/v1/complete?text={text}")).await.is(200).json();
+        let items = view["items"].as_array().unwrap().iter();
+        items.map(|item| item["label"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(proposed("verb:").await, ["get", "create"]);
+    assert_eq!(proposed("verb:&from=2020").await, ["get", "create", "deletecollection"]);
+    // Each request has its own: to count them is to hold them all.
+    for field in ["audit.id:", "uri:", "uri:/api"] {
+        assert!(proposed(field).await.is_empty(), "{field}");
     }
 }
