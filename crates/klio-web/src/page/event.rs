@@ -20,6 +20,8 @@ use crate::{Problem, Sight, Web};
 
 /// Events before and after that are shown.
 const AROUND: usize = 5;
+/// Events that are looked at for those after.
+const MANY: usize = 200;
 /// How long after is looked, microseconds: the first that holds enough.
 const AFTER: [i64; 3] = [1_000_000, 30_000_000, 900_000_000];
 
@@ -47,6 +49,8 @@ pub(crate) struct EventPageView {
     items: Vec<EventView>,
     /// What it changed, rebuilt from answers and patches.
     changes: Vec<Step>,
+    /// Why that is not known; nothing if it is.
+    no_changes: Option<String>,
     /// What rules said of it.
     findings: Vec<FindingView>,
     /// What the same identity did before, the newest last.
@@ -122,8 +126,11 @@ pub(crate) async fn page(
         .with("from", "1970")
         .to_string();
     let proof = ROUTES.iter().find(|entry| entry.path.ends_with("/proof"));
+    // The event is there also if its object's history is too large, or takes too long.
+    let changes = changes(&web, &visitor, &stages.audit_id, &last).await;
     let mut view = EventPageView {
-        changes: changes(&web, &visitor, &stages.audit_id, &last).await?,
+        no_changes: changes.as_ref().err().map(|problem| problem.detail.clone()),
+        changes: changes.unwrap_or_default(),
         findings: findings::about(&web, &visitor, &stages.audit_id, last.time).await?,
         before: Vec::new(),
         after: Vec::new(),
@@ -202,10 +209,18 @@ fn around(
             start: Some(Timestamp(time.micros().saturating_add(1))),
             end: Some(Timestamp(time.micros().saturating_add(length))),
         };
-        let page = ask(range, 1000)?;
+        let mut page = ask(range, MANY)?;
+        // The nearest are wanted.
+        for part in [4, 16, 64, 256, 1024] {
+            if page.next.is_none() {
+                break;
+            }
+            let end = Some(Timestamp(time.micros().saturating_add(length / part)));
+            page = ask(TimeRange { end, ..range }, MANY)?;
+        }
         after = page.items;
         after.reverse();
-        if after.len() >= AROUND || page.next.is_some() {
+        if after.len() >= AROUND {
             break;
         }
     }

@@ -204,3 +204,18 @@ async fn proposed_values_are_few_and_of_the_newest_day() {
         assert!(proposed(field).await.is_empty(), "{field}");
     }
 }
+
+#[tokio::test]
+async fn an_event_is_shown_also_if_what_it_changed_cannot_be_told() {
+    let memory = archive(&PLACES, |_| true);
+    let room = Room::new(memory.clone()).await;
+    let token = room.token("ana", Role::Analyst, "*").await;
+    let uri = format!("/events/{}id1", PLACES[0].mark());
+    let told = room.get(&token, &format!("{uri}?as=json")).await.is(200).json();
+    assert!(told["noChanges"].is_null(), "{told}");
+    *memory.refuses.lock().unwrap() = Some("secrets");
+    let told = room.get(&token, &format!("{uri}?as=json")).await.is(200).json();
+    assert_eq!(told["noChanges"], "it is too large");
+    let page = room.get(&token, &uri).await.is(200);
+    assert!(page.body.contains("What it changed cannot be told: it is too large."), "{}", page.body);
+}
