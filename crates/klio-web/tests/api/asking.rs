@@ -219,3 +219,34 @@ async fn an_event_is_shown_also_if_what_it_changed_cannot_be_told() {
     let page = room.get(&token, &uri).await.is(200);
     assert!(page.body.contains("What it changed cannot be told: it is too large."), "{}", page.body);
 }
+
+#[tokio::test]
+async fn a_reader_who_goes_spoils_no_answer_for_others() {
+    let memory = archive(&PLACES, |_| true);
+    let room = Room::new(memory.clone()).await;
+    let token = room.token("ana", Role::Analyst, "*").await;
+    memory.slow.store(true, Ordering::Relaxed);
+    let asked = room.app.clone().into_service_oneshot(Ask::get("/api/v1/coverage").token(&token));
+    assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err());
+    room.audit.until(1).await;
+
+    // A page waits for it no longer than people do, and finds it out for the next.
+    let page = room.get(&token, "/detections?as=json").await.is(200).json();
+    assert!(page["coverage"].is_null(), "{page}");
+    memory.slow.store(false, Ordering::Relaxed);
+    room.get(&token, "/api/v1/coverage").await.is(200);
+    let page = room.get(&token, "/detections?as=json").await.is(200).json();
+    assert!(page["coverage"].is_object(), "{page}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_found_out_is_not_tried_again_at_once() {
+    let memory = archive(&PLACES, |_| true);
+    let limits = Limits { question: Duration::from_millis(200), ..limits() };
+    let room = Room::with(memory.clone(), klio_web::Options { limits, ..options() }).await;
+    let token = room.token("ana", Role::Analyst, "*").await;
+    memory.slow.store(true, Ordering::Relaxed);
+    room.get(&token, "/api/v1/coverage").await.is(504);
+    memory.slow.store(false, Ordering::Relaxed);
+    room.get(&token, "/api/v1/coverage").await.is(503);
+}
