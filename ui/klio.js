@@ -23,11 +23,11 @@ const go = (address) => {
 };
 
 /** Asks Klio's API. Refusals are thrown with what they say. */
-async function api(method, path, body) {
+async function api(method, path, body, signal) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET") headers["X-CSRF-Token"] = $('meta[name="csrf"]')?.content ?? "";
-  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const answer = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
   const text = await answer.text();
   const json = text ? JSON.parse(text) : null;
   if (!answer.ok) throw new Error([json?.detail, json?.help].filter(Boolean).join(". ") || answer.statusText);
@@ -144,7 +144,7 @@ customElements.define("klio-chart", class extends HTMLElement {
 /** The query line: proposes fields, and values that occur. */
 customElements.define("klio-query", class extends HTMLElement {
   #list = null;
-  #asked = 0;
+  #asked = null;
   connectedCallback() {
     const input = $("input", this);
     input.setAttribute("role", "combobox");
@@ -152,17 +152,24 @@ customElements.define("klio-query", class extends HTMLElement {
     input.setAttribute("aria-autocomplete", "list");
     let wait;
     input.addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(() => this.#propose(input), 80); });
-    input.addEventListener("blur", () => setTimeout(() => this.#close(input), 120));
+    input.addEventListener("blur", () => { this.#asked?.abort(); setTimeout(() => this.#close(input), 120); });
     input.addEventListener("keydown", (event) => this.#key(event, input));
   }
   async #propose(input) {
     const at = input.selectionStart;
-    const mine = ++this.#asked;
+    // The server stops counting for who does not wait any more.
+    this.#asked?.abort();
+    const mine = this.#asked = new AbortController();
     const asked = new URLSearchParams({ text: input.value, at: String(new TextEncoder().encode(input.value.slice(0, at)).length) });
     const here = new URLSearchParams(location.search);
     for (const name of ["cluster", "from", "to"]) if (here.get(name)) asked.set(name, here.get(name));
     let found;
-    try { found = await api("GET", `/api/v1/complete?${asked}`); } catch { return this.#close(input); }
+    try {
+      found = await api("GET", `/api/v1/complete?${asked}`, undefined, mine.signal);
+    } catch {
+      if (mine === this.#asked) this.#close(input);
+      return;
+    }
     if (mine !== this.#asked || document.activeElement !== input) return;
     this.#close(input);
     if (!found.items.length) return;

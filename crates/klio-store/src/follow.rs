@@ -1,7 +1,7 @@
 //! The newest events, and those that come.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashSet;
@@ -205,26 +205,27 @@ impl Lake {
         Ok(())
     }
 
-    /// The last `n` matching events of a range by their time, the latest first, and with them all that happened at the same
-    /// time as the earliest of them. Events of one time stand in an order that is always the same.
+    /// The last `n` matching events of a range by their time, the latest first. Events of one time stand in an order that is
+    /// always the same.
     pub fn newest(&mut self, filter: &Filter, range: TimeRange, n: usize) -> Result<Vec<Kept>, StoreError> {
-        let mut kept: BTreeMap<Option<Timestamp>, Vec<Kept>> = BTreeMap::new();
-        let mut count = 0;
-        let mut take = |event: Kept| {
-            count += 1;
-            kept.entry(event.time).or_default().push(event);
-            while let Some(first) = kept.first_entry().filter(|first| count - first.get().len() >= n) {
-                count -= first.remove().len();
-            }
-            (count >= n).then(|| kept.keys().next().copied().flatten()).flatten()
-        };
-        self.backwards(filter, range, &mut take)?;
-        let mut found: Vec<Kept> = Vec::with_capacity(count);
-        for (_, mut alike) in kept.into_iter().rev() {
-            alike.sort_by(|a, b| (&a.cluster, &a.raw).cmp(&(&b.cluster, &b.raw)));
-            found.extend(alike);
-        }
-        Ok(found)
+        let mut newest = Newest::new(Part { skip: 0, most: n, bytes: usize::MAX }, false);
+        self.backwards(filter, range, &mut |event| newest.take(event))?;
+        Ok(newest.part()?.0)
+    }
+
+    /// A part of the same, as it has room in memory, and whether more events follow. At least one event is in it, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Query`] when the events before the part are too large to be put in order.
+    pub fn newest_part(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+        part: Part,
+    ) -> Result<(Vec<Kept>, bool), StoreError> {
+        let mut newest = Newest::new(part, true);
+        self.backwards(filter, range, &mut |event| newest.take(event))?;
+        newest.part()
     }
 
     /// The last `n` matching events by their time, in its order. Only as many files are read as it takes.
@@ -251,8 +252,163 @@ impl Lake {
     }
 }
 
+/// Which part of the newest events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// So many are left out first.
+    pub skip: usize,
+    /// At most so many.
+    pub most: usize,
+    /// Records of so many bytes at most, but for a single one that is larger.
+    pub bytes: usize,
+}
+
+/// An event by its place: the latest first.
+struct Ranked(Kept);
+
+impl Ranked {
+    fn key(&self) -> (Reverse<Option<Timestamp>>, &str, &str) {
+        (Reverse(self.0.time), &self.0.cluster, &self.0.raw)
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Ranked {}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// The newest events of those that come in any order, and no more of them than have room.
+struct Newest {
+    part: Part,
+    /// The last in order on top.
+    kept: BinaryHeap<Ranked>,
+    bytes: usize,
+    /// The first in order of those that had no room: what comes behind it has none either.
+    out: Option<Ranked>,
+    /// Those that are left out have no room themselves.
+    full: bool,
+    /// Whether it is asked if there are more.
+    asks_more: bool,
+}
+
+impl Newest {
+    fn new(part: Part, asks_more: bool) -> Self {
+        Self { part, kept: BinaryHeap::new(), bytes: 0, out: None, full: false, asks_more }
+    }
+
+    /// Returns a time before which none is wanted any more.
+    fn take(&mut self, event: Kept) -> Option<Timestamp> {
+        let event = Ranked(event);
+        let Part { skip, most, bytes } = self.part;
+        let most = skip.saturating_add(most);
+        if self.out.as_ref().is_none_or(|out| event < *out) && !self.full {
+            self.bytes += event.0.raw.len();
+            self.kept.push(event);
+            while self.kept.len() > most || self.bytes > bytes && self.kept.len() > skip.saturating_add(1) {
+                let Some(last) = self.kept.pop() else { break };
+                self.bytes -= last.0.raw.len();
+                self.out = Some(last);
+            }
+            // The one that is told may be larger than all room.
+            self.full = self.kept.len() <= skip && self.bytes > bytes.saturating_mul(4);
+        }
+        let is_whole = self.kept.len() >= most && (self.out.is_some() || !self.asks_more);
+        let last = if is_whole { self.kept.peek() } else { None };
+        last.or(self.out.as_ref()).and_then(|last| last.0.time)
+    }
+
+    fn part(self) -> Result<(Vec<Kept>, bool), StoreError> {
+        if self.full {
+            return Err(StoreError::Query(
+                "the events of one moment are too large to be told one after the other; narrow the filter"
+                    .into(),
+            ));
+        }
+        let sorted = self.kept.into_sorted_vec().into_iter().skip(self.part.skip);
+        Ok((sorted.map(|event| event.0).collect(), self.out.is_some()))
+    }
+}
+
 impl std::fmt::Debug for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cursor").field("batch", &self.batch).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(time: Option<i64>, raw: &str) -> Kept {
+        let text = |text: &str| text.to_owned();
+        Kept {
+            raw: text(raw),
+            time: time.map(Timestamp),
+            cluster: text("prod"),
+            source: text("file:x"),
+            received: Timestamp(0),
+            salvaged: false,
+        }
+    }
+
+    fn told(events: &[Kept], part: Part) -> Result<(Vec<String>, bool), StoreError> {
+        let mut newest = Newest::new(part, true);
+        let mut least = None;
+        for event in events {
+            if least.is_none() || event.time >= least {
+                least = newest.take(event.clone());
+            }
+        }
+        let (found, more) = newest.part()?;
+        Ok((found.into_iter().map(|event| event.raw).collect(), more))
+    }
+
+    #[test]
+    fn a_part_is_the_same_in_whichever_order_events_come() {
+        let sizes = [3, 9, 1, 1, 20, 2, 2, 7, 1, 5, 1, 1];
+        let mut events: Vec<Kept> = (0..sizes.len() as i64)
+            .map(|n| kept((n < 9).then_some(n / 3), &format!("{n:x}").repeat(sizes[n as usize])))
+            .collect();
+        let mut sorted: Vec<Kept> = events.clone();
+        sorted.sort_by(|a, b| (b.time, &a.raw).cmp(&(a.time, &b.raw)));
+        for turn in 0..events.len() {
+            events.rotate_left(1);
+            events.swap(0, turn);
+            for skip in 0..3 {
+                for most in 1..14 {
+                    for bytes in [1, 8, 24, 1000] {
+                        let mut room = bytes;
+                        let mut want = Vec::new();
+                        for (at, event) in sorted.iter().take(skip + most).enumerate() {
+                            if at > skip && room < event.raw.len() {
+                                break;
+                            }
+                            room = room.saturating_sub(event.raw.len());
+                            want.push(event.raw.clone());
+                        }
+                        let more = want.len() < sorted.len();
+                        want.drain(..skip);
+                        assert_eq!(told(&events, Part { skip, most, bytes }).ok(), Some((want, more)));
+                    }
+                }
+            }
+        }
+        let large = Part { skip: 11, most: 1, bytes: 1 };
+        assert!(told(&events, large).is_err(), "those that are left out are not held without end");
     }
 }

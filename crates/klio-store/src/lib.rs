@@ -54,7 +54,7 @@ pub use error::StoreError;
 pub use evidence::{Exported, Request};
 pub use expire::{Expired, ExpiredPartition};
 pub use export::{ExportColumns, Format};
-pub use follow::Cursor;
+pub use follow::{Cursor, Part};
 pub use hold::narrowed;
 pub use identity::own_place;
 pub use intake::{Following, Intake};

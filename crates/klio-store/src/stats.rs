@@ -2,6 +2,10 @@
 //!
 //! Where columns tell both whether an event matches and what its values are, the codes of their dictionaries are
 //! counted; other events are read. Fresh events are counted with the rest.
+//!
+//! Strangers choose some values (paths, clients, names), so that a count holds no more than so many values and so much
+//! memory: then what is rare is let go and told in one number. A value of more than 1,024 bytes is counted by its beginning, which
+//! ends with an ellipsis.
 
 mod codes;
 mod several;
@@ -22,7 +26,7 @@ use crate::scan::{Candidates, Question, Scanned};
 
 use several::Sink;
 pub use several::{Combination, Counts, Steps};
-use tally::Tally;
+use tally::{Room, Tally};
 
 /// More buckets than this are no picture any more.
 const BUCKETS: i64 = 200_000;
@@ -34,6 +38,8 @@ pub struct Top {
     pub values: Vec<(String, u64)>,
     /// Events with values that are not among them; an event counts for each of its values.
     pub other: u64,
+    /// Those of them whose values were let go since there were too many: counts may be too low by that.
+    pub let_go: u64,
     /// Events without a value.
     pub missing: u64,
     /// What was looked at.
@@ -45,8 +51,10 @@ pub struct Top {
 pub struct Distinct {
     /// Values and number of events, the most frequent first.
     pub rows: Vec<(Vec<Option<String>>, u64)>,
-    /// Combinations that were left out.
+    /// Combinations that were left out; about, if some were let go.
     pub more: u64,
+    /// Events of combinations that were let go since there were too many: counts may be too low by that.
+    pub let_go: u64,
     /// What was looked at.
     pub scanned: Scanned,
 }
@@ -98,7 +106,8 @@ impl Lake {
         n: usize,
     ) -> Result<Top, StoreError> {
         let (tally, scanned) = self.tally(std::slice::from_ref(field), filter, range)?;
-        let mut top = Top { scanned, ..Top::default() };
+        let let_go = tally.let_go().events;
+        let mut top = Top { scanned, other: let_go, let_go, ..Top::default() };
         for (mut values, count) in tally.sorted() {
             match values.pop().flatten() {
                 None => top.missing += count,
@@ -119,10 +128,11 @@ impl Lake {
         limit: usize,
     ) -> Result<Distinct, StoreError> {
         let (tally, scanned) = self.tally(fields, filter, range)?;
+        let let_go = tally.let_go();
         let mut rows = tally.sorted();
-        let more = rows.len().saturating_sub(limit) as u64;
+        let more = let_go.values + rows.len().saturating_sub(limit) as u64;
         rows.truncate(limit);
-        Ok(Distinct { rows, more, scanned })
+        Ok(Distinct { rows, more, let_go: let_go.events, scanned })
     }
 
     /// Events in each `step` microseconds, counted from 1970. Events without a time are left out.
@@ -175,7 +185,7 @@ impl Lake {
         filter: &Filter,
         range: TimeRange,
     ) -> Result<(Tally, Scanned), StoreError> {
-        let mut tally = Tally::new(fields);
+        let mut tally = Tally::new(fields, Room::ALL);
         let tell = codes::tell(fields);
         let scanned = self.survey(filter, range, &mut |seen| match seen {
             Seen::Columns(group, rows) => Ok(tell && tally.columns(group, rows)?),

@@ -15,7 +15,8 @@ mod random;
 
 use std::collections::BTreeMap;
 
-use klio_model::{Event, FieldRef, Filter, TimeRange};
+use klio_model::{Event, FieldRef, Filter, TimeRange, Timestamp};
+use klio_store::{Custody, Flush, Lake, Origin, Records, Rows, Settings, Writer};
 
 use both::Both;
 use random::Random;
@@ -166,5 +167,39 @@ fn numbers_are_those_of_the_records() {
             }
             Err(e) => assert!(e.to_string().contains("steps"), "{e}"),
         }
+    }
+}
+
+#[test]
+fn long_values_are_counted_by_their_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::default();
+    let mut writer = Writer::open(dir.path(), &settings).unwrap();
+    let origin = Origin { cluster: "prod".into(), source: "webhook".into(), ..Origin::default() };
+    let long = "x".repeat(5000);
+    for round in 0..2 {
+        let (mut records, mut rows) = (Records::default(), Rows::new());
+        for number in 0..3 {
+            let raw = serde_json::json!({
+                "kind": "Event", "auditID": format!("{round}-{number}"), "stage": "ResponseComplete", "verb": "get",
+                "requestURI": format!("/{long}/{number}"), "userAgent": format!("{long}{number}"),
+                "requestReceivedTimestamp": Timestamp(1_790_000_000_000_000 + number).to_string(),
+            });
+            let raw = raw.to_string();
+            records.push_as(&raw, false);
+            let custody = Custody { cluster: "prod", source: "webhook", received: Timestamp(0) };
+            rows.push(&Event::parse(&raw).unwrap(), custody, "default", None);
+        }
+        let upto = writer.append(&origin, &records).unwrap();
+        if round == 0 {
+            writer.flush(&Flush { rows: vec![rows], upto, ..Flush::default() }).unwrap();
+        }
+    }
+    drop(writer);
+    let mut lake = Lake::open(dir.path(), &settings).unwrap();
+    for (name, begin) in [("uri", format!("/{long}")), ("userAgent", long.clone())] {
+        let top = lake.top(&FieldRef::parse(name).unwrap(), &Filter::All, TimeRange::default(), 9).unwrap();
+        let cut = format!("{}…", &begin[..1021]);
+        assert_eq!((top.values, top.other, top.let_go), (vec![(cut, 6)], 0, 0), "{name}");
     }
 }

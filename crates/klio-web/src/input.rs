@@ -142,17 +142,22 @@ pub(crate) fn limit(asked: Option<usize>, usual: usize, most: usize) -> Result<u
     }
 }
 
+/// The years 1 to 9999, microseconds from 1970.
+const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+
 /// A span of time.
 pub(crate) fn range(from: Option<&str>, to: Option<&str>, now: Timestamp) -> Result<TimeRange, Problem> {
     let side = |name: &str, text: Option<&str>| {
-        match text.map(str::trim) {
-        None | Some("") => Ok(None),
-        Some(text) => time(text, now).map(Some).ok_or_else(|| {
+        let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let time = time(text, now).ok_or_else(|| {
             Problem::bad(format!(
                 "`{name}` is no time: write 2026-11-21T10:00:00Z, its beginning, now, or now-3h (s, m, h, d, w)"
             ))
-        }),
-    }
+        })?;
+        if !TIMES.contains(&time.micros()) {
+            return Err(Problem::bad(format!("`{name}` is not in the years 1 to 9999")));
+        }
+        Ok(Some(time))
     };
     let range = TimeRange { start: side("from", from)?, end: side("to", to)? };
     if let (Some(start), Some(end)) = (range.start, range.end)
@@ -215,5 +220,10 @@ mod tests {
             check(odd, None);
         }
         assert!(range(Some("now"), Some("now-1h"), now).is_err());
+        let said = |from: &str| range(Some(from), Some("now"), now).err().map(|problem| problem.detail);
+        for from in ["now-15250284w", "now-105693w", "now+416100w"] {
+            assert_eq!(said(from).as_deref(), Some("`from` is not in the years 1 to 9999"), "{from}");
+        }
+        assert_eq!((said("0001-01-01"), said("now-100000w")), (None, None));
     }
 }

@@ -221,6 +221,11 @@ impl Web {
         known.round += 1;
     }
 
+    /// Forgets what was found out about the rules: they have changed.
+    pub fn forget_rules(&self) {
+        self.inner.coverage.forget();
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         (self.inner.options.clock)()
     }

@@ -7,6 +7,8 @@ mod made;
 #[path = "made/server.rs"]
 mod server;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -164,6 +166,15 @@ fn nobody_sees_or_counts_what_is_not_his_whether_it_is_in_the_spool_or_in_the_la
         }
     };
     assert_eq!(paged, 20);
+    // Who writes a place himself, or gives that of another list, is refused.
+    let page = json(&get(&server, &ana, "/api/v1/events?limit=7"));
+    let cursor = BASE64_URL_SAFE_NO_PAD.decode(page["next"].as_str().unwrap()).unwrap();
+    for place in ["1795000000000000.18446744073709551615", "-.4000000000", ""] {
+        let forged = BASE64_URL_SAFE_NO_PAD.encode([&cursor[..8], place.as_bytes()].concat());
+        let answer = get(&server, &ana, &format!("/api/v1/events?limit=7&cursor={forged}"));
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.body.contains("begin anew"), "{answer:?}");
+    }
     server.settled();
     server.stop();
     // Everybody's requests are events themselves.

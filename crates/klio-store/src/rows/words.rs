@@ -12,7 +12,8 @@ const FEW: usize = 4;
 pub(crate) struct Words {
     table: HashTable<u32>,
     text: String,
-    ends: Vec<u32>,
+    /// Where each text ends in `text`, bytes.
+    ends: Vec<usize>,
     /// One more than the text's number; 0 for none.
     pub(crate) codes: Vec<u32>,
 }
@@ -82,7 +83,7 @@ impl Words {
         }
         let index = self.ends.len() as u32;
         self.text.push_str(value);
-        self.ends.push(self.text.len() as u32);
+        self.ends.push(self.text.len());
         let (text, ends) = (&self.text, &self.ends);
         self.table.insert_unique(hash(value), index, |&i| hash(word(text, ends, i)));
         index
@@ -102,8 +103,8 @@ impl Words {
     }
 }
 
-fn word<'w>(text: &'w str, ends: &[u32], index: u32) -> &'w str {
-    let end = ends.get(index as usize).map_or(0, |&e| e as usize);
-    let start = index.checked_sub(1).and_then(|i| ends.get(i as usize)).map_or(0, |&e| e as usize);
+fn word<'w>(text: &'w str, ends: &[usize], index: u32) -> &'w str {
+    let end = ends.get(index as usize).copied().unwrap_or(0);
+    let start = index.checked_sub(1).and_then(|i| ends.get(i as usize)).copied().unwrap_or(0);
     text.get(start..end).unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::Int64Type;
 use klio_model::{Field, FieldRef, Json};
 
-use super::tally::Names;
+use super::tally::{Names, Room};
 use crate::columns::{Kind, answering};
 use crate::error::StoreError;
 use crate::group::{Cells, Coded, Group, push};
@@ -26,11 +26,18 @@ pub(super) fn tell(fields: &[FieldRef]) -> bool {
     })
 }
 
-/// `None` when the column does not tell the values of each row.
-pub(super) fn codes(field: Field, group: &Group<'_>, names: &mut Names) -> Result<Option<Codes>, StoreError> {
+/// `None` when the column does not tell the values of each row, or has more of them than there is room for.
+pub(super) fn codes(
+    field: Field,
+    group: &Group<'_>,
+    names: &mut Names,
+    room: Room,
+) -> Result<Option<Codes>, StoreError> {
     let Some(column) = answering(field) else { return Ok(None) };
     Ok(match group.cells(column.name)? {
         None => None,
+        Some(Cells::Words(rows)) if !room.holds(&rows.words) => None,
+        Some(Cells::Array(array)) if array.as_string_opt::<i32>().is_some_and(|a| !room.holds(a)) => None,
         Some(Cells::Words(rows)) => of_words(field, rows, names),
         Some(Cells::Array(array)) => of_array(&array, names),
     })

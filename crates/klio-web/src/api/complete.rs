@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use klio_model::field::{FIELDS, Holds};
-use klio_model::{FieldRef, Filter, Matcher, TextMatch};
+use klio_model::{Field, FieldRef, Filter, Matcher, TextMatch, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Answer;
+use super::{Answer, newest};
 use crate::input::{Asked, Which, field};
 use crate::view::{CompletionItem, CompletionView};
 use crate::visitor::Visitor;
@@ -17,6 +17,12 @@ use crate::{Problem, Web, bodies};
 const ITEMS: usize = 12;
 /// Values among which those are looked for that begin as the word does.
 const VALUES: usize = 2_000;
+/// Longer ones are no help.
+const LONGEST: usize = 256;
+/// Without a time that is asked for, values of the time before the newest event, microseconds.
+const USUAL: i64 = 86_400_000_000;
+/// Nearly each event has a value of its own.
+const UNIQUE: [Field; 2] = [Field::AuditId, Field::Uri];
 
 /// A filter that is being written.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -29,13 +35,14 @@ pub(crate) struct Writing {
     at: Option<u32>,
     /// Of these clusters, with commas between; of all but Klio's own audit (`klio`) without one.
     cluster: Option<String>,
-    /// Not before: a time as RFC 3339 or its beginning, `now`, or `now-3h` (s, m, h, d, w).
+    /// Not before: a time as RFC 3339 or its beginning, `now`, or `now-3h` (s, m, h, d, w); the day before the newest event without one.
     from: Option<String>,
     /// Before this time.
     to: Option<String>,
 }
 
-/// How a filter may go on: fields, and values that occur among the events of that time.
+/// How a filter may go on: fields, and values that occur among the events of that time. None of audit ids and addresses: nearly each
+/// request has its own.
 #[utoipa::path(get, path = "/api/v1/complete", tag = "events", params(Writing),
     responses((status = 200, description = "What may stand at the cursor", body = CompletionView)))]
 pub(crate) async fn complete(
@@ -118,15 +125,24 @@ async fn values(
     field: FieldRef,
     written: &str,
 ) -> Result<Vec<CompletionItem>, Problem> {
-    let question = which.question(web, visitor)?;
-    let asked = field.clone();
-    let top =
-        visitor.ask(web, move |a, sight, patience| a.top(sight, patience, &question, &asked, VALUES)).await?;
+    if UNIQUE.contains(&field.field()) {
+        return Ok(Vec::new());
+    }
+    let mut question = which.question(web, visitor)?;
+    let (asked, now) = (field.clone(), web.now());
+    let top = visitor.ask(web, move |a, sight, patience| {
+        if question.range.start.is_none() {
+            let time = newest(a, sight, patience, &question, now)?;
+            question.range.start = time.map(|time| Timestamp(time.micros().saturating_sub(USUAL)));
+        }
+        a.top(sight, patience, &question, &asked, VALUES)
+    });
+    let top = top.await?;
     let lower = written.to_lowercase();
     let (first, then): (Vec<_>, Vec<_>) = top
         .values
         .into_iter()
-        .filter(|(value, _)| value.to_lowercase().contains(&lower))
+        .filter(|(value, _)| value.len() <= LONGEST && value.to_lowercase().contains(&lower))
         .partition(|(value, _)| value.to_lowercase().starts_with(&lower));
     let item = |(value, count): (String, u64)| CompletionItem {
         insert: Filter::test(field.clone(), Matcher::Text(TextMatch::exactly(&value))).to_string(),

@@ -268,8 +268,10 @@ pub(crate) fn step_of(
         (Some(start), Some(end)) => Some((start, end)),
         _ => archive.span(sight, patience, question)?.map(|(first, last)| {
             // Of a time without an end that is mostly empty, the part that is not.
-            let length = (last.micros() - first.micros()).max(1_000_000);
-            let near = |time: &Timestamp, to: Timestamp| (time.micros() - to.micros()).abs() <= 4 * length;
+            let length = last.micros().saturating_sub(first.micros()).max(1_000_000);
+            let near = |time: &Timestamp, to: Timestamp| {
+                time.micros().saturating_sub(to.micros()).saturating_abs() <= length.saturating_mul(4)
+            };
             let (start, end) = (start.filter(|s| near(s, first)), end.filter(|e| near(e, last)));
             (start.unwrap_or(first), end.unwrap_or(last))
         }),

@@ -59,17 +59,19 @@ impl Chart {
 
     /// Of a histogram over a range; `address` is where its steps lead.
     pub(crate) fn new(histogram: &HistogramView, range: TimeRange, address: &Address) -> Option<Self> {
-        let step = (histogram.interval_seconds.max(1) * 1_000_000) as i64;
+        let step =
+            i64::try_from(histogram.interval_seconds.max(1).saturating_mul(1_000_000)).unwrap_or(i64::MAX);
         let bars = || histogram.series.iter().flat_map(|series| &series.bars);
         let first = bars().map(|bar| bar.start.micros()).min()?;
         let last = bars().map(|bar| bar.start.micros()).max()?;
         // Of a time that is mostly empty, the part that is not.
-        let length = last + step - first;
-        let near = |time: i64, to: i64| (time - to).abs() <= 4 * length;
-        let start = range.start.map(|start| start.micros().div_euclid(step) * step);
+        let length = last.saturating_add(step).saturating_sub(first);
+        let near = |time: i64, to: i64| time.saturating_sub(to).saturating_abs() <= length.saturating_mul(4);
+        let start = range.start.map(|start| start.micros().div_euclid(step).saturating_mul(step));
         let start = start.filter(|start| near(*start, first)).unwrap_or(first).min(first);
         let end = range.end.map(Timestamp::micros).filter(|end| near(*end, last));
-        let end = end.unwrap_or(last + step).max(last + step);
+        let after = last.saturating_add(step);
+        let end = end.unwrap_or(after).max(after);
         let mut columns = std::collections::BTreeMap::<i64, Vec<(usize, u64)>>::new();
         for (at, series) in histogram.series.iter().enumerate() {
             for bar in &series.bars {
@@ -79,7 +81,7 @@ impl Chart {
         let sum = |parts: &[(usize, u64)]| parts.iter().map(|(_, count)| count).sum::<u64>();
         let most = columns.values().map(|parts| sum(parts)).max()?.max(1);
         let field = histogram.field.as_deref();
-        let unit = SIZE.0 / (end - start) as f64;
+        let unit = SIZE.0 / end.saturating_sub(start).max(1) as f64;
         let width = (step as f64 * unit).min(SIZE.0);
         let name = |at: usize| histogram.series.get(at).and_then(|series| series.value.as_deref());
         let steps = columns.iter().map(|(at, parts)| {
@@ -99,19 +101,20 @@ impl Chart {
             });
             let said: Vec<String> = said.collect();
             Step {
-                x: (at - start) as f64 * unit,
+                x: at.saturating_sub(start) as f64 * unit,
                 width: (width * 0.92).max(0.6),
                 title: format!("{}: {}", draw::time(&Timestamp(*at)), said.join(", ")),
                 href: address
                     .clone()
                     .with("from", Timestamp(*at).to_string())
-                    .with("to", Timestamp(at + step).to_string())
+                    .with("to", Timestamp(at.saturating_add(step)).to_string())
                     .to_string(),
                 parts: drawn,
             }
         });
         let steps = steps.collect();
-        let axis = [0, 1, 2, 3, 4].map(|part| draw::time(&Timestamp(start + (end - start) / 4 * part)));
+        let axis = [0, 1, 2, 3, 4]
+            .map(|part| draw::time(&Timestamp(start.saturating_add(end.saturating_sub(start) / 4 * part))));
         let day = |text: &String| text.get(..10).map(str::to_owned);
         let same_day = day(&axis[0]) == day(&axis[4]);
         let axis = axis.into_iter().enumerate().map(|(at, text)| {

@@ -19,6 +19,8 @@ use crate::{Problem, Sight, Web};
 
 /// Events before and after that are shown.
 const AROUND: usize = 5;
+/// Events that are looked at for those after.
+const MANY: usize = 200;
 /// How long after is looked, microseconds: the first that holds enough.
 const AFTER: [i64; 3] = [1_000_000, 30_000_000, 900_000_000];
 
@@ -46,6 +48,8 @@ pub(crate) struct EventPageView {
     items: Vec<EventView>,
     /// What it changed, rebuilt from answers and patches.
     changes: Vec<Step>,
+    /// Why that is not known; nothing if it is.
+    no_changes: Option<String>,
     /// What rules said of it.
     findings: Vec<FindingView>,
     /// What the same identity did before, the newest last.
@@ -244,10 +248,18 @@ fn around(
             start: Some(Timestamp(time.micros().saturating_add(1))),
             end: Some(Timestamp(time.micros().saturating_add(length))),
         };
-        let page = ask(range, 1000)?;
+        let mut page = ask(range, MANY)?;
+        // The nearest are wanted.
+        for part in [4, 16, 64, 256, 1024] {
+            if page.next.is_none() {
+                break;
+            }
+            let end = Some(Timestamp(time.micros().saturating_add(length / part)));
+            page = ask(TimeRange { end, ..range }, MANY)?;
+        }
         after = page.items;
         after.reverse();
-        if after.len() >= AROUND || page.next.is_some() {
+        if after.len() >= AROUND {
             break;
         }
     }

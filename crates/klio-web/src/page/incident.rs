@@ -238,7 +238,7 @@ impl Table {
         };
         Self {
             before: (wanted.after > 0).then(|| at(wanted.after.saturating_sub(ROWS))),
-            after: (wanted.after + ROWS < all).then(|| at(wanted.after + ROWS)),
+            after: Some(wanted.after.saturating_add(ROWS)).filter(|after| *after < all).map(at),
             tabs: tabs.to_vec(),
             rows,
         }

@@ -105,7 +105,7 @@ pub(crate) async fn page(
         count: count as u64,
         facets,
         before: (wanted.after > 0).then(|| at(wanted.after.saturating_sub(ROWS))),
-        after: (wanted.after.saturating_add(ROWS) < count).then(|| at(wanted.after + ROWS)),
+        after: Some(wanted.after.saturating_add(ROWS)).filter(|after| *after < count).map(at),
         older: next.map(|cursor| address.clone().with("cursor", cursor).to_string()),
         items: all.into_iter().skip(wanted.after).take(ROWS).collect(),
         severity: wanted.severity.clone(),

@@ -119,7 +119,7 @@ pub(crate) async fn detections(
     });
     let severities = severities.collect();
     // Without it the page says less.
-    let covered = coverage::covered(&web, &visitor).await.ok();
+    let covered = coverage::soon(&web, &visitor).await;
     let sees =
         |rule: &RuleView| covered.as_ref().and_then(|page| page.of(&rule.id)).map_or("", |item| item.verdict);
     let sights = Sees::ALL.map(|verdict| {
@@ -227,7 +227,7 @@ pub(crate) async fn detection(
         place: "/detections",
         command: Some(format!("klio rule show {}", draw::shell(&rule.id))),
     };
-    let coverage = coverage::covered(&web, &visitor).await.ok().and_then(|page| page.of(&rule.id).cloned());
+    let coverage = coverage::soon(&web, &visitor).await.and_then(|page| page.of(&rule.id).cloned());
     let view = DetectionView { rule, findings: found, allowed, coverage };
     let no_change = words::why_not(&visitor, "DELETE", "/api/v1/allow/{id}");
     screen.show(&web, &visitor, about, view, |frame, view| Detection { frame, no_change, view, page })

@@ -8,7 +8,7 @@ use klio_web::Limits;
 use serde_json::json;
 
 use crate::room::{Ask, Room, limits, options};
-use crate::world::{PLACES, archive};
+use crate::world::{PLACES, archive, record};
 
 #[tokio::test]
 async fn pages_lead_from_one_to_the_next() {
@@ -59,6 +59,8 @@ async fn mistakes_are_named() {
         ("/api/v1/events?limit=1001", "between 1 and 1000"),
         ("/api/v1/events?from=yesterday", "`from` is no time"),
         ("/api/v1/events?from=now&to=now-1h", "not after"),
+        ("/api/v1/events?from=now-15250284w&to=now", "`from` is not in the years 1 to 9999"),
+        ("/api/v1/events/histogram?from=now&to=now%2B416100w", "`to` is not in the years 1 to 9999"),
         ("/api/v1/events/top?field=usr", "did you mean"),
         ("/api/v1/events/top", "field"),
         ("/api/v1/events/histogram?interval=soon", "interval"),
@@ -162,4 +164,89 @@ async fn a_question_whose_asker_goes_is_stopped_and_told() {
     assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err());
     let access = room.audit.until(1).await;
     assert_eq!((access.status, memory.ended.load(Ordering::Relaxed)), (504, 1));
+}
+
+#[tokio::test]
+async fn numbers_in_addresses_may_be_of_any_size() {
+    let room = Room::new(archive(&PLACES, |_| true)).await;
+    let token = room.token("ana", Role::Analyst, "*").await;
+    for uri in ["/explore?from=now-15250284w&to=now", "/trends?from=now-15250284w&to=now"] {
+        let told = room.get(&token, uri).await;
+        assert!(told.body.contains("is not in the years 1 to 9999"), "{uri}: {} {}", told.status, told.body);
+    }
+    for uri in [
+        "/explore?from=0001-01-01&to=9999-12-31",
+        "/explore?from=now-100000w",
+        "/incidents?after=18446744073709551615",
+        &format!("/incidents/{}Story?after=18446744073709551615", PLACES[0].mark()),
+    ] {
+        room.get(&token, uri).await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn proposed_values_are_few_and_of_the_newest_day() {
+    let memory = archive(&PLACES, |_| true);
+    let mut old = record(PLACES[0], -3000);
+    old.raw = old.raw.replace("\"verb\":\"get\"", "\"verb\":\"deletecollection\"");
+    memory.push(old);
+    let room = Room::new(memory).await;
+    let token = room.token("ana", Role::Viewer, "*").await;
+    let proposed = async |text: &str| {
+        let view = room.get(&token, &format!("/api/v1/complete?text={text}")).await.is(200).json();
+        let items = view["items"].as_array().unwrap().iter();
+        items.map(|item| item["label"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(proposed("verb:").await, ["get", "create"]);
+    assert_eq!(proposed("verb:&from=2020").await, ["get", "create", "deletecollection"]);
+    // Each request has its own: to count them is to hold them all.
+    for field in ["audit.id:", "uri:", "uri:/api"] {
+        assert!(proposed(field).await.is_empty(), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_shown_also_if_what_it_changed_cannot_be_told() {
+    let memory = archive(&PLACES, |_| true);
+    let room = Room::new(memory.clone()).await;
+    let token = room.token("ana", Role::Analyst, "*").await;
+    let uri = format!("/events/{}id1", PLACES[0].mark());
+    let told = room.get(&token, &format!("{uri}?as=json")).await.is(200).json();
+    assert!(told["noChanges"].is_null(), "{told}");
+    *memory.refuses.lock().unwrap() = Some("secrets");
+    let told = room.get(&token, &format!("{uri}?as=json")).await.is(200).json();
+    assert_eq!(told["noChanges"], "it is too large");
+    let page = room.get(&token, &uri).await.is(200);
+    assert!(page.body.contains("What it changed cannot be told: it is too large."), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_reader_who_goes_spoils_no_answer_for_others() {
+    let memory = archive(&PLACES, |_| true);
+    let room = Room::new(memory.clone()).await;
+    let token = room.token("ana", Role::Analyst, "*").await;
+    memory.slow.store(true, Ordering::Relaxed);
+    let asked = room.app.clone().into_service_oneshot(Ask::get("/api/v1/coverage").token(&token));
+    assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err());
+    room.audit.until(1).await;
+
+    // A page waits for it no longer than people do, and finds it out for the next.
+    let page = room.get(&token, "/detections?as=json").await.is(200).json();
+    assert!(page["coverage"].is_null(), "{page}");
+    memory.slow.store(false, Ordering::Relaxed);
+    room.get(&token, "/api/v1/coverage").await.is(200);
+    let page = room.get(&token, "/detections?as=json").await.is(200).json();
+    assert!(page["coverage"].is_object(), "{page}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_found_out_is_not_tried_again_at_once() {
+    let memory = archive(&PLACES, |_| true);
+    let limits = Limits { question: Duration::from_millis(200), ..limits() };
+    let room = Room::with(memory.clone(), klio_web::Options { limits, ..options() }).await;
+    let token = room.token("ana", Role::Analyst, "*").await;
+    memory.slow.store(true, Ordering::Relaxed);
+    room.get(&token, "/api/v1/coverage").await.is(504);
+    memory.slow.store(false, Ordering::Relaxed);
+    room.get(&token, "/api/v1/coverage").await.is(503);
 }

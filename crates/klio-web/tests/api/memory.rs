@@ -49,6 +49,8 @@ pub struct Memory {
     pub ended: AtomicU64,
     /// Counting waits until its asker has no patience any more.
     pub slow: AtomicBool,
+    /// Events are refused if this stands in the filter.
+    pub refuses: Mutex<Option<&'static str>>,
     /// Told when an event comes.
     pub came: (Mutex<()>, Condvar),
 }
@@ -63,6 +65,23 @@ impl Memory {
     pub fn push(&self, record: Record) {
         self.records.lock().unwrap().push(record);
         self.came.1.notify_all();
+    }
+
+    /// As long as it is slow.
+    fn wait(&self, patience: &Patience) -> Answer<()> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let lock = self.came.0.lock().unwrap();
+        let mut waiting = Some(lock);
+        while self.slow.load(Ordering::Relaxed) {
+            let (lock, _) =
+                self.came.1.wait_timeout(waiting.take().unwrap(), Duration::from_millis(10)).unwrap();
+            waiting = Some(lock);
+            if let Err(e) = patience.check() {
+                self.ended.fetch_add(1, Ordering::Relaxed);
+                return Err(e);
+            }
+        }
+        Ok(())
     }
 
     fn seen(&self, sight: &Sight, question: &Question) -> Vec<Record> {
@@ -122,22 +141,16 @@ impl Archive for Memory {
         question: &Question,
         slice: &Slice,
     ) -> Answer<Page<Record>> {
+        if let Some(part) = *self.refuses.lock().unwrap()
+            && question.filter.to_string().contains(part)
+        {
+            return Err(ArchiveError::BadQuestion("it is too large".into()));
+        }
         page(&self.seen(sight, question), slice, |r| format!("{}|{}", r.received, id(r)))
     }
 
     fn count(&self, sight: &Sight, patience: &Patience, question: &Question) -> Answer<u64> {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        let lock = self.came.0.lock().unwrap();
-        let mut waiting = Some(lock);
-        while self.slow.load(Ordering::Relaxed) {
-            let (lock, _) =
-                self.came.1.wait_timeout(waiting.take().unwrap(), Duration::from_millis(10)).unwrap();
-            waiting = Some(lock);
-            if let Err(e) = patience.check() {
-                self.ended.fetch_add(1, Ordering::Relaxed);
-                return Err(e);
-            }
-        }
+        self.wait(patience)?;
         Ok(self.seen(sight, question).len() as u64)
     }
 
@@ -175,6 +188,7 @@ impl Archive for Memory {
         question: &Question,
         survey: &Survey,
     ) -> Answer<Surveyed> {
+        self.wait(patience)?;
         let records = self.seen(sight, question);
         let tops = survey.tops.iter().map(|(field, most)| self.top(sight, patience, question, field, *most));
         let one = |fields: &[FieldRef], record: &Record| -> Vec<Option<String>> {

@@ -117,6 +117,7 @@ impl Stats {
                     }
                     write!(out, "{grid}")?;
                 }
+                rough(top.let_go);
                 top.scanned
             }
             Self::Histogram { step, of } => {
@@ -164,6 +165,7 @@ impl Stats {
                 if found.more > 0 {
                     eprintln!("klio: {} more combinations; -n asks for more", found.more);
                 }
+                rough(found.let_go);
                 found.scanned
             }
             Self::EachRule { rules, of } => {
@@ -197,6 +199,16 @@ impl Stats {
         out.flush()?;
         scanned_note(&scanned, started.elapsed());
         verdict(wrong)
+    }
+}
+
+/// Says so if there were more values than are counted one by one.
+fn rough(let_go: u64) {
+    if let_go > 0 {
+        eprintln!(
+            "klio: too many different values: {let_go} events of rare ones are told together, and other numbers may \
+             be a little low; a filter or a shorter time makes them exact"
+        );
     }
 }
 

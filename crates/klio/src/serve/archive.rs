@@ -2,6 +2,7 @@
 
 mod dead;
 mod integrity;
+mod place;
 mod tail;
 mod verdicts;
 
@@ -15,7 +16,7 @@ use std::time::Instant;
 use klio_model::{Field, FieldRef, Filter, Matcher, People, TextMatch, TimeRange, Timestamp};
 use klio_store::keys::Cipher;
 use klio_store::{
-    Cancel, ExportColumns, Format, Kept, Lake, Limits, Settings, Sight as Seen, Steps, StoreError,
+    Cancel, ExportColumns, Format, Kept, Lake, Limits, Part, Settings, Sight as Seen, Steps, StoreError,
 };
 use klio_web::archive::{
     ExportFormat, Followed, Page, Patience, Position, Question, Record, Slice, SqlPart, Survey, Surveyed,
@@ -27,11 +28,15 @@ use klio_web::{Archive, ArchiveError, OWN_CLUSTER, Sight};
 use crate::pipeline::Pipeline;
 use crate::traces::SPANS;
 use integrity::Integrity;
+use place::{List, Place};
 
 /// Lakes that stay open for the next question.
 const OPEN: usize = 4;
 /// Memory of one question in SQL, bytes.
 const SQL_MEMORY: usize = 256 << 20;
+
+/// Records of a page of events, bytes: a page of larger ones ends early.
+const PAGE_BYTES: usize = 64 << 20;
 
 /// The lake of a server.
 pub struct Memory {
@@ -115,25 +120,10 @@ fn record(kept: Kept) -> Record {
     Record { raw, cluster, source, received, salvaged }
 }
 
-/// A time and how many of that time were told: where a list goes on.
-fn position(time: Option<Timestamp>, told: usize) -> Position {
-    let time = time.map_or_else(|| "-".to_owned(), |time| time.micros().to_string());
-    Position(format!("{time}.{told}"))
-}
-
-/// The same, read.
-fn place(position: Option<&Position>) -> Result<Option<(Option<i64>, usize)>, ArchiveError> {
-    let Some(Position(text)) = position else { return Ok(None) };
-    let read = || {
-        let (time, told) = text.split_once('.')?;
-        let time = if time == "-" { None } else { Some(time.parse().ok()?) };
-        Some((time, told.parse().ok()?))
-    };
-    read().map(Some).ok_or(ArchiveError::BadPosition)
-}
-
-/// A page of what stands in order, the newest first, each with its time: what comes after a place.
-fn page<T>(all: Vec<(Option<Timestamp>, T)>, after: Option<(Option<i64>, usize)>, most: usize) -> Page<T> {
+/// A page of what stands in order, the newest first, each with its time: what comes after a place; and the place behind it, if
+/// there is more.
+fn page<T>(all: Vec<(Option<Timestamp>, T)>, after: Option<Place>, most: usize) -> (Vec<T>, Option<Place>) {
+    let after = after.map(|Place { time, told }| (time, told));
     let mut skip = after.map_or(0, |(_, told)| told);
     let mut items = Vec::new();
     let mut last: Option<(Option<Timestamp>, usize)> = None;
@@ -162,8 +152,7 @@ fn page<T>(all: Vec<(Option<Timestamp>, T)>, after: Option<(Option<i64>, usize)>
         last = Some((time, before + 1));
         items.push(item);
     }
-    let next = last.filter(|_| more).map(|(time, told)| position(time, told));
-    Page { items, next }
+    (items, last.filter(|_| more).map(|(time, told)| Place::new(time, told)))
 }
 
 /// The most frequent of values.
@@ -211,19 +200,32 @@ impl Archive for Memory {
         question: &Question,
         slice: &Slice,
     ) -> Result<Page<Record>, ArchiveError> {
-        let after = place(slice.after.as_ref())?;
-        let mut range = question.range;
-        let told = after.map_or(0, |(_, told)| told);
-        if let Some((Some(at), _)) = after {
-            let end = Timestamp(at.saturating_add(1));
-            range.end = Some(range.end.map_or(end, |own| own.min(end)));
+        let after = Place::read(&self.places, List::Events, slice.after.as_ref())?;
+        let (mut range, mut filter) = (question.range, question.filter.clone());
+        match after {
+            Some(Place { time: Some(at), .. }) => {
+                let end = Timestamp(at.saturating_add(1));
+                range.end = Some(range.end.map_or(end, |own| own.min(end)));
+            }
+            // Those without a time are the last.
+            Some(Place { time: None, .. }) => {
+                let timed = Filter::test(FieldRef::of(Field::Time), Matcher::Present);
+                filter = Filter::and([filter, Filter::not(timed)]);
+            }
+            None => {}
         }
-        let found = self.ask(seen(sight, &question.clusters), patience, |lake| {
-            // One more than is told says whether there is more.
-            lake.newest(&question.filter, range, slice.most + told + 1)
-        })?;
-        let found = found.into_iter().map(|kept| (kept.time, record(kept))).collect();
-        Ok(page(found, after, slice.most))
+        let skip = after.map_or(0, |after| after.told);
+        let part = Part { skip, most: slice.most, bytes: PAGE_BYTES };
+        let (found, more) = self
+            .ask(seen(sight, &question.clusters), patience, |lake| lake.newest_part(&filter, range, part))?;
+        let last = found.last().filter(|_| more).map(|last| {
+            let alike = found.iter().rev().take_while(|kept| kept.time == last.time).count();
+            let place = Place::new(last.time, alike);
+            let before = after.filter(|after| after.time == place.time).map_or(0, |after| after.told);
+            Place { told: alike + before, ..place }
+        });
+        let next = last.and_then(|last| last.position(&self.places, List::Events));
+        Ok(Page { items: found.into_iter().map(record).collect(), next })
     }
 
     fn count(&self, sight: &Sight, patience: &Patience, question: &Question) -> Result<u64, ArchiveError> {
@@ -268,16 +270,30 @@ impl Archive for Memory {
             lake.counts(&lists, by, &question.filter, question.range)
         })?;
         let mut values = counts.values.into_iter();
-        let tops = survey.tops.iter().zip(&mut values).map(|((field, most), rows)| {
-            let rows = rows.into_iter().map(|(mut value, count)| (value.pop().flatten(), count));
-            most_of(crate::people::named(&people, field, rows), *most)
-        });
+        let tops =
+            survey.tops.iter().zip(&mut values).zip(&counts.other).map(|(((field, most), rows), other)| {
+                let rows = rows.into_iter().map(|(mut value, count)| (value.pop().flatten(), count));
+                let mut top = most_of(crate::people::named(&people, field, rows), *most);
+                top.other += other;
+                top
+            });
         let tops = tops.collect();
         let combinations = survey.combinations.iter().zip(values).map(|((_, most), mut rows)| {
             rows.truncate(*most);
             rows
         });
-        let steps = survey.steps.as_ref().map(|(field, _)| steps_of(&people, field, counts.steps));
+        let mut steps = counts.steps;
+        // Those that were let go belong to no value that is named.
+        if !counts.other_steps.is_empty() {
+            let mut none = steps.iter().position(|(value, _)| value.is_none()).map(|at| steps.remove(at));
+            let mut all: BTreeMap<Timestamp, u64> =
+                none.take().into_iter().flat_map(|(_, own)| own).collect();
+            for (start, count) in counts.other_steps {
+                *all.entry(start).or_default() += count;
+            }
+            steps.push((None, all.into_iter().collect()));
+        }
+        let steps = survey.steps.as_ref().map(|(field, _)| steps_of(&people, field, steps));
         Ok(Surveyed {
             count: counts.scanned.matched,
             tops,
@@ -440,9 +456,10 @@ impl Archive for Memory {
         wanted: &Wanted,
         slice: &Slice,
     ) -> Result<Page<Verdict>, ArchiveError> {
-        let after = place(slice.after.as_ref())?;
+        let after = Place::read(&self.places, List::Verdicts, slice.after.as_ref())?;
         let found = self.all_verdicts(sight, patience, kind, wanted)?;
-        Ok(page(found, after, slice.most))
+        let (items, last) = page(found, after, slice.most);
+        Ok(Page { items, next: last.and_then(|last| last.position(&self.places, List::Verdicts)) })
     }
 
     fn verdict(
@@ -548,13 +565,12 @@ mod tests {
         for most in 1..=all.len() {
             let (mut after, mut told) = (None, Vec::new());
             loop {
-                let page = page(all.clone(), place(after.as_ref()).unwrap(), most);
-                told.extend(page.items);
-                let Some(next) = page.next else { break };
-                after = Some(next);
+                let (items, last) = page(all.clone(), after, most);
+                told.extend(items);
+                let Some(last) = last else { break };
+                after = Some(last);
             }
             assert_eq!(told, (0..all.len()).collect::<Vec<_>>(), "{most}");
         }
-        assert!(place(Some(&Position("x".into()))).is_err());
     }
 }

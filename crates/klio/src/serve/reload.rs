@@ -39,6 +39,7 @@ pub async fn watch(shared: Arc<Shared>, people: People, rules: Rules, mut before
                     let (set, wrong) = loaded.told();
                     tracing::info!(rules = set.rules.len(), wrong, "the rules were read again");
                     shared.pipeline.orders.reload(set);
+                    people.web.forget_rules();
                 }
                 Err(failure) => tracing::error!(error = %failure.message, "the rules stay as they were"),
             }
