@@ -291,6 +291,9 @@ async fn finish(
     access.status = drawn.unwrap_or_else(|| answer.status()).as_u16();
     access.rows = note.counted();
     access.said = note.said();
+    if let Some(entry) = note.asked_also() {
+        (access.verb, access.resource) = (entry.verb, entry.resource);
+    }
     access.time = web.now();
     let feed = answer.extensions_mut().remove::<Feed>().and_then(|feed| feed.take());
     if let Some(parts) = feed {
