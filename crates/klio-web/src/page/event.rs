@@ -13,7 +13,7 @@ use super::frame::{About, Asked, Frame, Screen};
 use super::tree::Tree;
 use crate::api::{event_view, events, findings, history, is};
 use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice};
-use crate::route::ROUTES;
+use crate::route;
 use crate::view::{EventView, FindingView};
 use crate::visitor::Visitor;
 use crate::{Problem, Sight, Web};
@@ -121,13 +121,12 @@ pub(crate) async fn page(
         .with("filter", is(Field::AuditId, &stages.audit_id).to_string())
         .with("from", "1970")
         .to_string();
-    let proof = ROUTES.iter().find(|entry| entry.path.ends_with("/proof"));
     let mut view = EventPageView {
         changes: changes(&web, &visitor, &stages.audit_id, &last).await?,
         findings: findings::about(&web, &visitor, &stages.audit_id, last.time).await?,
         before: Vec::new(),
         after: Vec::new(),
-        no_proof: proof.and_then(|entry| entry.check(&visitor.principal).err()).map(|problem| problem.detail),
+        no_proof: route::why_not(&visitor, "GET", "/events/{auditId}/proof"),
         audit_id: stages.audit_id,
         items: stages.items,
     };

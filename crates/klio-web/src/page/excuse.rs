@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, words};
 use crate::api::{allow, events, rules};
+use crate::route;
 use crate::view::{RuleView, TriedView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
@@ -78,7 +79,7 @@ pub(crate) async fn page(
     }
     let until = Timestamp(web.now().micros().saturating_add(HOLDS)).to_string();
     let until = until.get(..10).unwrap_or_default().to_owned();
-    let refused = words::why_not(&visitor, "POST", "/api/v1/allow");
+    let refused = route::why_not(&visitor, "POST", "/api/v1/allow");
     let owner = visitor.principal.name().to_owned();
     let about = About {
         title: format!("Excuse: {}", rule.title),

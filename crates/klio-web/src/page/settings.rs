@@ -7,9 +7,10 @@ use klio_desk::{Role, Via};
 use klio_model::Timestamp;
 use serde::Serialize;
 
-use super::frame::{About, Frame, Screen};
+use super::frame::{About, Asked, Frame, Nothing, Screen};
 use super::{address, draw, words};
 use crate::api::{sessions, tokens, users, ways_of};
+use crate::route;
 use crate::view::{SessionView, TokenView, UserPage, UserView, WayView, WhoView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
@@ -122,7 +123,8 @@ pub(crate) async fn page(
     let now = web.now();
     let lives = LIVES.map(|days| (days, Timestamp(now.micros() + days * DAY))).to_vec();
     let roles = roles(&visitor);
-    let no_users = words::why_not(&visitor, "GET", "/settings/users");
+    let no_users = route::why_not(&visitor, "GET", "/settings/users");
+    Asked(Nothing {}): Asked<Nothing>,
     let about = About { title: "Settings".to_owned(), place: "/settings", command: None };
     screen.show(&web, &visitor, about, view, |frame, view| Account {
         frame,
@@ -169,6 +171,7 @@ struct PersonView {
     #[serde(flatten)]
     user: UserView,
     sessions: Vec<SessionView>,
+    Asked(Nothing {}): Asked<Nothing>,
     tokens: Vec<TokenView>,
 }
 
@@ -215,6 +218,7 @@ pub(crate) async fn person(
     let view = PersonView { user, sessions, tokens };
     screen.show(&web, &visitor, about, view, |frame, view| Person {
         frame,
+    Asked(Nothing {}): Asked<Nothing>,
         view,
         now,
         roles,
