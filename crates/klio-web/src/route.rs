@@ -71,7 +71,7 @@ const fn entry(
 use Need::{Anybody, May, Open, Whole};
 use Right::{
     Export, ManageOwnAccount, ManageOwnTokens, ManageRules, ManageUsers, ReadBodies, ReadEvents,
-    ReadFindings, ReadOwnAudit, ReplayDeadLetters, RunSql, VerifyIntegrity,
+    ReadFindings, ReadOwnAudit, ReplayDeadLetters, RunSql, SaveHunts, VerifyIntegrity,
 };
 
 /// Where providers send browsers back. What stands behind the question mark lets in, and is told to nobody.
@@ -117,9 +117,9 @@ pub const ROUTES: &[Entry] = &[
     entry("POST", "/api/v1/allow/replay", May(&[ReadFindings, ReadEvents]), "list", "findings"),
     entry("DELETE", "/api/v1/allow/{id}", Whole(&[ManageRules]), "delete", "allowances"),
     entry("GET", "/api/v1/hunts", May(&[ReadEvents]), "list", "hunts"),
-    entry("POST", "/api/v1/hunts", May(&[ReadEvents]), "create", "hunts"),
+    entry("POST", "/api/v1/hunts", May(&[ReadEvents, SaveHunts]), "create", "hunts"),
     entry("GET", "/api/v1/hunts/{name}", May(&[ReadEvents]), "get", "hunts"),
-    entry("DELETE", "/api/v1/hunts/{name}", May(&[ReadEvents]), "delete", "hunts"),
+    entry("DELETE", "/api/v1/hunts/{name}", May(&[ReadEvents, SaveHunts]), "delete", "hunts"),
     entry("GET", "/api/v1/sources", May(&[ReadEvents]), "list", "sources"),
     entry("GET", "/api/v1/integrity", May(&[ReadEvents]), "get", "integrity"),
     entry("POST", "/api/v1/integrity/verify", May(&[VerifyIntegrity]), "create", "verifications"),

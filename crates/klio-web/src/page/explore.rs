@@ -15,6 +15,7 @@ use crate::api::{event_view, newest, split, step_of};
 use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice, Survey};
 use crate::cursor::Thread;
 use crate::input::{Which, field, limit};
+use crate::route;
 use crate::view::{
     ColumnView, ExploreView, FacetValue, FacetView, HistogramView, PartView, QuestionView, RowView, Top,
 };
@@ -91,6 +92,8 @@ struct Explore {
     drawer: Option<Drawer>,
     /// The same without it.
     closed: String,
+    /// Why the reader may not save the question.
+    no_save: Option<String>,
 }
 
 impl Explore {
@@ -144,6 +147,7 @@ pub(crate) async fn page(
     };
     view.event = drawer.as_ref().map(|drawer| drawer.event.clone());
     let closed = address.clone().with("cursor", wanted.cursor.clone().unwrap_or_default()).to_string();
+    let no_save = route::why_not(&visitor, "POST", "/api/v1/hunts");
     // Who opens an event beside the others has the others already.
     if screen.wants_only("drawer") {
         let about = About { title: "Explore".to_owned(), place: "/explore", command: None };
@@ -154,6 +158,7 @@ pub(crate) async fn page(
             presets: Vec::new(),
             drawer,
             closed,
+            no_save,
         });
     }
     if let Err(problem) = answer(&web, &visitor, wanted, &columns, &address, &mut view).await {
@@ -176,6 +181,7 @@ pub(crate) async fn page(
         presets,
         drawer,
         closed,
+        no_save,
     })
 }
 

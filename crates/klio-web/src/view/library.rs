@@ -98,7 +98,7 @@ pub struct HuntView {
 pub struct HuntPage {
     /// By name.
     pub items: Vec<HuntView>,
-    /// Those that the asker and others saved, the newest first.
+    /// Those that the asker and others saved, the newest first; about bodies for who may read bodies.
     pub saved: Vec<SavedHuntView>,
 }
 
