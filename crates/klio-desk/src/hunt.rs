@@ -1,7 +1,7 @@
 //! Saved hunts: questions that people keep for themselves and for others.
 //!
 //! A question tells names: of people, namespaces, secrets. Others are shown it only if they see at least what its owner saw when he
-//! saved it.
+//! saved it. It goes with its owner's account.
 
 use klio_model::Timestamp;
 
@@ -48,9 +48,10 @@ impl Desk {
     /// Saves a question.
     ///
     /// # Errors
-    /// [`DeskError::BadName`] if title or filter is empty or too long, [`DeskError::Full`] if the owner has too many.
+    /// [`DeskError::NotAllowed`] without [`Right::SaveHunts`], [`DeskError::BadName`] if title or filter is empty or too long,
+    /// [`DeskError::Full`] if the owner has too many.
     pub async fn save_hunt(&self, by: &By, title: &str, filter: &str) -> Result<SavedHunt, DeskError> {
-        allowed(by, Right::ReadEvents)?;
+        allowed(by, Right::SaveHunts)?;
         let action = self
             .action(by, Deed::SaveHunt, title)?
             .with("filter", filter.chars().take(500).collect::<String>());
@@ -112,8 +113,9 @@ impl Desk {
     /// Removes one: one's own, or with [`Right::ManageUsers`] each that one is shown.
     ///
     /// # Errors
-    /// [`DeskError::Unknown`].
+    /// [`DeskError::NotAllowed`] without [`Right::SaveHunts`], [`DeskError::Unknown`].
     pub async fn remove_hunt(&self, by: &By, id: &str) -> Result<(), DeskError> {
+        allowed(by, Right::SaveHunts)?;
         let action = self.action(by, Deed::RemoveHunt, id)?;
         let others = by.principal.may(Right::ManageUsers);
         let own = |hunt: &SavedHunt| hunt.id == id && (others || hunt.owner == by.principal.to_string());

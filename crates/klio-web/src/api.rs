@@ -103,12 +103,13 @@ pub(crate) fn router(web: Web) -> Router {
     behind_the_gate(routes.merge(crate::page::routes()), web).merge(crate::page::assets())
 }
 
-/// What else lies below `/api` gets to the gate too, which refuses it.
+/// What else is asked for, below `/api` and beside it, gets to the gate too, which refuses it.
 fn behind_the_gate(routes: Router<Web>, web: Web) -> Router {
     routes
         .route("/api", any(nothing))
         .route("/api/", any(nothing))
         .route("/api/{*rest}", any(nothing))
+        .fallback(nothing)
         .layer(from_fn_with_state(web.clone(), crate::gate::gate))
         .with_state(web)
 }

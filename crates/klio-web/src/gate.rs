@@ -23,7 +23,7 @@ use tracing::Instrument;
 use crate::access::{self, Access, AccessOutcome, AccessStage, Who};
 use crate::archive::Stop;
 use crate::pace::{Pass, place};
-use crate::page::{self, Screen};
+use crate::page::{self, Drawn, Screen};
 use crate::problem::PROBLEM;
 use crate::route::{self, CALLBACK, Entry, Need};
 use crate::stream::{self, End, Feed};
@@ -84,13 +84,14 @@ async fn pass(web: Web, request: Request, next: Next, stop: Stop) -> Response {
     let note = Arc::new(Note::default());
     let (parts, body) = request.into_parts();
     let screen = Screen::of(&parts);
+    let is_page = is_page(&parts);
+    let on = origin::on(&parts.headers, &web.inner.options.origins);
+    let refused = |problem| page::refused(&screen, problem, on.as_deref());
     let admitted = admit(&web, &parts, &mut access, &note, &stop).await;
-    let mut request = Request::from_parts(parts, body);
     let (entry, visitor) = match admitted {
         Ok(admitted) => admitted,
         Err(Refusal { problem, told, methods }) => {
-            let is_page = access.route.is_some_and(is_page);
-            let mut answer = if is_page { page::refused(&screen, problem) } else { problem.into_response() };
+            let mut answer = if is_page { refused(problem) } else { problem.into_response() };
             if let Ok(methods) = HeaderValue::from_str(&methods.join(", "))
                 && !methods.is_empty()
             {
@@ -108,6 +109,7 @@ async fn pass(web: Web, request: Request, next: Next, stop: Stop) -> Response {
             return secured(unrecorded(&error).into_response(), &id);
         }
     }
+    let mut request = Request::from_parts(parts, body);
     match visitor {
         Some(visitor) => drop(request.extensions_mut().insert(visitor)),
         None => {
@@ -124,7 +126,7 @@ async fn pass(web: Web, request: Request, next: Next, stop: Stop) -> Response {
     }
     let answer = as_problem(answer);
     let answer = match answer.extensions().get::<Problem>() {
-        Some(problem) if is_page(entry.path) => page::refused(&screen, problem.clone()),
+        Some(problem) if is_page => refused(problem.clone()),
         _ => answer,
     };
     let mut answer = finish(&web, access, &note, &stop, answer).await;
@@ -270,9 +272,9 @@ async fn admit(
     Ok((entry, Some(Visitor::new(principal, Some(from), credential, note.clone(), stop.clone()))))
 }
 
-/// Whether people look at it in a browser.
-fn is_page(pattern: &str) -> bool {
-    !pattern.starts_with("/api/") && pattern != "/openapi.json"
+/// Whether people look at it in a browser: a page, or an address at which there is nothing.
+fn is_page(request: &Parts) -> bool {
+    request.extensions.get::<MatchedPath>().is_none_or(|path| route::is_page(path.as_str()))
 }
 
 /// Tells the audit, then lets the answer go.
@@ -284,9 +286,14 @@ async fn finish(
     mut answer: Response,
 ) -> Response {
     let id = access.id.clone();
-    access.status = answer.status().as_u16();
+    // Of a page that says why something was refused, browsers may be told something else.
+    let drawn = answer.extensions().get::<Drawn>().map(|Drawn(status)| *status);
+    access.status = drawn.unwrap_or_else(|| answer.status()).as_u16();
     access.rows = note.counted();
     access.said = note.said();
+    if let Some(entry) = note.asked_also() {
+        (access.verb, access.resource) = (entry.verb, entry.resource);
+    }
     access.time = web.now();
     let feed = answer.extensions_mut().remove::<Feed>().and_then(|feed| feed.take());
     if let Some(parts) = feed {
@@ -318,7 +325,8 @@ fn as_problem(answer: Response) -> Response {
     let status = answer.status();
     let kind = answer.headers().get(header::CONTENT_TYPE);
     let is_refusal = status.is_client_error() || status.is_server_error();
-    if !is_refusal || kind.is_some_and(|kind| kind == PROBLEM) {
+    let is_drawn = answer.extensions().get::<Drawn>().is_some();
+    if !is_refusal || is_drawn || kind.is_some_and(|kind| kind == PROBLEM) {
         return answer;
     }
     let detail = match status {

@@ -34,7 +34,7 @@ use crate::Web;
 
 pub(crate) use asset::routes as assets;
 pub(crate) use frame::Screen;
-pub(crate) use problem::page as refused;
+pub(crate) use problem::{Drawn, page as refused};
 
 /// What browsers may do on a page: load what this server has, and nothing else (W3C CSP Level 3).
 pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \

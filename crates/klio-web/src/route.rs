@@ -4,6 +4,7 @@
 use klio_desk::{Principal, Right};
 
 use crate::Problem;
+use crate::visitor::Visitor;
 
 /// What an entry takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,7 +71,7 @@ const fn entry(
 use Need::{Anybody, May, Open, Whole};
 use Right::{
     Export, ManageOwnAccount, ManageOwnTokens, ManageRules, ManageUsers, ReadBodies, ReadEvents,
-    ReadFindings, ReadOwnAudit, ReplayDeadLetters, RunSql, VerifyIntegrity,
+    ReadFindings, ReadOwnAudit, ReplayDeadLetters, RunSql, SaveHunts, VerifyIntegrity,
 };
 
 /// Where providers send browsers back. What stands behind the question mark lets in, and is told to nobody.
@@ -116,9 +117,9 @@ pub const ROUTES: &[Entry] = &[
     entry("POST", "/api/v1/allow/replay", May(&[ReadFindings, ReadEvents]), "list", "findings"),
     entry("DELETE", "/api/v1/allow/{id}", Whole(&[ManageRules]), "delete", "allowances"),
     entry("GET", "/api/v1/hunts", May(&[ReadEvents]), "list", "hunts"),
-    entry("POST", "/api/v1/hunts", May(&[ReadEvents]), "create", "hunts"),
+    entry("POST", "/api/v1/hunts", May(&[ReadEvents, SaveHunts]), "create", "hunts"),
     entry("GET", "/api/v1/hunts/{name}", May(&[ReadEvents]), "get", "hunts"),
-    entry("DELETE", "/api/v1/hunts/{name}", May(&[ReadEvents]), "delete", "hunts"),
+    entry("DELETE", "/api/v1/hunts/{name}", May(&[ReadEvents, SaveHunts]), "delete", "hunts"),
     entry("GET", "/api/v1/sources", May(&[ReadEvents]), "list", "sources"),
     entry("GET", "/api/v1/integrity", May(&[ReadEvents]), "get", "integrity"),
     entry("POST", "/api/v1/integrity/verify", May(&[VerifyIntegrity]), "create", "verifications"),
@@ -182,6 +183,21 @@ pub(crate) fn find(method: &str, pattern: Option<&str>) -> Result<&'static Entry
     let of_path: Vec<&Entry> = ROUTES.iter().chain(PAGES).filter(|e| Some(e.path) == pattern).collect();
     let methods = || of_path.iter().map(|e| e.method).collect();
     of_path.iter().find(|e| e.method == method).copied().ok_or_else(methods)
+}
+
+/// Whether people look at what has this pattern in a browser.
+pub(crate) fn is_page(pattern: &str) -> bool {
+    PAGES.iter().any(|entry| entry.path == pattern)
+}
+
+/// Why somebody may not, such as `POST /api/v1/integrity/verify`; `None` if he may. What stands in no table nobody may.
+pub(crate) fn why_not(visitor: &Visitor, method: &str, pattern: &str) -> Option<String> {
+    let entry = find(method, Some(pattern)).ok();
+    debug_assert!(entry.is_some(), "{method} {pattern} stands in no table");
+    match entry {
+        Some(entry) => entry.check(&visitor.principal).err().map(|problem| problem.detail),
+        None => Some("there is no such thing".to_owned()),
+    }
 }
 
 /// What of a path stands where the pattern has names.

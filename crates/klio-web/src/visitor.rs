@@ -11,6 +11,7 @@ use klio_desk::{By, Principal, Right, Secret};
 
 use crate::archive::{Archive, ArchiveError, Patience, Stop};
 use crate::gate::Credential;
+use crate::route::Entry;
 use crate::{Problem, Sight, Web};
 
 /// Who asks, what he sees, and what is noted about his request.
@@ -30,6 +31,7 @@ pub(crate) struct Note {
     rows: AtomicU64,
     entered: Mutex<Option<Principal>>,
     said: Mutex<Option<String>>,
+    also: Mutex<Option<&'static Entry>>,
 }
 
 impl Note {
@@ -49,6 +51,15 @@ impl Note {
 
     pub(crate) fn said(&self) -> Option<String> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The request turned out to ask what has an entry of its own.
+    pub(crate) fn also(&self, entry: Option<&'static Entry>) {
+        *self.also.lock().unwrap_or_else(PoisonError::into_inner) = entry;
+    }
+
+    pub(crate) fn asked_also(&self) -> Option<&'static Entry> {
+        *self.also.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A stranger turned out to be somebody.

@@ -222,3 +222,41 @@ fn a_finding_is_seen_before_it_is_in_a_file_and_an_event_is_followed_as_it_comes
     drop((all, some));
     server.stop();
 }
+
+#[test]
+fn the_allow_list_is_written_where_its_link_leads_and_lists_what_is_wrong() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("lake");
+    let boss = token(&data, "boss", "admin", "*");
+    let (kept, link) = (dir.path().join("kept.yaml"), data.join("allow.yaml"));
+    let gone = "- rule: gone\n  where: 'user:ci'\n  owner: ops\n  reason: known\n  until: 2999-01-01\n- where: 'user:cd'\n  owner: ops\n  \
+         reason: known\n  until: soon\n";
+    std::fs::write(&kept, gone).unwrap();
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(&kept, &link).unwrap();
+    let server = Server::start(&data);
+    let list = || get(&server, &boss, "/api/v1/allow").json()["items"].as_array().unwrap().clone();
+    let wrong = list();
+    let said = |item: &Value| item["wrong"].as_str().unwrap().to_owned();
+    assert_eq!(wrong.len(), 2, "{wrong:?}");
+    assert!(said(&wrong[0]).contains("there is no rule `gone`") && !wrong[0]["until"].is_null());
+    assert!(said(&wrong[1]).contains("soon is no time") && wrong[1]["until"].is_null());
+    let page = get(&server, &boss, "/detections");
+    assert!(page.body.contains("It excuses nothing: there is no rule `gone`"), "{}", page.body);
+    let new = json!({ "filter": "user:builder", "owner": "ops", "reason": "builds", "until": "2999-01-01" });
+    let made = post(&server, &boss, "/api/v1/allow", &new);
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(list().iter().filter(|item| item["wrong"].is_null()).count(), 1);
+    // All of them can be taken back.
+    for item in list() {
+        let path = format!("{}/api/v1/allow/{}", server.https, item["id"].as_str().unwrap());
+        let request = server.client().build().unwrap().delete(path).bearer_auth(&boss);
+        assert_eq!(runtime().block_on(send(request)).unwrap().status, 204, "{item}");
+    }
+    assert!(list().is_empty());
+    assert!(link.is_symlink());
+    assert!(std::fs::read_to_string(&kept).unwrap().starts_with("# Written by Klio"));
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o640);
+    server.stop();
+}

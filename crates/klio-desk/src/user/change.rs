@@ -2,7 +2,7 @@
 
 use super::{Row, managed};
 use crate::place::Tx;
-use crate::{By, Deed, Desk, DeskError, Right, Role, Scope, Secret, Via, attempt};
+use crate::{By, Deed, Desk, DeskError, Kind, Right, Role, Scope, Secret, Via, attempt};
 
 /// One thing to be changed.
 enum Change {
@@ -85,7 +85,7 @@ impl Desk {
         self.alter(by, Deed::EnableUser, user, Ok(Change::Disabled(false))).await
     }
 
-    /// Removes a user with his tokens and sessions. What he did stays in the ledger.
+    /// Removes a user with his tokens, sessions and saved hunts. What he did stays in the ledger.
     ///
     /// # Errors
     /// As [`Desk::set_role`].
@@ -168,6 +168,11 @@ async fn write(tx: &mut Tx, id: &str, name: &str, change: &Change) -> Result<(),
     };
     if update.execute(&mut **tx).await?.rows_affected() == 0 {
         return Err(DeskError::Unknown { what: "user", name: name.to_owned() });
+    }
+    if matches!(change, Change::Remove) {
+        // Somebody else may get the name.
+        let owner = format!("{}:{name}", Kind::User.name());
+        sqlx::query("DELETE FROM desk_hunt WHERE owner = $1").bind(owner).execute(&mut **tx).await?;
     }
     if matches!(change, Change::Password(_) | Change::Disabled(_)) {
         sqlx::query("DELETE FROM desk_session WHERE owner = $1").bind(id).execute(&mut **tx).await?;

@@ -4,12 +4,17 @@ use klio_desk::{Deed, DeskError, Outcome, Role};
 
 use crate::room::{Room, by, enter, hire};
 
-on_both!(a_hunt_is_shown_to_who_sees_as_much, hunts_are_removed_by_their_owners_and_who_manages_people);
+on_both!(
+    a_hunt_is_shown_to_who_sees_as_much,
+    hunts_are_removed_by_their_owners_and_who_manages_people,
+    hunts_go_with_their_owner
+);
 
 async fn a_hunt_is_shown_to_who_sees_as_much(room: Room) {
     let desk = room.desk().await;
     hire(&desk, "root", Role::Admin, "*").await;
-    hire(&desk, "shop", Role::Viewer, "prod/shop").await;
+    hire(&desk, "shop", Role::Analyst, "prod/shop").await;
+    hire(&desk, "vic", Role::Viewer, "*").await;
     hire(&desk, "prod", Role::Analyst, "prod").await;
     let [root, shop, prod] =
         [enter(&desk, "root").await, enter(&desk, "shop").await, enter(&desk, "prod").await];
@@ -33,6 +38,10 @@ async fn a_hunt_is_shown_to_who_sees_as_much(room: Room) {
     desk.set_scope(&root, "prod", &"prod/web".parse().unwrap()).await.unwrap();
     let prod = by(&enter(&desk, "prod").await);
     assert_eq!(titles(&prod).await, ["ours"]);
+    let vic = by(&enter(&desk, "vic").await);
+    assert_eq!(titles(&vic).await, ["all", "ours", "the shop's"]);
+    assert!(matches!(desk.save_hunt(&vic, "x", "verb:get").await, Err(DeskError::NotAllowed { .. })));
+    assert!(matches!(desk.remove_hunt(&vic, &kept.id).await, Err(DeskError::NotAllowed { .. })));
     for (title, filter) in [("", "verb:get"), ("x", "  "), ("a\nb", "verb:get"), ("x", &"y".repeat(9_000))] {
         assert!(matches!(desk.save_hunt(&shop, title, filter).await, Err(DeskError::BadName(..))));
     }
@@ -58,4 +67,22 @@ async fn hunts_are_removed_by_their_owners_and_who_manages_people(room: Room) {
         (2, 2)
     );
     assert_eq!(ledger.count(Deed::RemoveHunt, Outcome::Refused), 2);
+}
+
+async fn hunts_go_with_their_owner(room: Room) {
+    let desk = room.desk().await;
+    hire(&desk, "root", Role::Admin, "*").await;
+    hire(&desk, "ana", Role::Analyst, "*").await;
+    hire(&desk, "anna", Role::Analyst, "*").await;
+    let [root, ana, anna] =
+        [enter(&desk, "root").await, enter(&desk, "ana").await, enter(&desk, "anna").await];
+    desk.save_hunt(&by(&ana), "hers", "user:somebody").await.unwrap();
+    desk.save_hunt(&by(&anna), "another's", "verb:get").await.unwrap();
+    desk.remove_user(&by(&root), "Ana").await.unwrap();
+    // Who gets her name gets nothing of hers.
+    hire(&desk, "ana", Role::Analyst, "prod").await;
+    let ana = by(&enter(&desk, "ana").await);
+    assert!(desk.hunts(&ana).await.unwrap().is_empty());
+    let left = desk.hunts(&by(&root)).await.unwrap();
+    assert_eq!(left.iter().map(|hunt| hunt.title.as_str()).collect::<Vec<_>>(), ["another's"]);
 }

@@ -12,7 +12,7 @@ use super::Answer;
 use crate::input::{Asked, Given, range};
 use crate::view::{AllowPage, HuntPage, HuntView, NewHunt, RuleHits, RulePage, RuleView, SavedHuntView};
 use crate::visitor::Visitor;
-use crate::{Problem, Web};
+use crate::{Problem, Web, bodies};
 
 /// Which hits count.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -81,18 +81,26 @@ pub(crate) async fn hunts(State(web): State<Web>, visitor: Visitor) -> Answer<Hu
     let items = web.inner.options.library.hunts();
     let by = visitor.by();
     let saved = web.desk().hunts(&by).await.map_err(|e| web.refused(e))?;
-    let saved: Vec<SavedHuntView> = saved.into_iter().map(|hunt| saved_view(hunt, &by)).collect();
+    let shown = saved.into_iter().filter(|hunt| visitor.bodies() || is_open(&web, &hunt.filter));
+    let saved: Vec<SavedHuntView> = shown.map(|hunt| saved_view(hunt, &by)).collect();
     visitor.note.rows(items.len() + saved.len());
     Ok(Json(HuntPage { items, saved }))
 }
 
+/// Whether a question asks nothing of bodies: it tells what its asker looked for in them, and perhaps found.
+fn is_open(web: &Web, filter: &str) -> bool {
+    let filter = Filter::parse(filter).map(|filter| web.inner.archive.people().resolve(filter));
+    filter.is_ok_and(|filter| bodies::check(&filter).is_ok())
+}
+
 fn saved_view(hunt: SavedHunt, by: &By) -> SavedHuntView {
     let SavedHunt { id, title, filter, owner, created, .. } = hunt;
-    let removable = owner == by.principal.to_string() || by.principal.may(Right::ManageUsers);
+    let others = by.principal.may(Right::ManageUsers);
+    let removable = by.principal.may(Right::SaveHunts) && (others || owner == by.principal.to_string());
     SavedHuntView { id, title, filter, owner, removable, created }
 }
 
-/// Saves a question. Others see it who see at least what the asker sees now.
+/// Saves a question. Others see it who see at least what the asker sees now, and bodies if it asks about them.
 #[utoipa::path(post, path = "/api/v1/hunts", tag = "hunts", request_body = NewHunt,
     responses((status = 201, description = "The hunt", body = SavedHuntView)))]
 pub(crate) async fn save(

@@ -290,9 +290,27 @@ mod tests {
 
     #[test]
     fn steps_name_the_cluster_and_nothing_else() {
+        let text = |platform: &Platform, cluster: &str| {
+            let steps = steps(platform, cluster);
+            steps
+                .into_iter()
+                .map(|step| [step.title, step.text, step.code, step.more.unwrap_or_default()].join("\n"))
+                .collect::<Vec<_>>()
+        };
         for platform in &PLATFORMS {
-            let steps = steps(platform, "prod-eu");
-            assert!(steps.iter().any(|step| step.code.contains("prod-eu")), "{}", platform.name);
+            let (one, other) = (text(platform, "prod-eu"), text(platform, "x.1"));
+            // All that differs is the name, and no place is left where one would have to be written.
+            assert_eq!(one.join("\n").replace("prod-eu", "x.1"), other.join("\n"), "{}", platform.name);
+            let left = one.join("\n").replace("CLUSTER_ID", "");
+            assert!(!left.contains("CLUSTER"), "{}: {left}", platform.name);
+            // Only where the API server's own flags and its start are told there is nothing to name.
+            let unnamed: Vec<&String> = one.iter().filter(|step| !step.contains("prod-eu")).collect();
+            let bare = unnamed.iter().all(|step| {
+                ["Tell the API server", "Start the API server anew", "Turn audit logs on"]
+                    .iter()
+                    .any(|title| step.starts_with(title))
+            });
+            assert!(bare && unnamed.len() < one.len(), "{}: {unnamed:?}", platform.name);
         }
         assert!(wrong("klio").is_some() && wrong("a b").is_some() && wrong(".a").is_some());
         assert!(wrong("prod-eu.1").is_none());

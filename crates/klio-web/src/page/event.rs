@@ -8,11 +8,12 @@ use klio_model::{Event, Field, TimeRange, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::address::{self, Address};
+use super::draw;
 use super::frame::{About, Asked, Frame, Screen};
 use super::tree::Tree;
-use super::{draw, words};
 use crate::api::{event_view, events, findings, history, is};
 use crate::archive::{Archive, ArchiveError, Patience, Question, Record, Slice};
+use crate::route;
 use crate::view::{EventView, FindingView};
 use crate::visitor::Visitor;
 use crate::{Problem, Sight, Web};
@@ -56,8 +57,6 @@ pub(crate) struct EventPageView {
     before: Vec<EventView>,
     /// What it did after.
     after: Vec<EventView>,
-    /// Why what it changed cannot be told; nothing if it can.
-    no_changes: Option<String>,
     /// Why its proof cannot be had; nothing if it can.
     no_proof: Option<String>,
     /// Whether more events than those bear the audit id.
@@ -138,7 +137,7 @@ pub(crate) async fn page(
     let no_proof = if audit_id.is_empty() {
         Some("it has no audit id to ask for it by".to_owned())
     } else {
-        words::why_not(&visitor, "GET", "/events/{auditId}/proof")
+        route::why_not(&visitor, "GET", "/events/{auditId}/proof")
     };
     let mut view = EventPageView {
         changes,

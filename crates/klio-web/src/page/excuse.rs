@@ -11,6 +11,7 @@ use super::address;
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, words};
 use crate::api::{allow, rules};
+use crate::route;
 use crate::view::{RuleView, TriedView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
@@ -83,7 +84,7 @@ pub(crate) async fn page(
     }
     let until = Timestamp(web.now().micros().saturating_add(HOLDS)).to_string();
     let until = until.get(..10).unwrap_or_default().to_owned();
-    let refused = words::why_not(&visitor, "POST", "/api/v1/allow");
+    let refused = route::why_not(&visitor, "POST", "/api/v1/allow");
     let owner = visitor.principal.name().to_owned();
     let sees_all = visitor.principal.scope().is_all();
     let about = About {

@@ -16,6 +16,7 @@ use crate::api::{event_view, split, step_of, usual};
 use crate::archive::{Archive, ArchiveError, Page, Patience, Question, Record, Slice, Survey};
 use crate::cursor::Thread;
 use crate::input::{Which, field, limit};
+use crate::route;
 use crate::view::{
     CellView, ColumnView, ExploreView, FacetValue, FacetView, HistogramView, PartView, QuestionView, RowView,
     Top,
@@ -113,6 +114,8 @@ struct Explore {
     drawer: Option<Drawer>,
     /// The same without it.
     closed: String,
+    /// Why the reader may not save the question.
+    no_save: Option<String>,
 }
 
 impl Explore {
@@ -167,6 +170,7 @@ pub(crate) async fn page(
     };
     view.event = drawer.as_ref().map(|drawer| drawer.event.clone());
     let closed = address.clone().with("cursor", wanted.cursor.clone().unwrap_or_default()).to_string();
+    let no_save = route::why_not(&visitor, "POST", "/api/v1/hunts");
     // Who opens an event beside the others has the others already.
     if screen.wants_only("drawer") {
         let about = About { title: "Explore".to_owned(), place: "/explore", command: None };
@@ -179,6 +183,7 @@ pub(crate) async fn page(
             kept: Vec::new(),
             drawer,
             closed,
+            no_save,
         });
     }
     if let Err(problem) = answer(&web, &visitor, wanted, &columns, &address, &mut view).await {
@@ -205,6 +210,7 @@ pub(crate) async fn page(
         kept,
         drawer,
         closed,
+        no_save,
     })
 }
 

@@ -3,15 +3,15 @@
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::{Html, IntoResponse, Response};
 use klio_desk::ExposeSecret as _;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::asset;
 use crate::gate::cookie;
-use crate::route::PAGES;
+use crate::route;
 use crate::view::WhoView;
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
@@ -27,6 +27,8 @@ const AS_JSON: &str = "as=json";
 pub(crate) struct Screen {
     path: String,
     query: String,
+    /// Whether its address is one to come back to.
+    get: bool,
     theme: &'static str,
     density: &'static str,
     json: bool,
@@ -34,6 +36,10 @@ pub(crate) struct Screen {
     part: Option<String>,
     /// Another site led here (`Sec-Fetch-Site`).
     led: bool,
+    /// A page of Klio's own led here.
+    own: bool,
+    /// A script follows a link or a form to this address (htmx's `HX-Boosted`).
+    followed: bool,
 }
 
 impl Screen {
@@ -51,16 +57,17 @@ impl Screen {
             Some("close") => "close",
             _ => "usual",
         };
+        let site = parts.headers.get("sec-fetch-site");
         Self {
             path: parts.uri.path().to_owned(),
+            get: parts.method == Method::GET,
             json: query.split('&').any(|pair| pair == AS_JSON) || takes_json(&parts.headers),
             query: others.join("&"),
             theme,
             density,
-            led: parts
-                .headers
-                .get("sec-fetch-site")
-                .is_some_and(|site| site == "cross-site" || site == "same-site"),
+            led: site.is_some_and(|site| site == "cross-site" || site == "same-site"),
+            own: site.is_some_and(|site| site == "same-origin"),
+            followed: parts.headers.get("hx-boosted").is_some_and(|value| value == "true"),
             part: parts.headers.get("hx-target").and_then(|id| id.to_str().ok()).map(str::to_owned),
         }
     }
@@ -70,9 +77,24 @@ impl Screen {
         if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
     }
 
+    /// The address to come back to.
+    pub(crate) fn again(&self) -> String {
+        if self.get { self.here() } else { "/".to_owned() }
+    }
+
+    /// Whether a script follows a link or a form to this address, and does not look for a part of the page where it is.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.followed
+    }
+
     /// Whether another site led here: browsers keep the session's cookie back then (`SameSite=Strict`).
     pub(crate) fn is_led(&self) -> bool {
         self.led
+    }
+
+    /// Whether a page of Klio's own led here, as the browser says.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own
     }
 
     /// Whether nothing but the element with this id is wanted.
@@ -124,6 +146,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Asked<T> {
         query.map(|query| Self(query.0)).map_err(|e| Problem::bad(e.body_text()))
     }
 }
+
+/// Nothing may stand in the query.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
 
 /// Whether somebody asks for JSON and not for a page.
 fn takes_json(headers: &HeaderMap) -> bool {
@@ -192,8 +219,6 @@ pub(crate) struct Link {
 
 impl Link {
     fn of(place: &Place, about: &About, visitor: &Visitor) -> Self {
-        let entry = PAGES.iter().find(|entry| entry.path == place.path);
-        let refused = entry.and_then(|entry| entry.check(&visitor.principal).err());
         let first = PLACES.iter().find(|other| other.group == place.group);
         Self {
             group: (first.is_some_and(|first| first.path == place.path) && !place.group.is_empty())
@@ -202,7 +227,7 @@ impl Link {
             path: place.path,
             key: place.key,
             current: about.place == place.path,
-            reason: refused.map(|problem| problem.detail),
+            reason: route::why_not(visitor, "GET", place.path),
         }
     }
 }
@@ -239,5 +264,21 @@ impl Frame {
     /// What requests that change something must bring.
     pub(crate) fn csrf(&self) -> &str {
         self.who.as_ref().and_then(|who| who.csrf.as_deref()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_is_a_page_with_a_key_of_its_own() {
+        let mut keys: Vec<char> = PLACES.iter().map(|place| place.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), PLACES.len());
+        for place in PLACES {
+            assert!(route::find("GET", Some(place.path)).is_ok(), "{}", place.path);
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::address::{self, Address};
 use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, words};
 use crate::api;
+use crate::route;
 use crate::view::{IncidentView, ReachView, RequestView, headline};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
@@ -104,7 +105,7 @@ pub(crate) async fn page(
         place: "/incidents",
         command: Some(format!("klio incident {}", draw::shell(&view.story.id))),
     };
-    let no_export = words::why_not(&visitor, "GET", "/api/v1/events/export");
+    let no_export = route::why_not(&visitor, "GET", "/api/v1/events/export");
     screen.show(&web, &visitor, about, view, |frame, view| Page::of(frame, view, &wanted, no_export))
 }
 

@@ -6,9 +6,10 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use klio_model::{Event, Timestamp, explain};
 use serde::Deserialize;
 
-use super::frame::{About, Asked, Frame, Screen};
+use super::frame::{About, Asked, Frame, Nothing, Screen};
 use super::{address, draw, words};
 use crate::api::{events, integrity};
+use crate::route;
 use crate::view::{IntegrityView, ProofView, Verdict};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
@@ -76,8 +77,8 @@ pub(crate) async fn page(
     let view = integrity::get(State(web.clone()), visitor.clone()).await?.0;
     let about =
         About { title: "Integrity".to_owned(), place: "/integrity", command: Some("klio verify".to_owned()) };
-    let no_verify = words::why_not(&visitor, "POST", "/api/v1/integrity/verify");
-    let no_proof = words::why_not(&visitor, "GET", "/events/{auditId}/proof");
+    let no_verify = route::why_not(&visitor, "POST", "/api/v1/integrity/verify");
+    let no_proof = route::why_not(&visitor, "GET", "/events/{auditId}/proof");
     let (now, no_log) = (web.now(), !visitor.sight.is_all());
     screen.show(&web, &visitor, about, view, |frame, view| Integrity {
         frame,
@@ -136,6 +137,7 @@ pub(crate) async fn proof(
     visitor: Visitor,
     screen: Screen,
     Path(audit_id): Path<String>,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Response, Problem> {
     let view = events::proof(State(web.clone()), visitor.clone(), Path(audit_id)).await?.0;
     let event = address::event(Some(&view.audit_id), None);

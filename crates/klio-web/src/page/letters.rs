@@ -6,9 +6,10 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::address::Address;
-use super::frame::{About, Asked, Frame, Screen};
+use super::frame::{About, Asked, Frame, Nothing, Screen};
 use super::{draw, words};
 use crate::api::dead;
+use crate::route;
 use crate::view::{DeadLetterPage, DeadLetterView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web, input};
@@ -73,6 +74,7 @@ pub(crate) async fn letter(
     visitor: Visitor,
     screen: Screen,
     Path(number): Path<String>,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Response, Problem> {
     let view = dead::get(State(web.clone()), visitor.clone(), Path(number)).await?.0;
     let about = About {
@@ -84,8 +86,8 @@ pub(crate) async fn letter(
     let (is_text, content) = drawn(bytes.get(..DRAWN).unwrap_or(bytes));
     let rest = bytes.len().saturating_sub(DRAWN) as u64;
     let path = "/api/v1/dead-letters/{number}";
-    let no_replay = words::why_not(&visitor, "POST", "/api/v1/dead-letters/{number}/replay");
-    let no_removal = words::why_not(&visitor, "DELETE", path);
+    let no_replay = route::why_not(&visitor, "POST", "/api/v1/dead-letters/{number}/replay");
+    let no_removal = route::why_not(&visitor, "DELETE", path);
     screen.show(&web, &visitor, about, view, |frame, view| Letter {
         frame,
         view,

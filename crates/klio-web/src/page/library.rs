@@ -8,11 +8,11 @@ use klio_model::Severity;
 use serde::{Deserialize, Serialize};
 
 use super::address::{self, Address};
-use super::frame::{About, Asked, Frame, Screen};
-use super::{draw, markdown, words};
+use super::frame::{About, Asked, Frame, Nothing, Screen};
+use super::{draw, markdown};
 use crate::api::{coverage, findings, rules};
 use crate::archive::SqlPart;
-use crate::route::ROUTES;
+use crate::route;
 use crate::view::{
     AllowView, CoveragePage, CoverageView, FindingView, HuntPage, HuntView, RuleView, SavedHuntView,
 };
@@ -23,6 +23,8 @@ use crate::{Problem, Web};
 const FINDINGS: usize = 30;
 /// Rows of a hunt's answer.
 const ROWS: u64 = 200;
+/// What is asked with a hunt in SQL.
+const SQL: (&str, &str) = ("POST", "/api/v1/sql");
 
 /// Which rules.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -157,7 +159,7 @@ pub(crate) async fn detections(
         command: Some("klio rule list".to_owned()),
     };
     let view = DetectionsView { items, coverage: covered.map(|page| (*page).clone()), allowed };
-    let no_change = words::why_not(&visitor, "DELETE", "/api/v1/allow/{id}");
+    let no_change = route::why_not(&visitor, "DELETE", "/api/v1/allow/{id}");
     screen.show(&web, &visitor, about, view, |frame, view| Detections {
         frame,
         no_change,
@@ -173,16 +175,11 @@ pub(crate) async fn detections(
 
 /// The allow-list, for who sees everything: its entries are about all clusters.
 async fn excused(web: &Web, visitor: &Visitor) -> Result<Vec<AllowView>, Problem> {
-    if words::why_not(visitor, "GET", "/api/v1/allow").is_some() {
+    if route::why_not(visitor, "GET", "/api/v1/allow").is_some() {
         return Ok(Vec::new());
     }
     Ok(rules::allowed(State(web.clone()), visitor.clone()).await?.0.items)
 }
-
-/// Nothing may stand in the query.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
 
 /// A rule and what it found.
 #[derive(Debug, Serialize)]
@@ -229,7 +226,7 @@ pub(crate) async fn detection(
     };
     let coverage = coverage::soon(&web, &visitor).await.and_then(|page| page.of(&rule.id).cloned());
     let view = DetectionView { rule, findings: found, allowed, coverage };
-    let no_change = words::why_not(&visitor, "DELETE", "/api/v1/allow/{id}");
+    let no_change = route::why_not(&visitor, "DELETE", "/api/v1/allow/{id}");
     screen.show(&web, &visitor, about, view, |frame, view| Detection { frame, no_change, view, page })
 }
 
@@ -317,10 +314,13 @@ pub(crate) async fn hunt(
     Asked(asking): Asked<Asking>,
 ) -> Result<Response, Problem> {
     let hunt = rules::hunt(State(web.clone()), visitor.clone(), Path(name)).await?.0;
-    let sql = ROUTES.iter().find(|entry| entry.path == "/api/v1/sql");
-    let refused = sql.and_then(|entry| entry.check(&visitor.principal).err()).map(|problem| problem.detail);
+    let refused = route::why_not(&visitor, SQL.0, SQL.1);
     let mut answer = None;
-    if let (Some(_), None, Some(query)) = (asking.ask, &refused, hunt.sql.clone()) {
+    // A link of another site may lead to the question, and only Klio's own page asks it.
+    let asked_here = !visitor.credential.is_ambient() || screen.is_own();
+    let query = hunt.sql.clone().filter(|_| asking.ask.is_some() && asked_here && refused.is_none());
+    if let Some(query) = query {
+        visitor.note.also(route::find(SQL.0, Some(SQL.1)).ok());
         let found = visitor.ask(&web, move |archive, sight, patience| {
             let mut view = RowsView { columns: Vec::new(), rows: Vec::new(), more: false };
             view.more = archive.sql(sight, patience, &query, ROWS, &mut |part| {

@@ -12,7 +12,7 @@ use klio_model::{Field, FieldRef, Filter, Severity, TimeRange, Timestamp};
 
 use super::address::{self, Address};
 use super::chart::Chart;
-use super::frame::{About, Frame, Screen};
+use super::frame::{About, Asked, Frame, Nothing, Screen};
 use super::{draw, incidents, integrity, sources, words};
 use crate::api::{self, findings, split, step_of};
 use crate::archive::{Archive, ArchiveError, Patience, Question, Survey, Surveyed};
@@ -93,6 +93,7 @@ pub(crate) async fn page(
     State(web): State<Web>,
     visitor: Visitor,
     screen: Screen,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Response, Problem> {
     let listing = findings::Listing {
         severity: Some(Severity::Medium.name().to_owned()),

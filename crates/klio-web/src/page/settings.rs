@@ -7,9 +7,10 @@ use klio_desk::{Role, Via};
 use klio_model::Timestamp;
 use serde::Serialize;
 
-use super::frame::{About, Frame, Screen};
+use super::frame::{About, Asked, Frame, Nothing, Screen};
 use super::{address, draw, words};
 use crate::api::{sessions, tokens, users, ways_of};
+use crate::route;
 use crate::view::{SessionView, TokenView, UserPage, UserView, WayView, WhoView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
@@ -88,12 +89,25 @@ impl Account {
 fn right_words(right: &str) -> String {
     let mut out = String::new();
     for letter in right.chars() {
-        if letter.is_ascii_uppercase() {
+        if letter.is_ascii_uppercase() && !out.is_empty() {
             out.push(' ');
         }
         out.push(letter.to_ascii_lowercase());
     }
-    out
+    out.replace("sql", "SQL")
+}
+
+/// The roles, the least first, each with what it may that those before it may not.
+fn ladder() -> Vec<(&'static str, Vec<String>)> {
+    let mut known = 0;
+    let mut ladder = Vec::new();
+    for role in Role::ALL {
+        // Rights stand in the order of the least role that has them.
+        let rights = role.rights().skip(known).map(|right| right_words(&format!("{right:?}")));
+        ladder.push((role.name(), rights.collect()));
+        known = role.rights().count();
+    }
+    ladder
 }
 
 /// How a token is: a class and a word.
@@ -110,6 +124,7 @@ pub(crate) async fn page(
     State(web): State<Web>,
     visitor: Visitor,
     screen: Screen,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Response, Problem> {
     let who = WhoView::of(&visitor.principal, None);
     let mut sessions = sessions::list(State(web.clone()), visitor.clone()).await?.0.items;
@@ -122,7 +137,7 @@ pub(crate) async fn page(
     let now = web.now();
     let lives = LIVES.map(|days| (days, Timestamp(now.micros() + days * DAY))).to_vec();
     let roles = roles(&visitor);
-    let no_users = words::why_not(&visitor, "GET", "/settings/users");
+    let no_users = route::why_not(&visitor, "GET", "/settings/users");
     let about = About { title: "Settings".to_owned(), place: "/settings", command: None };
     screen.show(&web, &visitor, about, view, |frame, view| Account {
         frame,
@@ -141,6 +156,8 @@ struct Users {
     view: UserPage,
     now: Timestamp,
     roles: Vec<&'static str>,
+    /// Roles and what each may more.
+    ladder: Vec<(&'static str, Vec<String>)>,
 }
 
 /// Roles that somebody may give: no higher ones than his own.
@@ -154,12 +171,19 @@ pub(crate) async fn people(
     State(web): State<Web>,
     visitor: Visitor,
     screen: Screen,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Response, Problem> {
     let view = users::list(State(web.clone()), visitor.clone()).await?.0;
     let about =
         About { title: "Users".to_owned(), place: "/settings", command: Some("klio user list".to_owned()) };
     let (now, roles) = (web.now(), roles(&visitor));
-    screen.show(&web, &visitor, about, view, |frame, view| Users { frame, view, now, roles })
+    screen.show(&web, &visitor, about, view, |frame, view| Users {
+        frame,
+        view,
+        now,
+        roles,
+        ladder: ladder(),
+    })
 }
 
 /// Somebody with an account, and what he signs in with.
@@ -194,6 +218,7 @@ pub(crate) async fn person(
     visitor: Visitor,
     screen: Screen,
     Path(name): Path<String>,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Response, Problem> {
     let found = users::list(State(web.clone()), visitor.clone()).await?.0.items;
     let user = found.into_iter().find(|user| user.name == name).ok_or_else(Problem::not_found)?;
@@ -223,4 +248,27 @@ pub(crate) async fn person(
         is_self,
         audit,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_right_is_told_once_with_the_least_role_that_has_it() {
+        let ladder = ladder();
+        assert_eq!(ladder.iter().map(|(role, _)| *role).collect::<Vec<_>>(), Role::ALL.map(Role::name));
+        let told: Vec<&String> = ladder.iter().flat_map(|(_, rights)| rights).collect();
+        assert_eq!(told.len(), Role::Admin.rights().count());
+        for (role, right) in [
+            ("viewer", "read own audit"),
+            ("analyst", "save hunts"),
+            ("analyst", "run SQL"),
+            ("responder", "replay dead letters"),
+            ("admin", "read audit"),
+        ] {
+            let rights = ladder.iter().find(|(name, _)| *name == role).map(|(_, rights)| rights);
+            assert!(rights.unwrap().iter().any(|own| own == right), "{role}: {right}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::address::path;
 use super::frame::{About, Asked, Frame, Screen, html};
+use super::problem::drawn;
 use crate::api::is_local;
 use crate::gate::{Stranger, no_session_cookie, session, session_cookie};
 use crate::input::Fields;
@@ -82,9 +83,7 @@ pub(crate) async fn enter(
                 StatusCode::UNAUTHORIZED => "Name or password is wrong.".to_owned(),
                 _ => problem.detail.clone(),
             };
-            let mut answer = draw(&web, &screen, home, name, Some(said))?;
-            *answer.status_mut() = problem.status();
-            return Ok(answer);
+            return Ok(drawn(draw(&web, &screen, home, name, Some(said))?, problem));
         }
     };
     stranger.note.entered(&principal);

@@ -6,8 +6,9 @@ use axum::response::Response;
 use klio_model::Timestamp;
 
 use super::address::Address;
-use super::frame::{About, Frame, Screen};
+use super::frame::{About, Asked, Frame, Nothing, Screen};
 use super::{draw, words};
+use crate::route;
 use crate::view::{Balance, Completeness, Gap, SourcePage, SourceView};
 use crate::visitor::Visitor;
 use crate::{OWN_CLUSTER, Problem, Web, api};
@@ -107,10 +108,11 @@ pub(crate) async fn page(
     State(web): State<Web>,
     visitor: Visitor,
     screen: Screen,
+    Asked(Nothing {}): Asked<Nothing>,
 ) -> Result<Response, Problem> {
     let view = api::sources::list(State(web.clone()), visitor.clone()).await?.0;
     let about =
         About { title: "Sources".to_owned(), place: "/sources", command: Some("klio sources".to_owned()) };
-    let (now, no_letters) = (web.now(), words::why_not(&visitor, "GET", "/sources/dead-letters"));
+    let (now, no_letters) = (web.now(), route::why_not(&visitor, "GET", "/sources/dead-letters"));
     screen.show(&web, &visitor, about, view, |frame, view| Sources { frame, view, now, no_letters })
 }

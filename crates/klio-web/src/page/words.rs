@@ -1,4 +1,4 @@
-//! Spans, sizes and shares as people say them, and why somebody may not do a thing.
+//! Spans, sizes and shares as people say them.
 
 // Templates hand over references.
 #![allow(clippy::trivially_copy_pass_by_ref)]
@@ -6,14 +6,6 @@
 use klio_model::Timestamp;
 
 use super::draw;
-use crate::route;
-use crate::visitor::Visitor;
-
-/// Why this visitor may not, such as `POST /api/v1/integrity/verify`; `None` if he may.
-pub(crate) fn why_not(visitor: &Visitor, method: &str, pattern: &str) -> Option<String> {
-    let entry = route::find(method, Some(pattern)).ok()?;
-    entry.check(&visitor.principal).err().map(|problem| problem.detail)
-}
 
 /// `3 min ago`, or `in 3 min` of what is to come.
 pub(crate) fn ago(now: &Timestamp, then: &Timestamp) -> String {

@@ -20,9 +20,11 @@ pub struct AllowView {
     pub owner: String,
     /// Why it is right.
     pub reason: String,
-    /// From then on it excuses nothing.
-    #[schema(value_type = String, format = DateTime)]
-    pub until: Timestamp,
+    /// From then on it excuses nothing; nothing if what is written is no time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+    /// Why it excuses nothing, such as that its rule is gone; nothing if it is right.
+    pub wrong: Option<String>,
     /// Findings that it excused since the server runs, in all clusters.
     pub findings: u64,
 }
@@ -100,7 +102,7 @@ pub struct HuntView {
 pub struct HuntPage {
     /// By name.
     pub items: Vec<HuntView>,
-    /// Those that the asker and others saved, the newest first.
+    /// Those that the asker and others saved, the newest first; about bodies for who may read bodies.
     pub saved: Vec<SavedHuntView>,
 }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod asking;
+mod asks;
 mod audit;
 mod gate;
 mod matrix;
@@ -11,4 +12,5 @@ mod room;
 mod running;
 mod sign_in;
 mod streams;
+mod window;
 mod world;

@@ -14,11 +14,13 @@ use klio_desk::{
 };
 use klio_detect::About;
 use klio_model::{Severity, Timestamp};
+use klio_web::view::{AllowView, HuntView};
 use klio_web::{Access, AccessStage, AuditError, Library, Limits, Options, OwnAudit, Peer, Rate, Web};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::memory::Memory;
+use crate::world::PLACES;
 
 pub const PASSWORD: &str = "a few words that do";
 /// The time of all answers.
@@ -95,12 +97,39 @@ pub fn limits() -> Limits {
     }
 }
 
-/// A library with one rule.
+/// A library with one rule, an entry about a foreign place for most, and two hunts.
 struct Shelf(About);
 
 impl Library for Shelf {
     fn rules(&self) -> Vec<About> {
         vec![self.0.clone()]
+    }
+
+    fn allowed(&self) -> Vec<AllowView> {
+        let place = PLACES[3];
+        vec![AllowView {
+            id: Some("kept".into()),
+            rule: None,
+            filter: format!("user:{}user", place.mark()),
+            owner: "ops".into(),
+            reason: "known".into(),
+            until: None,
+            wrong: Some("there is no rule `gone`".into()),
+            findings: 0,
+        }]
+    }
+
+    fn hunts(&self) -> Vec<HuntView> {
+        let hunt = |name: &str, filter: Option<&str>, sql: Option<&str>| HuntView {
+            name: name.into(),
+            title: format!("What is asked {name}?"),
+            tactic: None,
+            technique: None,
+            filter: filter.map(str::to_owned),
+            sql: sql.map(str::to_owned),
+            page: String::new(),
+        };
+        vec![hunt("by-filter", Some("verb:get"), None), hunt("in-sql", None, Some("SELECT 1"))]
     }
 }
 

@@ -30,6 +30,15 @@ impl Place {
         format!("MARK.{}.{}.", self.cluster, self.namespace).replace('-', "none")
     }
 
+    /// The scope that is this place and no other.
+    pub fn scope(&self) -> String {
+        if self.namespace == "-" {
+            self.cluster.into()
+        } else {
+            format!("{}/{}", self.cluster, self.namespace)
+        }
+    }
+
     fn number(&self) -> i64 {
         PLACES.iter().position(|place| place == self).unwrap() as i64
     }
@@ -39,7 +48,8 @@ impl Place {
 pub fn record(place: Place, n: i64) -> Record {
     let mark = place.mark();
     let time = Timestamp(1_795_000_000_000_000 + n * 60_000_000 + place.number() * 1_000_000);
-    let mut object = json!({ "resource": "secrets", "name": format!("{mark}object"), "apiVersion": "v1" });
+    let (resource, name) = if n == 3 { ("pods", "pod") } else { ("secrets", "object") };
+    let mut object = json!({ "resource": resource, "name": format!("{mark}{name}"), "apiVersion": "v1" });
     if place.namespace != "-" {
         object["namespace"] = json!(place.namespace);
     }
@@ -51,7 +61,10 @@ pub fn record(place: Place, n: i64) -> Record {
         "stage": "ResponseComplete",
         "requestURI": format!("/api/v1/x/{mark}"),
         "verb": if n % 2 == 0 { "get" } else { "create" },
-        "user": { "username": format!("{mark}user"), "groups": ["ops"] },
+        "user": { "username": format!("{mark}user"), "groups": ["ops"], "extra": {
+            "authentication.kubernetes.io/credential-id": [format!("{mark}credential")],
+            "authentication.kubernetes.io/node-name": [format!("{mark}node")],
+        } },
         "sourceIPs": [format!("192.0.2.{}", 1 + place.number())],
         "userAgent": format!("{mark}agent"),
         "objectRef": object,

@@ -1,9 +1,10 @@
 //! What can be read about the judgement: rules with their pages, what is excused, hunts. And what is excused from now on.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::http::StatusCode;
 use klio_detect::coverage::{Coverage, Observed, Recording, assess};
 use klio_detect::{About, Allow};
 use klio_model::Timestamp;
@@ -51,7 +52,8 @@ impl Shelf {
     /// Changes the entries that Klio writes. They count when this returns.
     fn change(&self, f: impl FnOnce(&mut Vec<Entry>) -> Result<(), Problem>) -> Result<(), Problem> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.kept();
+        let path = place(&self.kept()).map_err(|e| broken(Failure::world(e)))?;
+        let before = bytes(&path).map_err(|e| broken(Failure::world(e)))?;
         let mut all = allow::of_file(&path).map_err(broken)?;
         f(&mut all)?;
         let text = allow::print(&all);
@@ -67,7 +69,7 @@ impl Shelf {
         }
         let rules = Rules { kept: Some(new.path().to_owned()), ..self.now_rules() };
         let (set, _) = rules.load().map_err(broken)?.told();
-        keep(new, &path).map_err(|e| broken(Failure::world(e)))?;
+        keep(new, &path, before.as_deref())?;
         self.shared.pipeline.orders.reload(set);
         Ok(())
     }
@@ -86,7 +88,8 @@ impl Shelf {
             filter: entry.text.clone(),
             owner: entry.owner.clone(),
             reason: entry.reason.clone(),
-            until: entry.until,
+            until: Some(entry.until),
+            wrong: None,
             findings: self.shared.metrics.excused_by(entry.rule.as_deref(), &entry.owner, &entry.text),
         }
     }
@@ -101,18 +104,59 @@ fn broken(failure: Failure) -> Problem {
     )
 }
 
-/// A text in a file beside another, durable.
+/// An entry that excuses nothing, since it is not right (any more), such as one about a rule that is gone.
+fn wrong(entry: &Entry, failure: Failure) -> AllowView {
+    AllowView {
+        id: Some(entry.id()),
+        rule: entry.rule.clone(),
+        filter: entry.filter.clone(),
+        owner: entry.owner.clone(),
+        reason: entry.reason.clone(),
+        until: allow::end(&entry.until),
+        wrong: Some([vec![failure.message], failure.hints].concat().join(": ")),
+        findings: 0,
+    }
+}
+
+/// Where a file is that is to be written, through links; itself if it is not there yet.
+fn place(path: &Path) -> std::io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(e) if e.kind() == ErrorKind::NotFound && !path.is_symlink() => Ok(path.to_owned()),
+        found => found,
+    }
+}
+
+/// What a file holds; `None` if it is not there.
+fn bytes(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// A text in a file beside another, durable, for those who may read that one.
 fn written(beside: &Path, text: &str) -> std::io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new_in(beside.parent().unwrap_or(Path::new(".")))?;
+    match std::fs::metadata(beside) {
+        Ok(known) => file.as_file().set_permissions(known.permissions())?,
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)
 }
 
-/// Puts the file in the place of another.
-fn keep(new: NamedTempFile, path: &Path) -> std::io::Result<()> {
-    new.persist(path)?;
-    std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+/// Puts the file in the place of another that holds what it held before.
+fn keep(new: NamedTempFile, path: &Path, before: Option<&[u8]>) -> Result<(), Problem> {
+    let failed = |error| broken(Failure::world(error));
+    if bytes(path).map_err(failed)?.as_deref() != before {
+        let detail = "the allow-list was changed meanwhile, perhaps by hand: look at it, and try again";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    new.persist(path).map_err(|e| failed(e.error))?;
+    let dir = std::fs::File::open(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    dir.sync_all().map_err(failed)
 }
 
 impl Library for Shelf {
@@ -135,7 +179,12 @@ impl Library for Shelf {
     fn allowed(&self) -> Vec<AllowView> {
         let set = self.shared.pipeline.orders.rules();
         let kept = allow::of_file(&self.kept()).unwrap_or_default();
-        set.allow.iter().map(|entry| self.view(entry, &kept)).collect()
+        let right = set.allow.iter().map(|entry| self.view(entry, &kept));
+        let others = kept.iter().filter_map(|entry| {
+            let failure = allow::check(entry.clone(), &set).err()?;
+            Some(wrong(entry, failure))
+        });
+        right.chain(others).collect()
     }
 
     fn coverage(&self, seen: &Observed) -> Vec<CoverageView> {
@@ -213,4 +262,45 @@ fn read(path: &Path) -> Option<String> {
     const MOST: u64 = 1 << 20;
     let length = std::fs::metadata(path).ok()?.len();
     if length > MOST { None } else { std::fs::read_to_string(path).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_somebody_changed_meanwhile_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("allow.yaml");
+        let put = |before: Option<&[u8]>| keep(written(&path, "new").unwrap(), &path, before);
+        put(None).unwrap();
+        std::fs::write(&path, "by hand").unwrap();
+        for before in [None, Some(b"new".as_slice())] {
+            assert_eq!(put(before).unwrap_err().status, 409);
+        }
+        assert_eq!(bytes(&path).unwrap().unwrap(), b"by hand");
+        put(Some(b"by hand")).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(put(Some(b"new")).unwrap_err().status, 409);
+        assert_eq!(bytes(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn links_are_followed_and_who_might_read_it_still_may() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, real) = (dir.path().join("allow.yaml"), dir.path().join("kept/there.yaml"));
+        assert_eq!(place(&link).unwrap(), link, "it is not there yet");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert!(place(&link).is_err(), "a link that leads nowhere is not replaced");
+        std::fs::create_dir(dir.path().join("kept")).unwrap();
+        std::fs::write(&real, "old").unwrap();
+        std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let path = place(&link).unwrap();
+        keep(written(&path, "new").unwrap(), &path, Some(b"old")).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&link).unwrap(), b"new");
+        assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+    }
 }
