@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn steps_of_values_that_are_let_go_are_told_together() {
         let field = FieldRef::of(Field::UserAgent);
-        let mut series = Series::new(&field, 10, Room { values: 100, bytes: usize::MAX });
+        let mut series = Series::new(&field, 10, Room { values: 100, ..Room::ALL });
         let event = |text: &str, time: i64| {
             let time = Timestamp(time).to_string();
             let raw = serde_json::json!({ "userAgent": text, "requestReceivedTimestamp": time });

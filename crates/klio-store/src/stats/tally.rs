@@ -26,11 +26,13 @@ pub(super) struct Room {
     pub values: usize,
     /// Bytes in memory, about.
     pub bytes: usize,
+    /// Bytes of the texts of one group of rows, before the rarer ones go.
+    pub once: usize,
 }
 
 impl Room {
     /// Of one question: more values are no picture and no list.
-    pub(super) const ALL: Self = Self { values: 1_000_000, bytes: 256 << 20 };
+    pub(super) const ALL: Self = Self { values: 1_000_000, bytes: 256 << 20, once: 256 << 20 };
 
     /// The same for each of several counts of one question.
     pub(super) fn shared(self, counts: usize) -> Self {
@@ -40,8 +42,8 @@ impl Room {
     /// Whether all these texts have a place at once, as far as each is counted.
     pub(super) fn holds(self, texts: &StringArray) -> bool {
         let own = |at: usize| texts.value_length(at).unsigned_abs() as usize;
-        texts.value_data().len() <= self.bytes
-            || (0..texts.len()).map(|at| own(at).min(LONGEST)).sum::<usize>() <= self.bytes
+        texts.value_data().len() <= self.once
+            || (0..texts.len()).map(|at| own(at).min(LONGEST)).sum::<usize>() <= self.once
     }
 
     /// Whether so much has no place. What has just been cleared needs a quarter less, so that it is not cleared at once again.
@@ -290,21 +292,18 @@ mod tests {
     fn strangers_who_invent_values_do_not_hide_the_frequent_ones() {
         let fields = [FieldRef::of(Field::UserAgent), FieldRef::of(Field::Verb)];
         for (most, bytes) in [(64, usize::MAX), (usize::MAX, 16 << 10)] {
-            let mut tally = Tally::new(&fields[..1], Room { values: most, bytes });
-            let mut pairs = Tally::new(&fields, Room { values: most, bytes });
+            let mut tally = Tally::new(&fields[..1], Room { values: most, bytes, ..Room::ALL });
+            let mut pairs = Tally::new(&fields, Room { values: most, bytes, ..Room::ALL });
             for number in 0..20_000 {
                 let stranger = agent(&format!("invented {number}"));
                 tally.event(&stranger);
                 pairs.event(&stranger);
                 assert!(tally.counts.len() <= most && pairs.counts.len() <= most);
                 // Those who come long after it is full, and who say nothing.
-                for known in
-                    [(number % 4 == 0).then(|| agent("kubectl")), (number > 10_000).then(Event::blank)]
-                {
-                    for event in &known {
-                        tally.event(event);
-                        pairs.event(event);
-                    }
+                let kubectl = (number % 4 == 0).then(|| agent("kubectl"));
+                for event in kubectl.into_iter().chain((number > 10_000).then(Event::blank)) {
+                    tally.event(&event);
+                    pairs.event(&event);
                 }
             }
             let let_go = tally.let_go();
@@ -324,7 +323,7 @@ mod tests {
 
     #[test]
     fn texts_that_have_no_room_at_once_are_told_one_by_one() {
-        let room = Room { values: 1, bytes: 3 * LONGEST };
+        let room = Room { once: 3 * LONGEST, ..Room::ALL };
         let long = "x".repeat(100 * LONGEST);
         let texts = |count: usize| StringArray::from(vec![long.as_str(); count]);
         assert!(room.holds(&texts(3)) && !room.holds(&texts(4)));

@@ -347,10 +347,12 @@ impl Archive for Memory {
             Seen::new(move |cluster| sight.filter_for(cluster))
         };
         self.ask(all(sight), patience, |lake| {
-            let mut found = Vec::new();
+            let (mut found, mut bytes) = (Vec::new(), 0);
             lake.find(&filter, TimeRange::default(), &mut |kept| {
+                bytes += kept.raw.len();
                 found.push(record(kept));
-                if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                let has_room = found.len() < most && bytes < PAGE_BYTES;
+                if has_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
             Ok(found)
         })
