@@ -244,7 +244,7 @@ fn the_allow_list_is_written_where_its_link_leads_and_lists_what_is_wrong() {
     assert!(said(&wrong[1]).contains("soon is no time") && wrong[1]["until"].is_null());
     let page = get(&server, &boss, "/detections");
     assert!(page.body.contains("It excuses nothing: there is no rule `gone`"), "{}", page.body);
-    let new = json!({ "filter": "user:builder", "owner": "ops", "reason": "builds", "until": "2999-01-01" });
+    let new = serde_json::json!({ "filter": "user:builder", "owner": "ops", "reason": "builds", "until": "2999-01-01" });
     let made = post(&server, &boss, "/api/v1/allow", &new);
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(list().iter().filter(|item| item["wrong"].is_null()).count(), 1);
