@@ -250,7 +250,7 @@ await journey("a question is saved as a hunt, asked again, and removed", async (
   const count = await page.locator(".sum strong").innerText();
   await page.locator("details.fold summary", { hasText: "Save as a hunt" }).click();
   await page.fill('input[name="title"]', "who lists Secrets?");
-  await page.locator("form.fields button.main").click();
+  await page.locator("form.fields button.main", { hasText: "Save" }).click();
   await page.waitForURL(/\/hunts$/);
   await page.locator("a", { hasText: "who lists Secrets?" }).click();
   await page.waitForURL(/explore/);
