@@ -219,8 +219,7 @@ fn the_allow_list_is_written_where_its_link_leads_and_lists_what_is_wrong() {
     let data = dir.path().join("lake");
     let boss = token(&data, "boss", "admin", "*");
     let (kept, link) = (dir.path().join("kept.yaml"), data.join("allow.yaml"));
-    let gone =
-        "- rule: gone\n  where: 'user:ci'\n  owner: ops\n  reason: known\n  until: 2999-01-01\n- where: 'user:cd'\n  owner: ops\n  \
+    let gone = "- rule: gone\n  where: 'user:ci'\n  owner: ops\n  reason: known\n  until: 2999-01-01\n- where: 'user:cd'\n  owner: ops\n  \
          reason: known\n  until: soon\n";
     std::fs::write(&kept, gone).unwrap();
     std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o640)).unwrap();
@@ -234,7 +233,7 @@ fn the_allow_list_is_written_where_its_link_leads_and_lists_what_is_wrong() {
     assert!(said(&wrong[1]).contains("soon is no time") && wrong[1]["until"].is_null());
     let page = get(&server, &boss, "/detections");
     assert!(page.body.contains("It excuses nothing: there is no rule `gone`"), "{}", page.body);
-    let new = json!({ "filter": "user:builder", "owner": "ops", "reason": "builds", "until": "2999-01-01" });
+    let new = serde_json::json!({ "filter": "user:builder", "owner": "ops", "reason": "builds", "until": "2999-01-01" });
     let made = post(&server, &boss, "/api/v1/allow", &new);
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(list().iter().filter(|item| item["wrong"].is_null()).count(), 1);
