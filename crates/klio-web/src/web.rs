@@ -96,7 +96,7 @@ pub trait Library: Send + Sync {
         None
     }
 
-    /// The entries of the allow-list.
+    /// The entries of the allow-list, and last those that Klio wrote and that are not right any more.
     fn allowed(&self) -> Vec<AllowView> {
         Vec::new()
     }

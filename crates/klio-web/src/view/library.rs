@@ -73,7 +73,7 @@ pub struct TriedView {
 /// The allow-list.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct AllowPage {
-    /// Its entries, in the order in which they were read.
+    /// Its entries, in the order in which they were read; those that are wrong last.
     pub items: Vec<AllowView>,
 }
 
