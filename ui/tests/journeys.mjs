@@ -306,8 +306,7 @@ await journey("every page has its JSON twin and its command, and can be read wit
   const rule = await link("/detections?state=hit", "/detections/");
   const incident = await link("/incidents", "/incidents/");
   const event = await link(incident, "/events/");
-  const object = await link(incident, "/objects/");
-  const deep = [incident, event, `${event}/proof`, object, rule, await link(rule, `${rule}/excuse`), await link("/hunts", "/hunts/"),
+  const deep = [incident, event, `${event}/proof`, "/objects/deployments/web/frontend?cluster=prod", rule, await link(rule, `${rule}/excuse`), await link("/hunts", "/hunts/"),
     "/actors/carol%40corp.example", "/addresses/185.220.101.34", "/namespaces/payments", "/nodes/node-1", "/pods/orders/importer-batch-9x2",
     "/explore?filter=verb:list&cluster=prod&from=2026-11-20&to=2027-01-01", "/tail?filter=verb:create&cluster=prod", "/incidents?cluster=prod&from=now-9w",
     "/trends?cluster=prod", "/sources/connect?name=fresh&platform=kubeadm", "/sources/dead-letters", "/settings/users", "/settings/users/vic"];

@@ -22,12 +22,18 @@ fn chromium() -> Option<PathBuf> {
 }
 
 /// What a page says to type, in a shell; what follows is stopped.
-fn run(data: &Path, said: &str) -> Output {
+fn run(data: &Path, url: &str, token: &str, said: &str) -> Output {
     let own = Path::new(env!("CARGO_BIN_EXE_klio")).parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let mut shell = Command::new("timeout");
     shell.args(["10", "bash", "-c", said]).env("PATH", format!("{}:{path}", own.display()));
-    shell.env("KLIO_DATA", data).stdin(Stdio::null()).output().unwrap()
+    shell
+        .env("KLIO_DATA", data)
+        .env("KLIO_URL", url)
+        .env("KLIO_TOKEN", token)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -81,13 +87,16 @@ fn people_find_their_way() {
         std::thread::park_timeout(Duration::from_millis(200));
     };
     assert!(ended.success(), "a journey failed; its screenshot is in {}", shots.display());
-    drop(server);
+    let token = ok(&data, &["user", "token", "ana", "--name", "cli"]);
     let commands = std::fs::read_to_string(shots.join("commands")).unwrap();
     assert!(commands.lines().count() > 20, "{commands}");
     // `PATH` stands for what the reader has.
-    for said in commands.lines().filter(|said| !said.contains(" PATH")) {
-        let output = run(&data, said);
+    let said = commands.lines().filter(|said| !said.contains(" PATH"));
+    let wrong = said.filter_map(|said| {
+        let output = run(&data, &server.https, token.trim(), said);
         let code = output.status.code();
-        assert!(matches!(code, Some(0 | 1 | 124)), "a page says `{said}`: {code:?} {}", err(&output));
-    }
+        (!matches!(code, Some(0 | 1 | 124))).then(|| format!("`{said}`: {code:?} {}", err(&output)))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    assert!(wrong.is_empty(), "pages say what does not run:\n{}", wrong.join("\n"));
 }
