@@ -63,7 +63,10 @@ fn people_find_their_way() {
         ok(&data, &["user", "add", name, "--role", role, "--password-file", &password]);
     }
     let server = Server::start(&data);
-    let shots = std::env::var_os("KLIO_SHOTS").map_or_else(|| dir.path().join("shots"), PathBuf::from);
+    // Kept for who looks at them: `target/tmp/window` unless KLIO_SHOTS names another place.
+    let usual = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("window");
+    let shots = std::env::var_os("KLIO_SHOTS").map_or_else(usual, PathBuf::from);
+    let _ = std::fs::remove_dir_all(&shots);
     std::fs::create_dir_all(&shots).unwrap();
 
     let mut journeys = Command::new("node");
