@@ -45,6 +45,7 @@ pub use archive::{Archive, ArchiveError};
 pub use gate::{COOKIE, CSRF_HEADER, Identify, LetIn, Peer, Shown, Unidentified, session_cookie};
 pub use journey::{Back, Leave, Providers};
 pub use pace::Rate;
+pub use page::PLATFORMS;
 pub use problem::Problem;
 pub use route::{Entry, Need, PAGES, ROUTES};
 pub use sight::{OWN_CLUSTER, Sight};

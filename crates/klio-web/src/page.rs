@@ -29,6 +29,7 @@ mod words;
 
 use axum::Router;
 use axum::routing::get;
+pub use connect::PLATFORMS;
 
 use crate::Web;
 

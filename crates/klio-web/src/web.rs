@@ -119,6 +119,12 @@ pub trait Library: Send + Sync {
         Err(Problem::not_found())
     }
 
+    /// What is done on a cluster's own side to connect it, by the platform's name; nothing for one that is not known.
+    fn guide(&self, platform: &str, cluster: &str) -> Option<String> {
+        let _ = (platform, cluster);
+        None
+    }
+
     /// Questions that somebody should ask now and then.
     fn hunts(&self) -> Vec<HuntView> {
         Vec::new()

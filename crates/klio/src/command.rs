@@ -5,7 +5,7 @@ mod actor;
 #[cfg(feature = "lake")]
 mod config;
 #[cfg(feature = "lake")]
-mod connect;
+pub mod connect;
 #[cfg(feature = "lake")]
 mod dead_letters;
 mod demo;

@@ -16,7 +16,7 @@ use crate::config::{Config, check_cluster};
 use crate::data::{self, Data};
 use crate::failure::Failure;
 use crate::serve::{credentials, tls};
-pub use guide::Platform;
+pub use guide::{Platform, of_platform};
 
 /// The audit policy that Klio's rules see most with.
 const POLICY: &str = include_str!("../../../../deploy/audit-policy.yaml");

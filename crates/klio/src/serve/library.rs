@@ -236,6 +236,10 @@ impl Library for Shelf {
         })
     }
 
+    fn guide(&self, platform: &str, cluster: &str) -> Option<String> {
+        crate::command::connect::of_platform(platform, cluster)
+    }
+
     fn hunts(&self) -> Vec<HuntView> {
         let said = |text: &str| (text != "none").then(|| text.to_owned());
         let view = |hunt: hunts::Hunt| {

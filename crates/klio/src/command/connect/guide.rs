@@ -48,6 +48,13 @@ const LIMITS: [(&str, &str); 2] = [
     ("audit-webhook-truncate-max-batch-size", "33554432"),
 ];
 
+/// The whole text for a platform by its name, with the files where `klio connect cluster` puts them.
+pub fn of_platform(name: &str, cluster: &str) -> Option<String> {
+    let platform = <Platform as clap::ValueEnum>::from_str(name, false).ok()?;
+    let dir = Path::new(cluster);
+    Some(text(platform, cluster, &dir.join("klio-webhook.yaml"), &dir.join("audit-policy.yaml")))
+}
+
 /// The whole text.
 pub fn text(platform: Platform, cluster: &str, kubeconfig: &Path, policy: &Path) -> String {
     let (kubeconfig, policy) = (kubeconfig.display(), policy.display());
@@ -153,5 +160,26 @@ Logging.
    in klio.yaml lets the server follow what comes there. Without a server,
    klio ingest --cluster {cluster} DIRECTORY reads it once."
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_knows_each_platform() {
+        let own: Vec<String> = <Platform as clap::ValueEnum>::value_variants()
+            .iter()
+            .filter_map(|platform| Some(clap::ValueEnum::to_possible_value(platform)?.get_name().to_owned()))
+            .collect();
+        let shown: Vec<&str> = klio_web::PLATFORMS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(own, shown);
+        for name in shown {
+            let (one, other) = (of_platform(name, "prod-eu").unwrap(), of_platform(name, "x.1").unwrap());
+            assert!(one.contains("prod-eu"));
+            assert_eq!(one.replace("prod-eu", "x.1"), other, "{name}");
+        }
+        assert_eq!(of_platform("minix", "a"), None);
     }
 }
