@@ -7,6 +7,7 @@ mod made;
 #[path = "made/server.rs"]
 mod server;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -102,4 +103,35 @@ fn people_find_their_way() {
     });
     let wrong: Vec<String> = wrong.collect();
     assert!(wrong.is_empty(), "pages say what does not run:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_demo_opens_a_window_with_the_recorded_attacks_and_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let mut demo = made::command(place.path(), &["demo", "--serve"]);
+    let mut demo = demo.env("TMPDIR", place.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = |what: &str| {
+        let line = lines.find(|line| line.contains(what)).unwrap_or_else(|| panic!("nothing says {what}"));
+        line.split(what).nth(1).unwrap().trim().to_owned()
+    };
+    let address = format!("https://{}", said("https://").split('/').next().unwrap());
+    let (user, password) = (said("user "), said("password "));
+    let stories = server::runtime().block_on(async {
+        let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+        let json = serde_json::json!({ "name": user, "password": password }).to_string();
+        let session =
+            client.post(format!("{address}/api/v1/session")).header("content-type", "application/json");
+        let session = session.body(json).send().await.unwrap();
+        let cookie = session.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let stories = client.get(format!("{address}/api/v1/stories")).header("cookie", cookie);
+        stories.send().await.unwrap().text().await.unwrap()
+    });
+    let stories: serde_json::Value = serde_json::from_str(&stories).unwrap();
+    let prod = stories["items"].as_array().unwrap().iter().filter(|story| story["cluster"] == "prod");
+    assert!(prod.count() >= 1 && stories["items"].as_array().unwrap().len() >= 4, "{stories}");
+    assert!(Command::new("kill").arg(demo.id().to_string()).status().unwrap().success());
+    assert!(demo.wait().unwrap().success());
+    let left: Vec<_> = std::fs::read_dir(place.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "the demo leaves {left:?}");
 }
