@@ -154,6 +154,7 @@ async fn page(
         subject,
     };
     let text = |text: Option<String>| text.unwrap_or_default();
+    let named = text(cluster.clone());
     let explore = Address::new("/explore")
         .with("filter", view.subject.filter.clone())
         .with("cluster", text(cluster))
@@ -163,18 +164,20 @@ async fn page(
     let about = About {
         title: format!("{} {}", capital(kind.name()), view.subject.name),
         place: "/explore",
-        command: Some(command(kind, &view.subject)),
+        command: Some(command(kind, &view.subject, &named, range)),
     };
     screen.show(&web, &visitor, about, view, |frame, view| SubjectPage { frame, view, chart, explore })
 }
 
-fn command(kind: Kind, subject: &SubjectView) -> String {
-    let name = draw::shell(&subject.name);
+fn command(kind: Kind, subject: &SubjectView, cluster: &str, range: TimeRange) -> String {
+    let limits = draw::limits(cluster, range.start, range.end);
     match kind {
-        Kind::Actor => format!("klio actor {name}"),
-        Kind::Object => format!("klio object {}", draw::shell(&subject.name.replacen("/-/", "/", 1))),
-        Kind::Address => format!("klio timeline --ip {name}"),
-        _ => format!("klio hunt {}", draw::shell(&subject.filter)),
+        // That one tells of all clusters.
+        Kind::Actor if cluster.is_empty() => format!("klio actor {}{limits}", draw::shell(&subject.name)),
+        Kind::Object => {
+            format!("klio object {}{limits}", draw::shell(&subject.name.replacen("/-/", "/", 1)))
+        }
+        _ => format!("klio hunt {}{limits}", draw::shell(&subject.filter)),
     }
 }
 
