@@ -172,8 +172,8 @@ async fn page(
 fn command(kind: Kind, subject: &SubjectView, cluster: &str, range: TimeRange) -> String {
     let limits = draw::limits(cluster, range.start, range.end);
     match kind {
-        // That one tells of all clusters.
-        Kind::Actor if cluster.is_empty() => format!("klio actor {}{limits}", draw::shell(&subject.name)),
+        // That one tells of all time.
+        Kind::Actor if range.is_all() => format!("klio actor {}{limits}", draw::shell(&subject.name)),
         Kind::Object => {
             format!("klio object {}{limits}", draw::shell(&subject.name.replacen("/-/", "/", 1)))
         }
