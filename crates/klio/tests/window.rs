@@ -32,6 +32,7 @@ fn run(data: &Path, url: &str, token: &str, said: &str) -> Output {
         .env("KLIO_DATA", data)
         .env("KLIO_URL", url)
         .env("KLIO_TOKEN", token)
+        .current_dir(data)
         .stdin(Stdio::null())
         .output()
         .unwrap()
