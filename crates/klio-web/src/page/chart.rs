@@ -46,6 +46,7 @@ fn class(field: Option<&str>, value: Option<&str>, at: usize) -> String {
         (Some("outcome"), Some("allowed")) => Some(0),
         (Some("outcome"), Some("denied")) => Some(1),
         (Some("outcome"), Some("failed")) => Some(2),
+        (Some("outcome"), Some("unknown")) => Some(3),
         _ => None,
     };
     format!("s{}", fixed.unwrap_or(at % 10))

@@ -12,7 +12,7 @@ use super::frame::{About, Asked, Frame, Screen};
 use super::{draw, words};
 use crate::api::{allow, rules};
 use crate::route;
-use crate::view::{RuleView, TriedView};
+use crate::view::{self, RuleView, TriedView};
 use crate::visitor::Visitor;
 use crate::{Problem, Web};
 
