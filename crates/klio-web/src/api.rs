@@ -38,7 +38,7 @@ use crate::problem::PROBLEM;
 use crate::route::Need;
 use crate::{COOKIE, Problem, ROUTES, Web};
 
-pub(crate) use events::{is, newest, over_time, present, split, step_of, usual, view as event_view};
+pub(crate) use events::{is, newest, over_time, present, split, step_of, until, usual, view as event_view};
 pub(crate) use sign_in::{is_local, ways_of};
 
 /// An answer of JSON.

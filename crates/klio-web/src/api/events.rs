@@ -244,9 +244,21 @@ pub(crate) fn usual(
     if !question.range.is_all() {
         return Ok(question.range);
     }
-    let Some(last) = newest(archive, sight, patience, question, now)? else {
-        return Ok(TimeRange::default());
-    };
+    match newest(archive, sight, patience, question, now)? {
+        Some(last) => until(archive, sight, patience, question, length, last),
+        None => Ok(TimeRange::default()),
+    }
+}
+
+/// So many microseconds up to an event, without its empty beginning if that is most of it.
+pub(crate) fn until(
+    archive: &dyn Archive,
+    sight: &Sight,
+    patience: &Patience,
+    question: &Question,
+    length: i64,
+    last: Timestamp,
+) -> Result<TimeRange, ArchiveError> {
     let end = Some(Timestamp(last.micros().saturating_add(1)));
     let start = Timestamp(last.micros().saturating_sub(length));
     let whole = Question { range: TimeRange { start: Some(start), end }, ..question.clone() };

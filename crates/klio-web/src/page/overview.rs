@@ -182,7 +182,7 @@ fn survey(
     let days = [TimeRange { start: back(1), end }, TimeRange { start: back(2), end: back(1) }];
     let of = |range: TimeRange| Question { range, ..all.clone() };
     let outcome = FieldRef::of(Field::Outcome);
-    let drawn = api::usual(archive, sight, patience, &all, DAY, now)?;
+    let drawn = api::until(archive, sight, patience, &all, DAY, newest)?;
     let step = step_of(archive, sight, patience, &of(drawn), None)?;
     let tops = vec![
         (outcome.clone(), COMPARED),

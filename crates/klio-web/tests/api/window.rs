@@ -8,7 +8,7 @@ use klio_web::{AccessOutcome, Identify, Options, Shown, Unidentified};
 use serde_json::json;
 
 use crate::room::{Ask, PASSWORD, Room, Told, options};
-use crate::world::{PLACES, archive};
+use crate::world::{PLACES, archive, record};
 
 async fn room() -> Room {
     Room::new(archive(&PLACES, |_| true)).await
@@ -230,4 +230,71 @@ async fn a_link_of_another_site_asks_no_sql() {
     let told = room.get(&viewer, uri).await.is(200);
     assert!(!asked(&told) && told.body.contains("a viewer may not do this (ReadBodies)"), "{}", told.body);
     assert_eq!(entry(&room).1, "hunts");
+}
+
+/// The `n`th event of prod/shop with something else in it.
+fn altered(n: i64, alter: impl FnOnce(&mut serde_json::Value)) -> klio_web::archive::Record {
+    let mut record = record(PLACES[0], n);
+    let mut event = serde_json::from_str(&record.raw).unwrap();
+    alter(&mut event);
+    record.raw = event.to_string();
+    record
+}
+
+#[tokio::test]
+async fn a_link_shows_the_event_that_it_was_pressed_on_whatever_its_audit_id() {
+    let memory = archive(&PLACES, |_| true);
+    let ids = [Some("same"), Some("same"), Some(".."), Some("-"), None];
+    for (n, id) in ids.into_iter().enumerate() {
+        memory.push(altered(10 + n as i64, |event| {
+            event["auditID"] = json!(id);
+            event["objectRef"]["name"] = json!(format!("object-{n}-end"));
+        }));
+    }
+    let room = Room::new(memory).await;
+    let token = room.token("ana", Role::Analyst, "prod").await;
+    let mut seen = 0;
+    let rows = room.get(&token, "/explore?from=1970&limit=200&as=json").await.is(200).json();
+    for row in rows["events"].as_array().unwrap() {
+        let name = row["name"].as_str().unwrap();
+        if !name.ends_with("-end") {
+            continue;
+        }
+        seen += 1;
+        let beside = row["page"].as_str().unwrap();
+        let beside = room.get(&token, &format!("{beside}&as=json")).await.is(200).json();
+        assert_eq!(beside["event"]["name"], name);
+        let id = row["auditId"].as_str().filter(|id| *id == "same").unwrap_or("-");
+        let page = format!("/events/{id}?mark={}", row["mark"].as_str().unwrap());
+        let page = room.get(&token, &page).await.is(200).body;
+        let told = page.split("<h1").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap();
+        assert!(told.contains(name), "{name}: {told}");
+        assert_eq!(page.contains("2 events bear this audit id"), id == "same", "{name}");
+    }
+    assert_eq!(seen, ids.len());
+    room.get(&token, "/events/same?mark=1.0011223344556677").await.is(404);
+    // Who may not see it does not find it by its mark.
+    let mark = rows["events"][0]["mark"].as_str().unwrap();
+    let other = room.token("bob", Role::Analyst, "test").await;
+    room.get(&other, &format!("/events/-?mark={mark}")).await.is(404);
+}
+
+#[tokio::test]
+async fn an_event_of_the_future_flattens_no_chart() {
+    let memory = archive(&PLACES, |_| true);
+    let room = Room::new(memory.clone()).await;
+    let token = room.token("ana", Role::Analyst, "prod").await;
+    let pages = ["/explore?as=json", "/trends?as=json", "/?as=json"];
+    let histogram = async |at| {
+        let page = room.get(&token, at).await.is(200).json();
+        [&page["histogram"], &page["volume"]].map(serde_json::Value::to_string)
+    };
+    let mut before = Vec::new();
+    for at in pages {
+        before.push(histogram(at).await);
+    }
+    memory.push(altered(1, |event| event["requestReceivedTimestamp"] = json!("2099-01-01T00:00:00.000000Z")));
+    for (at, before) in pages.into_iter().zip(before) {
+        assert_eq!(histogram(at).await, before, "{at}");
+    }
 }
